@@ -1,0 +1,31 @@
+"""The records that stages produce and the journal keeps: the only shapes that cross a boundary.
+
+They are immutable msgspec Structs, grouped by the question that they answer: `repo`, `data`, `training`, `testing`,
+`cluster`, and `release` for what ties them together.
+"""
+
+from mlconsole.evidence.base import (
+    STAGES,
+    CommandRun,
+    Fingerprint,
+    GateLevel,
+    Input,
+    Reason,
+    Record,
+    StageName,
+    Verdict,
+    now,
+)
+
+__all__ = [
+    "STAGES",
+    "CommandRun",
+    "Fingerprint",
+    "GateLevel",
+    "Input",
+    "Reason",
+    "Record",
+    "StageName",
+    "Verdict",
+    "now",
+]

@@ -1,0 +1,133 @@
+"""Is this data fit to train on, and is it new?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mlconsole.evidence.base import GateLevel, Record
+
+ColumnKind = Literal["number", "integer", "boolean", "category", "text", "date", "empty"]
+"""What the values of a column are: `category` is text with few distinct values, `empty` has none at all."""
+
+
+class DataFile(Record, frozen=True, kw_only=True):
+    """One file of the data: its path relative to the project, size in bytes, and `sha256:…` of its bytes."""
+
+    path: str
+    size: int
+    digest: str
+
+
+class DataIdentity(Record, frozen=True, kw_only=True):
+    """Which data this is: one digest over the files' names and contents."""
+
+    digest: str
+    files: tuple[DataFile, ...]
+    size: int
+
+
+class ValueCount(Record, frozen=True, kw_only=True):
+    """How often a value occurs."""
+
+    value: str
+    count: int
+
+
+class Histogram(Record, frozen=True, kw_only=True):
+    """Counts between neighbouring edges; there is one edge more than counts."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class ColumnProfile(Record, frozen=True, kw_only=True):
+    """One column: counts are rows; the numeric fields are None where the column is not a number.
+
+    `distinct` is a lower bound where `distinct_exact` is false. The range of dates is in `earliest` and `latest`, as ISO
+    texts.
+    """
+
+    name: str
+    kind: ColumnKind
+    type: str
+    rows: int
+    missing: int
+    distinct: int
+    distinct_exact: bool = True
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    quantiles: tuple[float, ...] = ()
+    histogram: Histogram | None = None
+    top: tuple[ValueCount, ...] = ()
+    earliest: str = ""
+    latest: str = ""
+
+
+class DataProfile(Record, frozen=True, kw_only=True):
+    """A data set's identity and a profile of each of its columns."""
+
+    identity: DataIdentity
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    target: str = ""
+
+
+class ColumnRule(Record, frozen=True, kw_only=True):
+    """What a schema expects of one column; a None or an empty tuple expects nothing."""
+
+    name: str
+    kind: ColumnKind
+    required: bool = True
+    nullable: bool = True
+    unique: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] = ()
+    severity: Literal["warn", "fail"] = "warn"
+    """How bad a value outside of range or set is; a missing column or another kind always fails."""
+
+
+class DataSchema(Record, frozen=True, kw_only=True):
+    """What data has to look like: learnt from the champion's data, or edited by people."""
+
+    columns: tuple[ColumnRule, ...]
+    minimum_rows: int = 1
+    learnt_from: str = ""
+
+
+class Violation(Record, frozen=True, kw_only=True):
+    """A rule that the data breaks: how many rows, and a few example values (with their row numbers, from 1)."""
+
+    rule: str
+    column: str
+    sentence: str
+    level: GateLevel
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+
+class DataChange(Record, frozen=True, kw_only=True):
+    """How the data differs from that of an earlier version. Row counts, from one file to the same file."""
+
+    reference: str
+    rows_before: int
+    rows_after: int
+    rows_added: int | None = None
+    """Rows after those that were there before, where the old content is still the beginning of the new."""
+    files_added: tuple[str, ...] = ()
+    files_removed: tuple[str, ...] = ()
+    files_changed: tuple[str, ...] = ()
+    columns_added: tuple[str, ...] = ()
+    columns_removed: tuple[str, ...] = ()
+
+
+class DataEvidence(Record, frozen=True, kw_only=True, tag="data"):
+    """What is known of the data of a release. `change` is against the champion's data, where there is a champion."""
+
+    profile: DataProfile
+    schema: DataSchema
+    violations: tuple[Violation, ...] = ()
+    change: DataChange | None = None
+    seconds: float = 0

@@ -1,0 +1,251 @@
+"""A release as the journal keeps it: its stages, events and decisions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from mlconsole.evidence.base import CommandRun, Fingerprint, Record, StageName, Verdict
+from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodRow, PodsEvidence, RolloutProgress
+from mlconsole.evidence.data import DataEvidence
+from mlconsole.evidence.repo import RepoEvidence
+from mlconsole.evidence.testing import TestEvidence, TestOutcome
+from mlconsole.evidence.training import MetricPoint, ModelVersion, TrainEvidence, TrainingProgress
+
+Evidence = RepoEvidence | DataEvidence | TrainEvidence | TestEvidence | DeployEvidence | PodsEvidence
+
+ReleaseState = Literal["running", "waiting", "paused", "refused", "failed", "cancelled", "done", "interrupted"]
+"""`waiting` for an approval, `paused` after the stage it was asked to stop at, `refused` by a gate, `failed` by a
+problem, `interrupted`: its runner died."""
+
+StageState = Literal["running", "done", "reused", "waiting", "refused", "failed", "cancelled", "interrupted"]
+ReleaseKind = Literal["release", "rollback"]
+DecisionKind = Literal["approve", "override", "cancel"]
+AliasName = Literal["candidate", "champion", "previous"]
+
+OPEN_STATES: tuple[ReleaseState, ...] = (
+    "running",
+    "waiting",
+    "paused",
+    "refused",
+    "failed",
+    "cancelled",
+    "interrupted",
+)
+"""A release in one of these can go on by `resume`, as long as no later one was started."""
+
+
+class ProblemRecord(Record, frozen=True, kw_only=True):
+    """A `Problem` as it is kept: the sentence, the next step, what failed and its last lines."""
+
+    sentence: str
+    next_step: str = ""
+    command: str = ""
+    tail: tuple[str, ...] = ()
+    exit_code: int = 3
+
+
+class Runner(Record, frozen=True, kw_only=True):
+    """The process that carries a release out; `started` (its creation time) tells it from a later one of this id."""
+
+    pid: int
+    started: float
+    host: str
+
+
+class Release(Record, frozen=True, kw_only=True):
+    """One release: who started it, what for, how it stands."""
+
+    number: int
+    kind: ReleaseKind
+    state: ReleaseState
+    started_at: datetime
+    started_by: str
+    finished_at: datetime | None = None
+    version: str = ""
+    """The candidate, such as `ml-model@v2`, once there is one."""
+    reason: str = ""
+    approved: bool = False
+    """Started with `--approve`: the deploy gate does not wait."""
+    runner: Runner | None = None
+
+
+class StageRun(Record, frozen=True, kw_only=True):
+    """One stage of a release, the latest attempt at it."""
+
+    release: int
+    stage: StageName
+    attempt: int
+    state: StageState
+    started_at: datetime
+    finished_at: datetime | None = None
+    fingerprint: Fingerprint | None = None
+    evidence: Evidence | None = None
+    verdict: Verdict | None = None
+    problem: ProblemRecord | None = None
+    reused_from: int | None = None
+    """The release whose evidence stands for this one, where nothing had changed."""
+    commands: tuple[CommandRun, ...] = ()
+    because: tuple[str, ...] = ()
+    """The inputs that changed since the stage last ran: why it ran."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or None while it runs."""
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """What a person decided. `subject` is what it is about: a plan's digest, or the stage that is overridden."""
+
+    id: int
+    release: int
+    kind: DecisionKind
+    stage: StageName
+    who: str
+    at: datetime
+    reason: str = ""
+    subject: str = ""
+
+
+class AliasMove(Record, frozen=True, kw_only=True):
+    """An alias that points at a version since a release moved it."""
+
+    name: str
+    alias: AliasName
+    number: int
+    release: int
+    at: datetime
+
+
+class ReleaseStarted(Record, frozen=True, kw_only=True, tag="release-started"):
+    """A runner began, or went on."""
+
+    resumed: bool = False
+
+
+class StageStarted(Record, frozen=True, kw_only=True, tag="stage-started"):
+    """A stage began; `because` names the inputs that changed since it last ran."""
+
+    because: tuple[str, ...] = ()
+
+
+class StageReused(Record, frozen=True, kw_only=True, tag="stage-reused"):
+    """A stage did not run: its inputs are those of an earlier release."""
+
+    release: int
+
+
+class Note(Record, frozen=True, kw_only=True, tag="note"):
+    """Something worth saying while a stage runs."""
+
+    text: str
+
+
+class MetricSeen(Record, frozen=True, kw_only=True, tag="metric"):
+    """Training printed a metric."""
+
+    point: MetricPoint
+
+
+class ProgressSeen(Record, frozen=True, kw_only=True, tag="progress"):
+    """Training said how far it is."""
+
+    progress: TrainingProgress
+
+
+class VersionMade(Record, frozen=True, kw_only=True, tag="version"):
+    """Training's model was stored as a version."""
+
+    version: ModelVersion
+
+
+class TestsCollected(Record, frozen=True, kw_only=True, tag="tests-collected"):
+    """Pytest found so many tests."""
+
+    __test__ = False
+
+    count: int
+
+
+class TestReported(Record, frozen=True, kw_only=True, tag="test"):
+    """A test ended."""
+
+    __test__ = False
+
+    outcome: TestOutcome
+
+
+class PlanMade(Record, frozen=True, kw_only=True, tag="plan"):
+    """The dry run of a deploy is there to be looked at."""
+
+    plan: DeployPlan
+
+
+class RolloutSeen(Record, frozen=True, kw_only=True, tag="rollout"):
+    """A rollout moved on."""
+
+    progress: RolloutProgress
+
+
+class PodSeen(Record, frozen=True, kw_only=True, tag="pod"):
+    """A pod of the release changed."""
+
+    pod: PodRow
+
+
+class CommandNoted(Record, frozen=True, kw_only=True, tag="command"):
+    """What a person would have typed for what was just done."""
+
+    command: CommandRun
+
+
+class DecisionTaken(Record, frozen=True, kw_only=True, tag="decision"):
+    """A runner acted on a decision."""
+
+    decision: Decision
+
+
+class StageFinished(Record, frozen=True, kw_only=True, tag="stage-finished"):
+    """A stage ended; `verdict` is None where a problem or a cancel ended it."""
+
+    state: StageState
+    verdict: Verdict | None = None
+    problem: ProblemRecord | None = None
+
+
+class ReleaseFinished(Record, frozen=True, kw_only=True, tag="release-finished"):
+    """A runner is done with a release: for good, or until a person decides."""
+
+    state: ReleaseState
+    sentence: str = ""
+
+
+EventBody = (
+    ReleaseStarted
+    | StageStarted
+    | StageReused
+    | Note
+    | MetricSeen
+    | ProgressSeen
+    | VersionMade
+    | TestsCollected
+    | TestReported
+    | PlanMade
+    | RolloutSeen
+    | PodSeen
+    | CommandNoted
+    | DecisionTaken
+    | StageFinished
+    | ReleaseFinished
+)
+
+
+class Event(Record, frozen=True, kw_only=True):
+    """Something that happened in a release, in the order of `id`."""
+
+    id: int
+    release: int
+    at: datetime
+    body: EventBody
+    stage: StageName | None = None

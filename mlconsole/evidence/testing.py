@@ -1,0 +1,74 @@
+"""May it be released?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mlconsole.evidence.base import Record
+from mlconsole.evidence.training import MetricPoint
+
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
+
+
+class TestOutcome(Record, frozen=True, kw_only=True):
+    """How one test ended, in seconds of all its phases: `message` is one line, `traceback` and `output` are cleaned."""
+
+    __test__ = False
+
+    nodeid: str
+    outcome: Outcome
+    seconds: float
+    message: str = ""
+    traceback: str = ""
+    output: str = ""
+
+
+class TestRun(Record, frozen=True, kw_only=True):
+    """A run of the project's tests. `ended` says how pytest itself ended, in words, where that was not in order."""
+
+    __test__ = False
+
+    command: str
+    exit_code: int
+    seconds: float
+    collected: int
+    outcomes: tuple[TestOutcome, ...]
+    metrics: tuple[MetricPoint, ...] = ()
+    ended: str = ""
+
+    def count(self, *outcomes: Outcome) -> int:
+        """How many tests ended in one of these ways."""
+        return sum(test.outcome in outcomes for test in self.outcomes)
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """Candidate against champion on the same rows, that neither has seen.
+
+    `difference` is candidate minus champion in the metric's own unit; `low` and `high` bound it with 95% confidence (a
+    paired bootstrap over rows). `relative` is the part by which the candidate is worse (negative: better).
+    """
+
+    metric: str
+    lower_is_better: bool
+    rows: int
+    candidate: str
+    champion: str
+    candidate_value: float
+    champion_value: float
+    difference: float
+    low: float
+    high: float
+    relative: float
+    tolerance: float
+    verdict: Literal["better", "equal", "worse", "undecided"]
+
+
+class TestEvidence(Record, frozen=True, kw_only=True, tag="test"):
+    """What the tests said of a candidate, and how it compares with what serves; `not_compared` says why it was not."""
+
+    __test__ = False
+
+    version: str
+    run: TestRun
+    comparison: Comparison | None = None
+    not_compared: str = ""

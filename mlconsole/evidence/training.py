@@ -1,0 +1,103 @@
+"""What came out of training, and how?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from mlconsole.evidence.base import Record
+
+
+class MetricPoint(Record, frozen=True, kw_only=True):
+    """One value of a metric as training printed it; `step` is the epoch or round, where one was printed."""
+
+    name: str
+    value: float
+    step: int | None = None
+
+
+class TrainingProgress(Record, frozen=True, kw_only=True):
+    """How far training is: `fraction` from 0 to 1, and the words that said so (`epoch 3/10`)."""
+
+    fraction: float
+    message: str = ""
+    seconds_left: float | None = None
+
+
+class Parameter(Record, frozen=True, kw_only=True):
+    """One parameter of a training run, its value as text, nested names joined by dots."""
+
+    name: str
+    value: str
+
+
+class Package(Record, frozen=True, kw_only=True):
+    """One installed package of the project's Python."""
+
+    name: str
+    version: str
+
+
+class PythonEnvironment(Record, frozen=True, kw_only=True):
+    """The Python that the project's code runs in. `digest` covers the version and all packages."""
+
+    executable: str
+    version: str
+    digest: str
+    found: Literal["settings", ".venv", "active environment", "our own"] = "our own"
+    packages: tuple[Package, ...] = ()
+
+
+class ResourceUse(Record, frozen=True, kw_only=True):
+    """What the process tree of a child used: seconds of wall clock and processor, peak resident memory in bytes."""
+
+    seconds: float
+    cpu_seconds: float = 0
+    peak_memory: int = 0
+
+
+class ModelFile(Record, frozen=True, kw_only=True):
+    """A model's bytes: `sha256:…`, size in bytes, and the name that the file had."""
+
+    digest: str
+    size: int
+    filename: str
+
+
+class ModelVersion(Record, frozen=True, kw_only=True):
+    """`name@vN`: a model file and everything that it came from."""
+
+    name: str
+    number: int
+    model: ModelFile
+    release: int
+    created_at: datetime
+    commit: str = ""
+    data_digest: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    metrics: tuple[MetricPoint, ...] = ()
+    environment_digest: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The version alone, as pods tell it: `v3`."""
+        return f"v{self.number}"
+
+    @property
+    def label(self) -> str:
+        """The version with its name: `ml-model@v3`."""
+        return f"{self.name}@v{self.number}"
+
+
+class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
+    """One training run. `metrics` are the last values of each metric that it printed."""
+
+    command: str
+    environment: PythonEnvironment
+    parameters: tuple[Parameter, ...]
+    exit_code: int
+    use: ResourceUse
+    metrics: tuple[MetricPoint, ...] = ()
+    version: ModelVersion | None = None
+    lines: int = 0
+    tail: tuple[str, ...] = ()
