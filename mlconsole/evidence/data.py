@@ -43,8 +43,8 @@ class Histogram(Record, frozen=True, kw_only=True):
 class ColumnProfile(Record, frozen=True, kw_only=True):
     """One column: counts are rows; the numeric fields are None where the column is not a number.
 
-    `distinct` is a lower bound where `distinct_exact` is false. The range of dates is in `earliest` and `latest`, as ISO
-    texts.
+    `distinct` is a lower bound where `distinct_exact` is false. The range of dates is in `earliest` and `latest`, as
+    ISO texts.
     """
 
     name: str

@@ -1,0 +1,232 @@
+"""Children: the project's own commands, run so that they can be watched, cancelled and never left behind.
+
+Each runs under `guard.py`, in a session of its own. The guard ends the child and all of its descendants when it is
+asked to, and also when this process is gone, however that came about.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from mlconsole.errors import OutsideFailed, WrongUse
+from mlconsole.evidence.base import Record
+from mlconsole.evidence.training import ResourceUse
+from mlconsole.text import clean_line
+
+GUARD = Path(__file__).with_name("guard.py")
+GRACE_SECONDS = 3.0
+TAIL_LINES = 20
+LONGEST_LINE = 64 * 1024
+
+
+class CommandMissing(WrongUse):
+    """The command to run does not exist or can't be executed."""
+
+
+class ChildResult(Record, frozen=True, kw_only=True):
+    """How a child ended. `exit_code` is negative for a signal; `tail` has its last lines, cleaned."""
+
+    exit_code: int
+    use: ResourceUse
+    lines: int
+    tail: tuple[str, ...]
+    ended: Literal["by itself", "cancelled", "timed out"] = "by itself"
+
+    @property
+    def how(self) -> str:
+        """The end in words: `exit code 1`, `signal 9`."""
+        return f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
+
+
+class _Report(msgspec.Struct):
+    exit_code: int = -9
+    cpu_seconds: float = 0
+    peak_memory: int = 0
+    error: str = ""
+
+
+class LineSplitter:
+    """Bytes in, whole cleaned lines out. A carriage return ends a line too: progress bars are drawn with it."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the lines that `data` completes."""
+        *whole, self._rest = (self._rest + data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        if len(self._rest) > LONGEST_LINE:
+            whole.append(self._rest)
+            self._rest = b""
+        return [clean_line(line.decode("utf-8", "replace")) for line in whole]
+
+    def end(self) -> list[str]:
+        """Return what is left when no more comes."""
+        rest, self._rest = self._rest, b""
+        return [clean_line(rest.decode("utf-8", "replace"))] if rest else []
+
+
+def run_child(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    log_path: Path,
+    cancelled: threading.Event,
+    on_line: Callable[[str], None] = lambda line: None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> ChildResult:
+    """Run a command to its end, its output appended to a file and handed over line by line.
+
+    Args:
+        command: program and arguments; no shell is involved.
+        cwd: the folder to run in.
+        log_path: gets standard output and standard error as they are; show it only cleaned.
+        cancelled: once set, the child is asked to end, then killed, with all of its descendants.
+        on_line: called in this thread with each cleaned line.
+        environment: the whole environment of the child; ours where None.
+        timeout: seconds after which the child is ended.
+
+    Raises:
+        CommandMissing: the command can't be started at all.
+    """
+    started = time.monotonic()
+    report_read, report_write = os.pipe()
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        guard = subprocess.Popen(
+            [sys.executable, "-I", str(GUARD), str(GRACE_SECONDS), str(report_write), *command],
+            cwd=cwd,
+            env=dict(environment) if environment is not None else None,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            pass_fds=(report_write,),
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.close(report_read)
+        raise OutsideFailed(f"Can't start a process in {cwd}: {error.strerror}.") from error
+    finally:
+        os.close(report_write)
+    try:
+        with log_path.open("ab") as log:
+            pump = _Pump(guard, log, on_line)
+            ended = pump.run(cancelled, None if timeout is None else started + timeout)
+        guard.wait()
+        report = _read_report(report_read)
+    finally:
+        _put_down(guard)
+        os.close(report_read)
+    if report.error:
+        raise CommandMissing(
+            f"Can't run `{shlex.join(command)}`: {report.error}.", "Check the command in the settings and its spelling."
+        )
+    use = ResourceUse(
+        seconds=time.monotonic() - started, cpu_seconds=report.cpu_seconds, peak_memory=report.peak_memory
+    )
+    return ChildResult(exit_code=report.exit_code, use=use, lines=pump.lines, tail=tuple(pump.tail), ended=ended)
+
+
+class _Pump:
+    """Moves a child's output to its log and to `on_line`, and ends the child when that is asked for."""
+
+    def __init__(self, guard: subprocess.Popen[bytes], log: BinaryIO, on_line: Callable[[str], None]) -> None:
+        self.lines = 0
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._guard, self._log, self._on_line = guard, log, on_line
+        self._splitter = LineSplitter()
+        self._kill_at: float | None = None
+
+    def run(self, cancelled: threading.Event, deadline: float | None) -> Literal["by itself", "cancelled", "timed out"]:
+        """Read until the child's output ends."""
+        assert self._guard.stdout is not None
+        ended: Literal["by itself", "cancelled", "timed out"] = "by itself"
+        output = self._guard.stdout.fileno()
+        while True:
+            if select.select([output], [], [], 0.05)[0]:
+                data = os.read(output, 1 << 16)
+                if not data:
+                    break
+                self._take(data)
+            if self._kill_at is not None:
+                if time.monotonic() > self._kill_at:
+                    self._guard.kill()
+            elif cancelled.is_set():
+                ended = "cancelled"
+                self._ask_to_end()
+            elif deadline is not None and time.monotonic() > deadline:
+                ended = "timed out"
+                self._ask_to_end()
+        self._hand_over(self._splitter.end())
+        return ended
+
+    def _take(self, data: bytes) -> None:
+        self._log.write(data)
+        self._log.flush()
+        self._hand_over(self._splitter.feed(data))
+
+    def _hand_over(self, lines: list[str]) -> None:
+        for line in lines:
+            self.lines += 1
+            if line.strip():
+                self.tail.append(line)
+            self._on_line(line)
+
+    def _ask_to_end(self) -> None:
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        self._kill_at = time.monotonic() + GRACE_SECONDS + 4
+
+
+def _read_report(descriptor: int) -> _Report:
+    data = os.read(descriptor, 1 << 16)
+    return msgspec.json.decode(data, type=_Report) if data else _Report()
+
+
+def _put_down(guard: subprocess.Popen[bytes]) -> None:
+    """Close the pipes; a guard that is still there (an exception came between) then ends its child by itself."""
+    for pipe in (guard.stdin, guard.stdout):
+        if pipe is not None:
+            pipe.close()
+    guard.wait()
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Our environment for a child of the project: output unbuffered, and nothing of a virtual environment of ours."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONHOME", "VIRTUAL_ENV"}}
+    return {**environment, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def capture(command: Sequence[str], *, cwd: Path, timeout: float = 30, input_text: str = "") -> str:
+    """Run a short command and return what it printed on standard output.
+
+    Raises:
+        CommandMissing: it can't be started.
+        OutsideFailed: it failed or took longer than `timeout` seconds.
+    """
+    line = shlex.join(command)
+    try:
+        done = subprocess.run(
+            command, cwd=cwd, timeout=timeout, input=input_text, capture_output=True, text=True, start_new_session=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OutsideFailed(f"`{line}` did not end within {timeout:.0f} s.", command=line) from error
+    except OSError as error:
+        raise CommandMissing(f"Can't run `{line}`: {error.strerror}.") from error
+    if done.returncode:
+        tail = tuple(clean_line(text) for text in done.stderr.splitlines()[-TAIL_LINES:])
+        raise OutsideFailed(f"`{line}` failed with exit code {done.returncode}.", command=line, tail=tail)
+    return done.stdout
