@@ -280,12 +280,13 @@ class Store:
 
 def clone(value: T) -> T:
     """A deep copy of JSON-like data."""
-    copied: Any = value
-    if type(value) is dict:
-        copied = {key: clone(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
-    elif type(value) is list:
-        copied = [clone(item) if type(item) in _CONTAINERS else item for item in value]
-    return copied  # type: ignore[no-any-return]
+    source: Any = value
+    if type(source) is dict:
+        source = {key: clone(item) if type(item) in _CONTAINERS else item for key, item in source.items()}
+    elif type(source) is list:
+        source = [clone(item) if type(item) in _CONTAINERS else item for item in source]
+    copied: T = source
+    return copied
 
 
 _CONTAINERS = (dict, list)

@@ -1,0 +1,85 @@
+"""The resources that the local cluster serves, and how each is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WRITABLE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object and where it lives in the API."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+    short: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = WRITABLE
+
+    @property
+    def api_version(self) -> str:
+        """``apiVersion`` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """The plural with its group, as error texts name it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def qualified_kind(self) -> str:
+        """The kind with its group, as error texts name it."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
+    def singular(self) -> str:
+        """The singular, as kubectl prints it."""
+        return self.kind.lower()
+
+
+RESOURCES: tuple[Resource, ...] = (
+    Resource("", "v1", "configmaps", "ConfigMap", short=("cm",)),
+    Resource("", "v1", "endpoints", "Endpoints", short=("ep",)),
+    Resource("", "v1", "events", "Event", short=("ev",)),
+    Resource("", "v1", "namespaces", "Namespace", False, ("ns",), subresources=("status",)),
+    Resource("", "v1", "nodes", "Node", False, ("no",), subresources=("status",)),
+    Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), subresources=("status",)),
+    Resource("", "v1", "pods", "Pod", short=("po",), categories=("all",), subresources=("log", "proxy", "status")),
+    Resource("", "v1", "secrets", "Secret"),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount", short=("sa",)),
+    Resource("", "v1", "services", "Service", short=("svc",), categories=("all",), subresources=("proxy", "status")),
+    Resource(
+        "apps",
+        "v1",
+        "deployments",
+        "Deployment",
+        short=("deploy",),
+        categories=("all",),
+        subresources=("scale", "status"),
+    ),
+    Resource(
+        "apps", "v1", "replicasets", "ReplicaSet", short=("rs",), categories=("all",), subresources=("scale", "status")
+    ),
+    Resource("batch", "v1", "jobs", "Job", categories=("all",), subresources=("status",)),
+    Resource(
+        "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False, verbs=("create",)
+    ),
+    Resource("coordination.k8s.io", "v1", "leases", "Lease"),
+    Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+)
+
+GROUP_VERSIONS: tuple[tuple[str, str], ...] = tuple(dict.fromkeys((r.group, r.version) for r in RESOURCES))
+
+_BY_PATH = {(r.group, r.version, r.plural): r for r in RESOURCES}
+BY_PLURAL = {r.plural: r for r in RESOURCES}
+BY_KIND = {r.kind: r for r in RESOURCES}
+
+
+def find(group: str, version: str, plural: str) -> Resource | None:
+    """The resource at a place of the API, or None."""
+    return _BY_PATH.get((group, version, plural))
