@@ -1,0 +1,83 @@
+"""A project: where it is, its settings, and what is found in it where none are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mlconsole.errors import WrongUse
+from mlconsole.project.discovery import Found, complete
+from mlconsole.project.settings import SETTINGS_FILE, Settings, read_settings
+
+STATE_FOLDER = ".mlconsole"
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project: all of its places, and settings in which nothing is left open that could be found.
+
+    `found` says in words where each setting came from that was not given; `settings_file` is None without settings.
+    """
+
+    root: Path
+    settings: Settings
+    settings_file: Path | None
+    found: tuple[Found, ...]
+
+    @cached_property
+    def state(self) -> Path:
+        """The folder of everything that mlconsole keeps."""
+        return self.root / STATE_FOLDER
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        return self.state / "journal.db"
+
+    @property
+    def store(self) -> Path:
+        """The model store's folder."""
+        return self.state / "store"
+
+    @property
+    def cluster_state(self) -> Path:
+        """The folder of the project's local cluster."""
+        return self.state / "cluster"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether releases go to the local cluster."""
+        return self.settings.deploy.context == "local"
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """The kubeconfig to use instead of the user's own: the local cluster's."""
+        return self.cluster_state / "kubeconfig" if self.is_local else None
+
+    def release_folder(self, number: int) -> Path:
+        """Where the logs and files of a release are."""
+        return self.state / "releases" / str(number)
+
+
+def find_root(start: Path) -> Path:
+    """The project that a folder belongs to: the nearest one above it with settings or a repository, else itself."""
+    for folder in (start, *start.parents):
+        if (folder / SETTINGS_FILE).is_file() or (folder / STATE_FOLDER).is_dir() or (folder / ".git").exists():
+            return folder
+    return start
+
+
+def open_project(directory: Path) -> Project:
+    """Read the project that a folder belongs to.
+
+    Raises:
+        WrongUse: there is no such folder.
+        SettingsInvalid: its settings can't be read.
+    """
+    if not directory.is_dir():
+        raise WrongUse(f"There is no folder {directory}.", "Check the path, or clone first: mlconsole clone URL")
+    root = find_root(directory.resolve())
+    given, settings_file = read_settings(root)
+    settings, found = complete(root, given)
+    return Project(root=root, settings=settings, settings_file=settings_file, found=found)

@@ -1,0 +1,172 @@
+"""The settings of a project, as typed fields with their description, read strictly from TOML.
+
+`mlconsole.toml`, or `[tool.mlconsole]` in `pyproject.toml`. A key that does not exist is an error that names the
+nearest one; a value of the wrong type is an error that names the key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from mlconsole.errors import WrongUse
+
+SETTINGS_FILE = "mlconsole.toml"
+
+
+class SettingsInvalid(WrongUse):
+    """The settings can't be read: not TOML, a key that does not exist, or a value of the wrong type."""
+
+
+def _key(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the settings."""
+
+
+class DataSettings(Section, frozen=True, kw_only=True):
+    """Which data to train on, and what it has to look like."""
+
+    path: Annotated[str, _key("File, folder or glob of the training data: CSV or Parquet.")] = ""
+    target: Annotated[str, _key("The column that the model predicts.")] = ""
+    checks: Annotated[
+        str, _key("A schema to check the data against, instead of the one learnt from the champion's.")
+    ] = ""
+
+
+class TrainSettings(Section, frozen=True, kw_only=True):
+    """How a model is made."""
+
+    command: Annotated[str, _key("The command; {data}, {model}, {params}, {version} and {commit} are filled in.")] = ""
+    parameters: Annotated[str, _key("A YAML, TOML or JSON file of parameters, kept with the version.")] = ""
+    timeout: Annotated[str, _key('End the training after this time, such as "2h"; empty: never.')] = ""
+
+
+class TestSettings(Section, frozen=True, kw_only=True):
+    """What a model has to pass."""
+
+    __test__ = False
+
+    paths: Annotated[
+        tuple[str, ...], _key("Test files or folders for pytest; they get the model's path in MODEL_PATH.")
+    ] = ()
+    timeout: Annotated[str, _key('End the tests after this time, such as "10m"; empty: never.')] = "30m"
+
+
+class QualitySettings(Section, frozen=True, kw_only=True):
+    """How the candidate is compared with the champion."""
+
+    metric: Annotated[str, _key("A metric of sklearn.metrics by its name.")] = "mean_absolute_error"
+    tolerance: Annotated[float, _key("How much worse a candidate may be, as a part of the champion's value.")] = 0.01
+    holdout: Annotated[str, _key("A data file that no training reads: both models predict its rows.")] = ""
+
+
+class DeploySettings(Section, frozen=True, kw_only=True):
+    """Where and how a version is deployed."""
+
+    manifests: Annotated[tuple[str, ...], _key("Manifest files or folders, as kubectl apply -f takes them.")] = ()
+    context: Annotated[str, _key('The kubeconfig context; empty: the current one; "local": the local cluster.')] = ""
+    namespace: Annotated[str, _key("The namespace; empty: the context's own.")] = ""
+    selector: Annotated[str, _key("The label selector of the pods that serve the model.")] = ""
+    image: Annotated[
+        str, _key("The container image; {commit} and {version} are filled in; empty: as in the manifests.")
+    ] = ""
+    settle: Annotated[str, _key("How long the pods must stay healthy after they rolled out.")] = "10s"
+    timeout: Annotated[str, _key("How long a rollout may take.")] = "10m"
+    protected: Annotated[
+        tuple[str, ...], _key("Contexts (with * and ?) where a change needs the context's name typed.")
+    ] = ("prod-*",)
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """All settings of a project. What is empty is found in the project."""
+
+    name: Annotated[str, _key("The model's name: its versions are NAME@v1, NAME@v2, …")] = ""
+    python: Annotated[
+        str, _key("The Python of the project's code; empty: .venv, the active environment, else our own.")
+    ] = ""
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    test: TestSettings = TestSettings()
+    quality: QualitySettings = QualitySettings()
+    deploy: DeploySettings = DeploySettings()
+
+
+def read_settings(root: Path) -> tuple[Settings, Path | None]:
+    """Read a project's settings and tell the file that they came from, or None where it has none.
+
+    Raises:
+        SettingsInvalid: see there; the sentence names file and key.
+    """
+    own = root / SETTINGS_FILE
+    if own.is_file():
+        return _convert(_load(own), own), own
+    shared = root / "pyproject.toml"
+    if shared.is_file():
+        table = _load(shared).get("tool", {}).get("mlconsole")
+        if table is not None:
+            return _convert(table, shared), shared
+    return Settings(), None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"{path.name} is not valid TOML: {error}.", "Mend the line that it names.") from error
+    except OSError as error:
+        raise SettingsInvalid(f"{path.name} can't be read: {error.strerror}.") from error
+
+
+def _convert(table: dict[str, Any], path: Path) -> Settings:
+    _refuse_unknown_keys(table, Settings, path.name, "")
+    try:
+        return msgspec.convert(table, type=Settings)
+    except msgspec.ValidationError as error:
+        sentence, _, place = str(error).partition(" - at `$")
+        key = place.strip("`.")
+        raise SettingsInvalid(f"{path.name}: {key or 'the settings'}: {sentence}.", "Mend the value.") from error
+
+
+def _refuse_unknown_keys(table: dict[str, Any], section: type[Section], filename: str, prefix: str) -> None:
+    import difflib
+
+    hints = get_type_hints(section)
+    for key, value in table.items():
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.5)
+            hint = f"Did you mean {prefix}{near[0]}?" if near else f"There are: {', '.join(hints)}."
+            raise SettingsInvalid(f"{filename}: there is no setting {prefix}{key}.", hint)
+        kind = hints[key]
+        if isinstance(kind, type) and issubclass(kind, Section) and isinstance(value, dict):
+            _refuse_unknown_keys(value, kind, filename, f"{prefix}{key}.")
+
+
+def seconds(text: str, key: str) -> float | None:
+    """Read a length of time such as `10s`, `5m` or `2h` in seconds; None where it is empty.
+
+    Raises:
+        SettingsInvalid: it is no length of time.
+    """
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    if not text:
+        return None
+    try:
+        return float(text[:-1]) * units[text[-1]]
+    except (KeyError, ValueError) as error:
+        raise SettingsInvalid(f"{key}: {text!r} is no length of time.", 'Write it like "10s", "5m" or "2h".') from error
+
+
+def descriptions(section: type[Section]) -> dict[str, str]:
+    """The description of each key of a section, in order; tables have none."""
+    hints = get_type_hints(section, include_extras=True)
+    return {
+        key: next((meta.description or "" for meta in get_args(hint)[1:] if isinstance(meta, msgspec.Meta)), "")
+        for key, hint in hints.items()
+        if get_origin(hint) is Annotated
+    }

@@ -1,0 +1,52 @@
+"""`mlconsole init`: the settings that were found, as a file with a comment for each key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from mlconsole.errors import WrongUse
+from mlconsole.project import Project
+from mlconsole.project.settings import SETTINGS_FILE, Section, descriptions
+
+
+class SettingsThere(WrongUse):
+    """The project has settings already."""
+
+
+def as_toml(project: Project) -> str:
+    """Write a project's settings as TOML: every key with what it is for and where its value was found."""
+    where = {found.key: found.where for found in project.found}
+    lines = _section(project.settings, "", where)
+    for key, value in msgspec.structs.asdict(project.settings).items():
+        if isinstance(value, Section):
+            lines += ["", f"[{key}]", *_section(value, f"{key}.", where)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(section: Section, prefix: str, where: dict[str, str]) -> list[str]:
+    lines = []
+    for key, description in descriptions(type(section)).items():
+        origin = f" Found: {where[prefix + key]}." if prefix + key in where else ""
+        lines += [f"# {description}{origin}", f"{key} = {_value(getattr(section, key))}"]
+    return lines
+
+
+def _value(value: object) -> str:
+    # a JSON string, number or list of strings is the same in TOML
+    return msgspec.json.encode(value).decode()
+
+
+def initialise(project: Project) -> Path:
+    """Write `mlconsole.toml` into a project that has no settings.
+
+    Raises:
+        SettingsThere: it has some.
+    """
+    if project.settings_file is not None:
+        raise SettingsThere(f"{project.settings_file.name} is there already.", "Edit it, or remove it first.")
+    path = project.root / SETTINGS_FILE
+    with path.open("x", encoding="utf-8") as file:
+        file.write(as_toml(project))
+    return path
