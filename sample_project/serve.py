@@ -185,7 +185,10 @@ class Model:
         self._pipeline = joblib.load(file)
         self._columns = [str(name) for name in self._pipeline.feature_names_in_]
         columns = self._pipeline.named_steps["columns"]
-        self._numbers = {name for kind, _, names in columns.transformers_ if kind == "numbers" for name in names}
+        encoder = columns.named_transformers_["categories"]
+        named = {kind: names for kind, _, names in columns.transformers_}
+        known = zip(named["categories"], encoder.categories_, strict=True)
+        self._texts = {name for name, values in known if values.dtype.kind not in "biuf"}
 
     def predict(self, rows: list[Any]) -> list[float]:
         """A prediction for each row.
@@ -198,7 +201,10 @@ class Model:
         if not rows:
             return []
         frame = self._frame([[row[name] for name in self._columns] for row in rows], columns=self._columns)
-        return [round(float(value), 3) for value in self._pipeline.predict(frame)]
+        try:
+            return [round(float(value), 3) for value in self._pipeline.predict(frame)]
+        except (TypeError, ValueError) as error:
+            raise BadRequest(f"the model cannot take these rows: {' '.join(str(error).split())}") from None
 
     def _check(self, index: int, row: Any) -> None:
         if not isinstance(row, dict):
@@ -208,11 +214,11 @@ class Model:
             raise BadRequest(f"row {index} has no {', '.join(missing)}")
         for name in self._columns:
             value = row[name]
-            number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-            if name in self._numbers and not number:
+            if name in self._texts:
+                if not isinstance(value, str):
+                    raise BadRequest(f"row {index}: {name} must be a text")
+            elif not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e15:
                 raise BadRequest(f"row {index}: {name} must be a number")
-            if not number and not isinstance(value, str):
-                raise BadRequest(f"row {index}: {name} must be a text or a number")
 
 
 class Server(ThreadingHTTPServer):
@@ -226,9 +232,10 @@ class Server(ThreadingHTTPServer):
         self.access_log = settings.access_log
         self.metrics = Metrics()
         self.model: Model | None = None
-        self.draining = False
+        self.draining = self.closing = False
         self.connections: dict[socket.socket, bool] = {}
         self._connections_changed = threading.Condition()
+        self._queue_empty = False
 
     def server_bind(self) -> None:
         """Bind without the reverse look-up of the standard library, which can take seconds without a network."""
@@ -250,12 +257,25 @@ class Server(ThreadingHTTPServer):
         self.draining = True
         time.sleep(LINGER_SECONDS)
         self.shutdown()
+        self._take_the_last()
         self.server_close()
         with self._connections_changed:
+            self.closing = True
             for connection, busy in self.connections.items():
                 if not busy:
                     shut(connection)
             self._connections_changed.wait_for(lambda: not self.connections, FINISH_SECONDS)
+
+    def _take_the_last(self) -> None:
+        """Accept what the system has already taken for us; closing the socket would reset it."""
+        self.timeout, self._queue_empty = 0, False
+        deadline = time.monotonic() + LINGER_SECONDS
+        while not self._queue_empty and time.monotonic() < deadline:
+            self.handle_request()
+
+    def handle_timeout(self) -> None:
+        """Nobody waits to be accepted."""
+        self._queue_empty = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say in one line what ended a connection; a client that went away is no fault."""
@@ -277,7 +297,6 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "ml-model", ""
     timeout = IDLE_SECONDS
     # Head and body leave in one packet, at once: two small ones would wait for each other (Nagle, delayed ACK).
     wbufsize = -1
@@ -300,7 +319,8 @@ class Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         super().handle_one_request()
         self.server.track(self.connection, False)
-        if self.server.draining:
+        # Not before: a client that was told to keep the connection may already be sending on it.
+        if self.server.closing:
             self.close_connection = True
 
     def do_GET(self) -> None:
@@ -367,6 +387,9 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         known = path if path in ("/healthz", "/predict", "/metrics") else "other"
         self.server.metrics.answered(known, status, time.perf_counter() - started if started else 0.0)
+
+    def version_string(self) -> str:
+        return "ml-model"
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
         if self.server.access_log:

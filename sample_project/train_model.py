@@ -87,6 +87,8 @@ def read_data(path: Path) -> pd.DataFrame:
     missing = [name for name in (*FEATURES, "day", TARGET) if name not in data.columns]
     if missing:
         raise Unusable(f"{path} has no column {', '.join(missing)}")
+    if data.empty:
+        raise Unusable(f"{path} has no rows")
     for name in (*NUMBERS, "day", TARGET):
         if not pd.api.types.is_numeric_dtype(data[name]):
             raise Unusable(f"{path}: the column {name} holds something that is not a number")
@@ -133,10 +135,17 @@ def fit(model: Pipeline, data: pd.DataFrame, parameters: Parameters) -> tuple[fl
     return valid_mae, r2_score(valid[TARGET], predicted)
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder that a file is to be written to, before the work rather than after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unusable(f"{path} cannot be written: {error.strerror}") from None
+
+
 def save(model: Pipeline, path: Path) -> None:
     """Write the model whole or not at all."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise Unusable(f"{path} cannot be written: {error.strerror}") from None
@@ -163,6 +172,7 @@ def main() -> int:
     try:
         parameters = read_parameters(arguments.params)
         data = read_data(arguments.data)
+        make_folder(arguments.output)
         print(f"data: {arguments.data}, {len(data)} rows", flush=True)
         model = build(parameters)
         with warnings.catch_warnings():
