@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mlconsole.errors import WrongUse
-from mlconsole.project.discovery import Found, complete
+from mlconsole.project.discovery import Found, complete, looks_like_project
 from mlconsole.project.settings import SETTINGS_FILE, Settings, read_settings
 
 STATE_FOLDER = ".mlconsole"
@@ -61,9 +61,14 @@ class Project:
 
 
 def find_root(start: Path) -> Path:
-    """The project that a folder belongs to: the nearest one above it with settings or a repository, else itself."""
+    """The project that a folder belongs to: the nearest one above it with settings, or laid out as one; else itself.
+
+    The search ends at the repository's top: a project may be a folder of a larger repository.
+    """
     for folder in (start, *start.parents):
-        if (folder / SETTINGS_FILE).is_file() or (folder / STATE_FOLDER).is_dir() or (folder / ".git").exists():
+        if (folder / SETTINGS_FILE).is_file() or (folder / STATE_FOLDER).is_dir() or looks_like_project(folder):
+            return folder
+        if (folder / ".git").exists():
             return folder
     return start
 

@@ -29,6 +29,11 @@ class Found(NamedTuple):
     where: str
 
 
+def looks_like_project(folder: Path) -> bool:
+    """Whether a folder has a training script or manifests where projects have them."""
+    return any((folder / name).exists() for name in (*SCRIPT_NAMES, "deployment.yaml", "deployment.yml"))
+
+
 def complete(root: Path, given: Settings) -> tuple[Settings, tuple[Found, ...]]:
     """Fill in what settings leave open, as far as the project's files tell it."""
     found: list[Found] = []
