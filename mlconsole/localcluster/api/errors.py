@@ -63,24 +63,18 @@ def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
 
 def apply_conflict(causes: Sequence[Cause]) -> ApiError:
     """409 for a server-side apply of fields that other managers own."""
-    first = causes[0].message
-    if len({cause.message for cause in causes}) == 1:
-        listed = ": " + causes[0].field if len(causes) == 1 else ":\n" + "\n".join(f"- {c.field}" for c in causes)
-        text = (
-            f"{first}{listed}" if len(causes) == 1 else f"conflicts with {first.removeprefix('conflict with ')}{listed}"
-        )
+    if len(causes) == 1:
+        text = f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}"
     else:
-        text = "conflicts " + _grouped(causes).removeprefix("conflicts ")
-    noun = "conflict" if len(causes) == 1 else "conflicts"
-    details = {"causes": [cause._asdict() for cause in causes]}
-    return ApiError(409, f"Apply failed with {len(causes)} {noun}: {text}", "Conflict", details)
+        text = f"Apply failed with {len(causes)} conflicts: {_grouped(causes)}"
+    return ApiError(409, text, "Conflict", {"causes": [cause._asdict() for cause in causes]})
 
 
 def _grouped(causes: Sequence[Cause]) -> str:
     groups: dict[str, list[str]] = {}
     for cause in causes:
-        groups.setdefault(cause.message.removeprefix("conflict with "), []).append(cause.field)
-    return "\n".join(f"conflicts with {who}:\n" + "\n".join(f"- {f}" for f in fs) for who, fs in groups.items())
+        groups.setdefault(cause.message.removeprefix("conflict with "), []).append(f"- {cause.field}")
+    return "\n".join(f"conflicts with {who}:\n" + "\n".join(fields) for who, fields in sorted(groups.items()))
 
 
 def invalid(resource: Resource | None, name: str, causes: Sequence[Cause]) -> ApiError:

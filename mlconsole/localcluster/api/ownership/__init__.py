@@ -1,0 +1,1 @@
+"""Who owns which field: sets of fields, and the managedFields that keep them."""

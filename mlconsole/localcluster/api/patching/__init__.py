@@ -1,0 +1,1 @@
+"""The four kinds of PATCH: JSON, merge, strategic merge and server-side apply."""

@@ -1,0 +1,76 @@
+"""The columns of each kind, and how a row of it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from mlconsole.localcluster.api.tables import rows
+from mlconsole.localcluster.api.tables.pods import pod_row
+
+Object = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """One column; those of priority 1 are shown by ``-o wide`` only."""
+
+    name: str
+    kind: str = "string"
+    priority: int = 0
+
+    def definition(self) -> Object:
+        """The column as the Table object describes it."""
+        form = "name" if self.name == "Name" else ""
+        kind = {"name": self.name, "type": self.kind, "format": form, "description": self.name}
+        return kind | {"priority": self.priority}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a kind and the function that fills them."""
+
+    columns: tuple[Column, ...]
+    row: Callable[[Object, datetime], list[Any]]
+
+
+def _layout(notation: str, row: Callable[[Object, datetime], list[Any]]) -> Layout:
+    """Columns separated by commas; ``#`` marks an integer, ``+`` a column of ``-o wide``."""
+    columns = []
+    for word in notation.split(","):
+        name = word.strip()
+        wide, number = name.startswith("+"), name.lstrip("+").startswith("#")
+        columns.append(Column(name.lstrip("+#"), "integer" if number else "string", int(wide)))
+    return Layout(tuple(columns), row)
+
+
+DEFAULT = _layout("Name, Created At", rows.plain)
+
+LAYOUTS: dict[str, Layout] = {
+    "Pod": _layout("Name, Ready, Status, Restarts, Age, +IP, +Node, +Nominated Node, +Readiness Gates", pod_row),
+    "Deployment": _layout(
+        "Name, Ready, #Up-to-date, #Available, Age, +Containers, +Images, +Selector", rows.deployment
+    ),
+    "ReplicaSet": _layout("Name, #Desired, #Current, #Ready, Age, +Containers, +Images, +Selector", rows.replica_set),
+    "Job": _layout("Name, Status, Completions, Duration, Age, +Containers, +Images, +Selector", rows.job),
+    "Service": _layout("Name, Type, Cluster-IP, External-IP, Port(s), Age, +Selector", rows.service),
+    "ConfigMap": _layout("Name, #Data, Age", rows.config_map),
+    "Secret": _layout("Name, Type, #Data, Age", rows.secret),
+    "Node": _layout(
+        "Name, Status, Roles, Age, Version, +Internal-IP, +External-IP, +OS-Image, +Kernel-Version, +Container-Runtime",
+        rows.node,
+    ),
+    "Namespace": _layout("Name, Status, Age", rows.namespace),
+    "Event": _layout(
+        "Last Seen, Type, Reason, Object, +Subobject, +Source, Message, +First Seen, +#Count, +Name", rows.event
+    ),
+    "Endpoints": _layout("Name, Endpoints, Age", rows.endpoints),
+    "EndpointSlice": _layout("Name, AddressType, Ports, Endpoints, Age", rows.endpoint_slice),
+    "ServiceAccount": _layout("Name, #Secrets, Age", rows.service_account),
+    "PersistentVolumeClaim": _layout(
+        "Name, Status, Volume, Capacity, Access Modes, StorageClass, VolumeAttributesClass, Age, +VolumeMode",
+        rows.claim,
+    ),
+    "Lease": _layout("Name, Holder, Age", rows.lease),
+}
