@@ -287,16 +287,21 @@ class Journal:
         query = "SELECT coalesce(max(attempt), 0) FROM stage_runs WHERE release = ? AND stage = ?"
         return int(self._rows(query, release, stage)[0][0])
 
-    def done_stage(self, stage: StageName, fingerprint: Fingerprint | None = None) -> StageRun | None:
-        """The latest completed run of a stage; with a fingerprint, the latest that had just those inputs."""
+    def done_stages(
+        self, stage: StageName, fingerprint: Fingerprint | None = None, most: int = 1000
+    ) -> tuple[StageRun, ...]:
+        """The completed runs of a stage, newest first; with a fingerprint, those that had just its inputs."""
         query = "SELECT body FROM stage_runs WHERE stage = ? AND state = 'done'"
         values: list[Any] = [stage]
         if fingerprint is not None:
             query += " AND fingerprint = ?"
             values.append(fingerprint.digest)
-        return next(
-            iter(self._records(StageRun, query + " ORDER BY release DESC, attempt DESC LIMIT 1", *values)), None
-        )
+        query += " ORDER BY release DESC, attempt DESC LIMIT ?"
+        return self._records(StageRun, query, *values, most)
+
+    def done_stage(self, stage: StageName, fingerprint: Fingerprint | None = None) -> StageRun | None:
+        """The latest of `done_stages`."""
+        return next(iter(self.done_stages(stage, fingerprint, 1)), None)
 
     # events and decisions
 

@@ -204,10 +204,13 @@ def _put_down(guard: subprocess.Popen[bytes]) -> None:
     guard.wait()
 
 
-def child_environment(**extra: str) -> dict[str, str]:
-    """Our environment for a child of the project: output unbuffered, and nothing of a virtual environment of ours."""
+def child_environment(python: Path, **extra: str) -> dict[str, str]:
+    """The environment for a child of the project: its Python comes first, and what it prints comes at once."""
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONHOME", "VIRTUAL_ENV"}}
-    return {**environment, "PYTHONUNBUFFERED": "1", **extra}
+    if (python.parent.parent / "pyvenv.cfg").is_file():
+        environment["VIRTUAL_ENV"] = str(python.parent.parent)
+    path = os.pathsep.join([str(python.parent), environment.get("PATH", os.defpath)])
+    return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}
 
 
 def capture(command: Sequence[str], *, cwd: Path, timeout: float = 30, input_text: str = "") -> str:

@@ -1,0 +1,384 @@
+"""Evidence in words and small tables: pure functions, shared by the console and the headless commands.
+
+Whatever text comes out of here is clean of escapes already; it is data all the same, and never to be parsed as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from mlconsole.evidence.base import Verdict
+from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodRow, PodsEvidence
+from mlconsole.evidence.data import ColumnProfile, DataChange, DataEvidence
+from mlconsole.evidence.release import (
+    CommandNoted,
+    DecisionTaken,
+    Event,
+    Evidence,
+    MetricSeen,
+    Note,
+    PlanMade,
+    PodSeen,
+    ProgressSeen,
+    ReleaseFinished,
+    ReleaseStarted,
+    ReleaseState,
+    RolloutSeen,
+    StageFinished,
+    StageReused,
+    StageRun,
+    StageStarted,
+    StageState,
+    TestReported,
+    TestsCollected,
+    VersionMade,
+)
+from mlconsole.evidence.repo import RepoEvidence
+from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
+from mlconsole.evidence.training import MetricPoint, TrainEvidence
+from mlconsole.text import count, duration, listed, number, short_digest, shorten, size
+
+_GLYPHS: dict[str, str] = {
+    "running": "●",
+    "done": "✓",
+    "reused": "↺",
+    "waiting": "?",
+    "paused": "‖",
+    "refused": "✗",
+    "failed": "✗",
+    "cancelled": "⊘",
+    "interrupted": "!",
+}
+_WORDS: dict[str, str] = {
+    "reused": "unchanged",
+    "waiting": "waits for approval",
+    "refused": "refused by its gate",
+}
+
+
+class Table(NamedTuple):
+    """A small table. Columns in `numeric` are set flush right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()
+
+
+class Lines(NamedTuple):
+    """A few lines under a title."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+Block = Table | Lines
+
+
+def glyph(state: StageState | ReleaseState | None) -> str:
+    """One character for a state; a middle dot where there is none yet."""
+    return _GLYPHS.get(state or "", "·")
+
+
+def word(state: StageState | ReleaseState | None) -> str:
+    """A state in words."""
+    return _WORDS.get(state or "", state or "not run")
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago something was: `just now`, `3 min 05 s ago`."""
+    seconds = (now - moment).total_seconds()
+    return "just now" if seconds < 2 else f"{duration(seconds)} ago"
+
+
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """What a gate found, a line each, with what to do about it."""
+    return tuple(
+        f"{reason.level}: {reason.sentence}" + (f" {reason.next_step}" if reason.next_step else "")
+        for reason in verdict.reasons
+    )
+
+
+def fact(run: StageRun) -> str:
+    """The one thing to know about a stage, short enough for the rail."""
+    if run.problem is not None:
+        return run.problem.sentence
+    match run.evidence:
+        case RepoEvidence() as repo:
+            return _repo_fact(repo)
+        case DataEvidence() as data:
+            return f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}"
+        case TrainEvidence() as train:
+            made = train.version.tag if train.version else "no model"
+            return f"{made} {_metric_words(train.metrics[:1])}".strip()
+        case TestEvidence() as test:
+            return test_fact(test.run)
+        case DeployEvidence() as deploy:
+            return deploy_fact(deploy)
+        case PodsEvidence() as pods:
+            return f"{pods.serving}/{pods.wanted} serve {pods.version.partition('@')[2]}"
+        case None:
+            return ""
+
+
+def _repo_fact(repo: RepoEvidence) -> str:
+    if repo.commit is None:
+        return "no commit"
+    dirty = f", {len(repo.dirty)} dirty" if repo.dirty else ""
+    return f"{repo.branch or 'detached'}@{repo.commit.sha[:7]}{dirty}"
+
+
+def test_fact(run: TestRun) -> str:
+    """How many tests passed, or failed."""
+    bad = run.count("failed", "error")
+    return f"{bad}/{len(run.outcomes)} failed" if bad else f"{run.count('passed', 'xpassed')} passed"
+
+
+def deploy_fact(deploy: DeployEvidence) -> str:
+    """What was applied, or would be."""
+    changed = [change for change in deploy.plan.changes if change.action != "none"]
+    if not deploy.applied:
+        return f"{count(len(changed), 'change')} planned"
+    broken = [rollout for rollout in deploy.rollouts if not rollout.succeeded]
+    return (
+        "rollout failed" if broken else f"{count(len(changed), 'object')} applied" if changed else "nothing to change"
+    )
+
+
+def _metric_words(metrics: tuple[MetricPoint, ...]) -> str:
+    return ", ".join(f"{metric.name} {number(metric.value)}" for metric in metrics)
+
+
+def blocks(evidence: Evidence) -> tuple[Block, ...]:
+    """A stage's evidence as tables and lines."""
+    match evidence:
+        case RepoEvidence():
+            return tuple(_repo_blocks(evidence))
+        case DataEvidence():
+            return tuple(_data_blocks(evidence))
+        case TrainEvidence():
+            return tuple(_train_blocks(evidence))
+        case TestEvidence():
+            return tuple(_test_blocks(evidence))
+        case DeployEvidence():
+            return tuple(_deploy_blocks(evidence))
+        case PodsEvidence():
+            return tuple(_pods_blocks(evidence))
+
+
+def _repo_blocks(repo: RepoEvidence) -> Iterator[Block]:
+    commit = repo.commit
+    head = [f"branch    {repo.branch or '(detached)'}", f"remote    {repo.url or '(none)'}"]
+    if repo.upstream:
+        head.append(f"upstream  {repo.upstream}: {repo.ahead} ahead, {repo.behind} behind")
+    if commit:
+        head.append(f"commit    {commit.sha[:12]} {commit.subject}")
+        head.append(f"author    {commit.author}, {commit.at:%Y-%m-%d %H:%M}")
+    yield Lines("Commit", tuple(head))
+    if repo.dirty:
+        yield Table("Not committed", ("state", "file"), tuple((change.state, change.path) for change in repo.dirty))
+    if repo.tracked_models:
+        rows = tuple((model.path, size(model.size)) for model in repo.tracked_models)
+        yield Table("Model files tracked by git", ("file", "size"), rows, frozenset({1}))
+    if repo.recent:
+        rows = tuple((c.sha[:7], f"{c.at:%Y-%m-%d}", shorten(c.author, 20), c.subject) for c in repo.recent)
+        yield Table("Last commits", ("sha", "date", "author", "subject"), rows)
+
+
+def _data_blocks(data: DataEvidence) -> Iterator[Block]:
+    identity = data.profile.identity
+    files = listed([file.path for file in identity.files])
+    head = [
+        f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}, {size(identity.size)} in {files}",
+        f"digest {short_digest(identity.digest)}, profiled in {duration(data.seconds)}",
+    ]
+    yield Lines("Data", (*head, *_change_lines(data.change)))
+    if data.violations:
+        rows = tuple((v.level, v.column, v.sentence) for v in data.violations)
+        yield Table("Broken rules", ("level", "column", "what"), rows)
+    rows = tuple(_column_row(column, data.profile.target) for column in data.profile.columns)
+    columns = ("column", "kind", "missing", "distinct", "min", "mean", "max", "top values")
+    yield Table("Columns", columns, rows, frozenset({2, 3, 4, 5, 6}))
+
+
+def _change_lines(change: DataChange | None) -> Iterator[str]:
+    if change is None:
+        return
+    grown = change.rows_after - change.rows_before
+    added = (
+        f"{count(change.rows_added, 'row')} appended"
+        if change.rows_added is not None
+        else f"{grown:+,} rows, not only appended"
+    )
+    yield f"since {change.reference}: {change.rows_before:,} → {change.rows_after:,} rows, {added}"
+    for words, names in (
+        ("new files", change.files_added),
+        ("removed files", change.files_removed),
+        ("new columns", change.columns_added),
+        ("removed columns", change.columns_removed),
+    ):
+        if names:
+            yield f"{words}: {listed(list(names), 6)}"
+
+
+def _column_row(column: ColumnProfile, target: str) -> tuple[str, ...]:
+    def shown(value: float | None) -> str:
+        return "" if value is None else number(value)
+
+    part = f"{column.missing / column.rows:.1%}" if column.missing and column.rows else ""
+    distinct = f"{column.distinct:,}" if column.distinct_exact else f"≥{column.distinct:,}"
+    top = ", ".join(shorten(found.value, 16) for found in column.top[:4]) or " … ".join(
+        filter(None, (column.earliest, column.latest))
+    )
+    name = f"{column.name} (target)" if column.name == target else column.name
+    return (name, column.kind, part, distinct, shown(column.minimum), shown(column.mean), shown(column.maximum), top)
+
+
+def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
+    environment = train.environment
+    head = [
+        f"command   {train.command}",
+        f"python    {environment.version} ({environment.found}: {environment.executable})",
+        f"took      {duration(train.use.seconds)}, {duration(train.use.cpu_seconds)} of processor, {size(train.use.peak_memory)} at most",
+    ]
+    if train.version:
+        version = train.version
+        head.insert(
+            0, f"version   {version.label}, {size(version.model.size)}, digest {short_digest(version.model.digest)}"
+        )
+    yield Lines("Training", tuple(head))
+    if train.metrics:
+        yield Table(
+            "Metrics", ("metric", "value"), tuple((m.name, number(m.value)) for m in train.metrics), frozenset({1})
+        )
+    if train.parameters:
+        yield Table("Parameters", ("parameter", "value"), tuple((p.name, p.value) for p in train.parameters))
+    if train.tail:
+        yield Lines("Last lines", train.tail)
+
+
+def _test_blocks(test: TestEvidence) -> Iterator[Block]:
+    run = test.run
+    yield Lines(
+        "Tests",
+        (
+            f"{test_fact(run)} of {run.collected} in {duration(run.seconds)} on {test.version}",
+            *filter(None, [run.ended]),
+        ),
+    )
+    bad = [outcome for outcome in run.outcomes if outcome.outcome in {"failed", "error"}]
+    for outcome in bad:
+        yield Lines(f"✗ {outcome.nodeid}", tuple((outcome.traceback or outcome.message).splitlines()[-12:]))
+    yield Lines(
+        "Candidate and champion", comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
+    )
+    rows = tuple((outcome.outcome, outcome.nodeid, f"{outcome.seconds:.2f} s") for outcome in run.outcomes)
+    yield Table("Outcomes", ("outcome", "test", "took"), rows, frozenset({2}))
+    if run.metrics:
+        yield Table(
+            "Recorded", ("metric", "value"), tuple((m.name, number(m.value)) for m in run.metrics), frozenset({1})
+        )
+
+
+def comparison_lines(found: Comparison) -> tuple[str, ...]:
+    """Candidate against champion in two lines."""
+    better = "lower" if found.lower_is_better else "higher"
+    return (
+        f"{found.metric} ({better} is better) on {count(found.rows, 'row')}: {found.candidate}"
+        f" {number(found.candidate_value)}, {found.champion} {number(found.champion_value)}",
+        f"difference {found.difference:+.4g} (95%: {found.low:+.4g} … {found.high:+.4g}): the candidate is {found.verdict}",
+    )
+
+
+def _deploy_blocks(deploy: DeployEvidence) -> Iterator[Block]:
+    yield Lines("Target", plan_lines(deploy.plan))
+    for rollout in deploy.rollouts:
+        lines = [
+            rollout.sentence,
+            *filter(None, [rollout.reason, rollout.next_step]),
+            *rollout.log_tail,
+            *rollout.events,
+        ]
+        mark = "✓" if rollout.succeeded else "✗"
+        yield Lines(
+            f"{mark} {rollout.workload.kind} {rollout.workload.name}, {duration(rollout.seconds)}", tuple(lines)
+        )
+    for change in deploy.plan.changes:
+        if change.diff:
+            yield Lines(f"{change.action} {change.kind} {change.name}", tuple(change.diff.splitlines()))
+
+
+def plan_lines(plan: DeployPlan) -> tuple[str, ...]:
+    """Where a plan goes and what it changes there."""
+    target = plan.target
+    actions = [f"{change.action:7} {change.kind} {change.name}" for change in plan.changes]
+    return (f"{plan.version} to context {target.context}, namespace {target.namespace} ({target.selector})", *actions)
+
+
+def _pods_blocks(pods: PodsEvidence) -> Iterator[Block]:
+    settled = f", settled {duration(pods.settled)}" if pods.settled else ""
+    lines = [
+        f"{pods.serving} of {count(pods.wanted, 'pod')} serve {pods.version}{settled}, {count(pods.restarts, 'restart')}"
+    ]
+    yield Lines("Serving", (*lines, *(f"{service.name}: {service.url}" for service in pods.services)))
+    yield pod_table(pods.rows)
+    if pods.events:
+        rows = tuple((event.type, event.reason, event.object, event.message) for event in pods.events)
+        yield Table("Events", ("type", "reason", "object", "message"), rows)
+
+
+def pod_table(rows: tuple[PodRow, ...]) -> Table:
+    """Pods with the model version that each runs."""
+    columns = ("name", "ready", "status", "restarts", "version", "why not ready")
+    cells = tuple((row.name, row.ready, row.status, row.restarts, row.version, row.reason) for row in rows)
+    return Table("Pods", columns, cells)
+
+
+def event_line(event: Event) -> str:
+    """One event as a line, or an empty text where it is not worth one."""
+    match event.body:
+        case ReleaseStarted(resumed=resumed):
+            return f"release {event.release} {'goes on' if resumed else 'starts'}"
+        case StageStarted(because=because):
+            return f"● started{f', because of: {listed(list(because), 5)}' if because else ''}"
+        case StageReused(release=release):
+            return f"↺ unchanged since release {release}"
+        case Note(text=text):
+            return text
+        case MetricSeen(point=point):
+            step = f" (step {point.step})" if point.step is not None else ""
+            return f"{point.name} {number(point.value)}{step}"
+        case ProgressSeen(progress=progress):
+            return f"{progress.fraction:.0%} {progress.message}".rstrip()
+        case VersionMade(version=version):
+            return f"{version.label} stored, {size(version.model.size)}, digest {short_digest(version.model.digest)}"
+        case TestsCollected(count=tests):
+            return f"{count(tests, 'test')} collected"
+        case TestReported(outcome=outcome):
+            return f"{outcome.outcome} {outcome.nodeid}" + (f": {outcome.message}" if outcome.message else "")
+        case PlanMade(plan=plan):
+            return "\n".join(plan_lines(plan))
+        case RolloutSeen(progress=progress):
+            return progress.sentence + (f" ({progress.problem})" if progress.problem else "")
+        case PodSeen(pod=pod):
+            return f"{pod.name} {pod.ready} {pod.status} {pod.version}".rstrip()
+        case CommandNoted(command=command):
+            return f"$ {command.line}"
+        case DecisionTaken(decision=decision):
+            return f"{decision.kind} by {decision.who}{f': {decision.reason}' if decision.reason else ''}"
+        case StageFinished():
+            return _finished_line(event.body)
+        case ReleaseFinished(state=state, sentence=sentence):
+            return f"{glyph(state)} release {event.release} {word(state)}. {sentence}".rstrip()
+
+
+def _finished_line(body: StageFinished) -> str:
+    lines = [f"{glyph(body.state)} {word(body.state)}"]
+    if body.problem is not None:
+        lines[0] += f": {body.problem.sentence} {body.problem.next_step}".rstrip()
+        lines += [f"  | {line}" for line in body.problem.tail]
+    elif body.verdict is not None:
+        lines += [f"  {line}" for line in reasons(body.verdict)]
+    return "\n".join(lines)

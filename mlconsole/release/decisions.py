@@ -1,0 +1,118 @@
+"""What people decide about a release: they write it into the journal, and the runner reads it there."""
+
+from __future__ import annotations
+
+import getpass
+import threading
+from types import TracebackType
+
+from mlconsole.errors import WrongUse
+from mlconsole.evidence.base import STAGES
+from mlconsole.evidence.cluster import DeployEvidence, DeployPlan
+from mlconsole.evidence.release import Decision, StageRun, StageState
+from mlconsole.journal import Journal
+
+LOOK_EVERY = 0.2
+
+
+def who_am_i() -> str:
+    """The name under which decisions are recorded: the user's login name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def approve(journal: Journal, release: int, *, who: str, reason: str = "") -> Decision:
+    """Approve the plan that a release waits with: just that plan; another one will have to be approved anew.
+
+    Raises:
+        WrongUse: it does not wait for an approval.
+    """
+    run = _stopped_stage(journal, release, "waiting")
+    if run is None or not isinstance(run.evidence, DeployEvidence):
+        raise WrongUse(f"Release {release} does not wait for an approval.", f"Look at it: mlconsole show {release}")
+    return journal.decide(release, "approve", run.stage, who=who, reason=reason, subject=run.evidence.plan.digest)
+
+
+def override(journal: Journal, release: int, *, who: str, reason: str) -> Decision:
+    """Let a release go on although a gate said no. The reason is kept.
+
+    Raises:
+        WrongUse: no gate refused it, or no reason was given.
+    """
+    run = _stopped_stage(journal, release, "refused")
+    if run is None:
+        raise WrongUse(f"No gate has refused release {release}.", f"Look at it: mlconsole show {release}")
+    if not reason.strip():
+        raise WrongUse("An override needs a reason.", 'Say it: --reason "…"')
+    return journal.decide(release, "override", run.stage, who=who, reason=reason.strip(), subject=_subject(run))
+
+
+def cancel(journal: Journal, release: int, *, who: str) -> Decision:
+    """Ask the runner of a release to end it.
+
+    Raises:
+        WrongUse: it is not running.
+    """
+    if journal.release(release).state != "running":
+        raise WrongUse(f"Release {release} is not running.", f"Look at it: mlconsole show {release}")
+    running = [run.stage for run in journal.stage_runs(release) if run.state == "running"]
+    return journal.decide(release, "cancel", running[0] if running else STAGES[0], who=who)
+
+
+def approval_of(journal: Journal, release: int, plan: DeployPlan) -> Decision | None:
+    """The decision that approves just this plan, if there is one."""
+    decisions = journal.decisions(release)
+    return next((found for found in decisions if found.kind == "approve" and found.subject == plan.digest), None)
+
+
+def override_of(journal: Journal, run: StageRun) -> Decision | None:
+    """The decision that lets a release go on after this stage's gate said no to just this evidence."""
+    subject = _subject(run)
+    decisions = journal.decisions(run.release)
+    return next(
+        (
+            found
+            for found in decisions
+            if found.kind == "override" and found.stage == run.stage and found.subject == subject
+        ),
+        None,
+    )
+
+
+def _subject(run: StageRun) -> str:
+    return run.fingerprint.digest if run.fingerprint else run.stage
+
+
+def _stopped_stage(journal: Journal, release: int, state: StageState) -> StageRun | None:
+    if journal.release(release).state != state:
+        return None
+    return next((run for run in journal.stage_runs(release) if run.state == state), None)
+
+
+class CancelWatch:
+    """While it is open, looks into the journal for a `cancel` that came after it was opened, and sets an event."""
+
+    def __init__(self, journal: Journal, release: int, cancelled: threading.Event) -> None:
+        self._journal, self._release, self._cancelled = journal, release, cancelled
+        self._seen = max((found.id for found in journal.decisions(release)), default=0)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="cancel-watch", daemon=True)
+
+    def __enter__(self) -> CancelWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(LOOK_EVERY):
+            decisions = self._journal.decisions(self._release)
+            if any(found.kind == "cancel" and found.id > self._seen for found in decisions):
+                self._cancelled.set()
+                return

@@ -1,0 +1,376 @@
+"""A release carried out: the stages in order, each run only where its inputs changed, each judged by its gate.
+
+The engine is the only writer of its release. It ends when the last stage is done, when a gate or a problem stops it,
+when a person's approval is needed, or when it is cancelled; `resume` goes on from there in another process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from mlconsole.errors import Cancelled, Exit, Problem, WrongUse
+from mlconsole.evidence.base import STAGES, Fingerprint, Record, StageName, now
+from mlconsole.evidence.cluster import DeployPlan
+from mlconsole.evidence.release import (
+    CommandNoted,
+    DecisionTaken,
+    Event,
+    EventBody,
+    Evidence,
+    ProblemRecord,
+    Release,
+    ReleaseFinished,
+    ReleaseStarted,
+    ReleaseState,
+    StageFinished,
+    StageReused,
+    StageRun,
+    StageStarted,
+    StageState,
+)
+from mlconsole.evidence.training import ModelVersion
+from mlconsole.journal import Journal
+from mlconsole.project import Project
+from mlconsole.release.decisions import CancelWatch, approval_of, override_of
+from mlconsole.stages import stage_of
+from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
+
+_EXITS: dict[ReleaseState, Exit] = {
+    "done": Exit.DONE,
+    "paused": Exit.DONE,
+    "waiting": Exit.REFUSED,
+    "refused": Exit.REFUSED,
+    "cancelled": Exit.CANCELLED,
+}
+
+
+class Order(Record, frozen=True, kw_only=True):
+    """What is asked of a release: where to stop, from which stage on nothing is reused, who asks and why."""
+
+    until: StageName = "pods"
+    again_from: StageName | None = None
+    approved: bool = False
+    who: str = ""
+    reason: str = ""
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """How a run ended. `release` is None where nothing had changed, and so nothing was done."""
+
+    release: Release | None
+    exit_code: int
+    sentence: str = ""
+
+
+class _Stop(Exception):
+    """The release can't go on now: the state that it is left in, in a sentence."""
+
+    def __init__(self, state: ReleaseState, sentence: str, exit_code: int | None = None) -> None:
+        super().__init__(sentence)
+        self.state: ReleaseState = state
+        self.sentence = sentence
+        self.exit_code = _EXITS.get(state, Exit.OUTSIDE_FAILED) if exit_code is None else exit_code
+
+
+class Engine:
+    """Carries out one release of a project.
+
+    Args:
+        project: the project.
+        journal: its journal.
+        listen: called with each event, in whichever thread it happens, after it was written down.
+        cancelled: set it, and the release ends as cancelled; a `cancel` decision in the journal sets it too.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        journal: Journal,
+        *,
+        listen: Callable[[Event], None] = lambda event: None,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        self._project, self._journal, self._listen = project, journal, listen
+        self._cancelled = cancelled or threading.Event()
+        self._release: Release | None = None
+        self._known = Known()
+        self._kept: list[StageRun] = []
+        self._champion: ModelVersion | None = None
+
+    def run(self, order: Order) -> Outcome:
+        """Begin a release, unless no stage has anything to do.
+
+        Raises:
+            Refused: another release is running.
+        """
+        self._champion = self._journal.alias(self._project.settings.name, "champion")
+        first = self._first_to_run(order)
+        if first is None:
+            return Outcome(release=None, exit_code=Exit.DONE, sentence=self._unchanged_words(order))
+        self._release = self._journal.begin_release(
+            kind="release", who=order.who, approved=order.approved, reason=order.reason
+        )
+        return self._carry_out(order, resumed=False)
+
+    def roll_back(self, order: Order, version: ModelVersion, kept: tuple[StageRun, ...]) -> Outcome:
+        """Begin a release of an earlier version by its stored manifests; `kept` are the stages that made it."""
+        self._champion = self._journal.alias(self._project.settings.name, "champion")
+        self._release = self._journal.begin_release(
+            kind="rollback", who=order.who, approved=order.approved, reason=order.reason, version=version.label
+        )
+        self._kept = list(kept)
+        return self._carry_out(order, resumed=False)
+
+    def resume(self, number: int, order: Order) -> Outcome:
+        """Go on with a release whose runner stopped or died.
+
+        Raises:
+            NoSuchRelease: there is none of that number.
+            WrongUse: it is done, or a later one was begun.
+            Refused: another release is running.
+        """
+        release = self._journal.release(number)
+        latest = self._journal.latest_release()
+        if release.state == "done":
+            raise WrongUse(f"Release {number} is done: there is nothing to resume.")
+        if latest is not None and latest.number != number:
+            hint = f"Resume release {latest.number}, or begin a new one: mlconsole run"
+            raise WrongUse(f"Release {number} is history: release {latest.number} came after it.", hint)
+        self._champion = self._journal.alias(self._project.settings.name, "champion")
+        self._release = self._journal.take_over(number, approved=order.approved)
+        if release.kind == "rollback":
+            runs = {run.stage: run for run in self._journal.stage_runs(number)}
+            self._kept = [runs[stage] for stage in STAGES[:4] if stage in runs]
+        return self._carry_out(order, resumed=True)
+
+    # what is to be done
+
+    def _first_to_run(self, order: Order) -> StageName | None:
+        """The first stage that has to run, or None. Those before it are kept."""
+        for name in STAGES[: STAGES.index(order.until) + 1]:
+            stage = stage_of(name)
+            try:
+                fingerprint = fingerprint_of(stage.inputs(self._context(name)))
+            except Problem:
+                return name
+            earlier = None if self._is_again(name, order) else stage.earlier(self._context(name), fingerprint)
+            if earlier is None or earlier.evidence is None:
+                return name
+            self._keep(earlier)
+        return None
+
+    def _is_again(self, name: StageName, order: Order) -> bool:
+        return order.again_from is not None and STAGES.index(name) >= STAGES.index(order.again_from)
+
+    def _keep(self, earlier: StageRun) -> None:
+        self._kept.append(earlier)
+        if earlier.evidence is not None:
+            self._known = self._known.with_evidence(earlier.stage, earlier.evidence)
+
+    def _unchanged_words(self, order: Order) -> str:
+        last = max(run.release for run in self._kept)
+        if order.until != "pods" or self._champion is None:
+            return f"Nothing changed since release {last}."
+        return f"Nothing changed since release {last}: {self._champion.label} is the champion."
+
+    # carrying it out
+
+    def _carry_out(self, order: Order, *, resumed: bool) -> Outcome:
+        self._emit(ReleaseStarted(resumed=resumed))
+        with CancelWatch(self._journal, self._number, self._cancelled):
+            try:
+                self._all_stages(order)
+            except _Stop as stop:
+                return self._finish(stop)
+        last = order.until == STAGES[-1]
+        words = f"{self._known.candidate.label} is serving." if last else f"Stopped after {order.until}, as asked."
+        return self._finish(_Stop("done" if last else "paused", words))
+
+    def _finish(self, stop: _Stop) -> Outcome:
+        assert self._release is not None
+        release = msgspec.structs.replace(self._release, state=stop.state, finished_at=now(), runner=None)
+        with self._journal.transaction(durable=True):
+            self._journal.save_release(release)
+            self._emit(ReleaseFinished(state=stop.state, sentence=stop.sentence))
+        return Outcome(release=release, exit_code=stop.exit_code, sentence=stop.sentence)
+
+    def _all_stages(self, order: Order) -> None:
+        own = {run.stage: run for run in self._journal.stage_runs(self._number)}
+        kept = {run.stage: run for run in self._kept}
+        self._known = Known()
+        for name in STAGES[: STAGES.index(order.until) + 1]:
+            if self._cancelled.is_set():
+                raise _Stop("cancelled", "Cancelled.")
+            stage = stage_of(name)
+            rollback_source = kept.get(name) if self._is_rollback and name in STAGES[:4] else None
+            if rollback_source is not None:
+                self._reuse(rollback_source)
+            else:
+                self._one_stage(stage, own.get(name), order)
+            self._note_version(name)
+
+    def _one_stage(self, stage: Stage[Any], own: StageRun | None, order: Order) -> None:
+        """Keep, reuse or run one stage."""
+        context = self._context(stage.name)
+        try:
+            fingerprint = fingerprint_of(stage.inputs(context))
+        except Problem as problem:
+            self._fail(self._new_run(stage.name, None, ()), problem)
+        if own is not None and own.evidence is not None and own.fingerprint == fingerprint:
+            if own.state in {"done", "reused"}:
+                self._known = self._known.with_evidence(stage.name, own.evidence)
+                return
+            if own.state == "refused" and self._overridden(own):
+                self._conclude(stage, context, own, own.evidence)
+                return
+        earlier = None if self._is_again(stage.name, order) else stage.earlier(context, fingerprint)
+        if earlier is not None and earlier.evidence is not None:
+            self._reuse(earlier)
+        else:
+            self._run_stage(stage, context, self._new_run(stage.name, fingerprint, self._because(stage, fingerprint)))
+
+    def _because(self, stage: Stage[Any], fingerprint: Fingerprint) -> tuple[str, ...]:
+        last = self._journal.done_stage(stage.name)
+        return fingerprint.changed_since(last.fingerprint) if last and last.fingerprint else ()
+
+    def _new_run(self, name: StageName, fingerprint: Fingerprint | None, because: tuple[str, ...]) -> StageRun:
+        attempt = self._journal.attempts(self._number, name) + 1
+        run = StageRun(
+            release=self._number,
+            stage=name,
+            attempt=attempt,
+            state="running",
+            started_at=now(),
+            fingerprint=fingerprint,
+            because=because,
+        )
+        with self._journal.transaction():
+            self._journal.save_stage(run)
+            self._emit(StageStarted(because=because), name)
+        return run
+
+    def _reuse(self, earlier: StageRun) -> None:
+        source = earlier.reused_from or earlier.release
+        moment = now()
+        run = msgspec.structs.replace(
+            earlier,
+            release=self._number,
+            attempt=self._journal.attempts(self._number, earlier.stage) + 1,
+            state="reused",
+            started_at=moment,
+            finished_at=moment,
+            reused_from=source,
+            commands=(),
+            because=(),
+        )
+        with self._journal.transaction():
+            self._journal.save_stage(run)
+            self._emit(StageReused(release=source), earlier.stage)
+        assert earlier.evidence is not None
+        self._known = self._known.with_evidence(earlier.stage, earlier.evidence)
+
+    def _run_stage(self, stage: Stage[Any], context: StageContext, run: StageRun) -> None:
+        commands: list[CommandNoted] = []
+
+        def emit(body: EventBody) -> None:
+            if isinstance(body, CommandNoted):
+                commands.append(body)
+            self._emit(body, stage.name)
+
+        context = dataclasses.replace(context, emit=emit)
+        try:
+            evidence = stage.run(context)
+        except ApprovalNeeded as needed:
+            run = msgspec.structs.replace(run, evidence=needed.evidence)
+            self._end(run, "waiting")
+            words = f"Look at the plan, then: mlconsole approve {self._number}"
+            raise _Stop("waiting", f"Waits for an approval. {words}") from needed
+        except Cancelled as cancelled:
+            self._end(run, "cancelled")
+            raise _Stop("cancelled", "Cancelled.") from cancelled
+        except Problem as problem:
+            self._fail(run, problem)
+        run = msgspec.structs.replace(run, commands=tuple(noted.command for noted in commands))
+        self._conclude(stage, context, run, evidence)
+
+    def _conclude(self, stage: Stage[Any], context: StageContext, run: StageRun, evidence: Evidence) -> None:
+        """Judge a stage's evidence, and end the stage by the verdict."""
+        verdict = stage.judge(context, evidence)
+        run = msgspec.structs.replace(run, evidence=evidence, verdict=verdict)
+        if verdict.level == "fail" and not self._overridden(run):
+            self._end(run, "refused")
+            sentence = next(reason.sentence for reason in verdict.reasons if reason.level == "fail")
+            raise _Stop("refused", f"{stage.name.capitalize()} says no: {sentence}")
+        with self._journal.transaction(durable=True):
+            stage.conclude(context, evidence)
+            self._end(run, "done")
+        self._known = self._known.with_evidence(stage.name, evidence)
+
+    def _fail(self, run: StageRun, problem: Problem) -> None:
+        record = ProblemRecord(
+            sentence=problem.sentence,
+            next_step=problem.next_step,
+            command=problem.command,
+            tail=problem.tail,
+            exit_code=int(problem.exit_code),
+        )
+        self._end(msgspec.structs.replace(run, problem=record), "failed")
+        raise _Stop("failed", problem.sentence, int(problem.exit_code)) from problem
+
+    def _end(self, run: StageRun, state: StageState) -> None:
+        run = msgspec.structs.replace(run, state=state, finished_at=now())
+        with self._journal.transaction(durable=True):
+            self._journal.save_stage(run)
+            self._emit(StageFinished(state=state, verdict=run.verdict, problem=run.problem), run.stage)
+
+    def _overridden(self, run: StageRun) -> bool:
+        decision = override_of(self._journal, run)
+        if decision is not None:
+            self._emit(DecisionTaken(decision=decision), run.stage)
+        return decision is not None
+
+    def _note_version(self, name: StageName) -> None:
+        """Once the train stage is behind us, the release knows its candidate."""
+        if name == "train" and self._release is not None:
+            self._release = msgspec.structs.replace(self._release, version=self._known.candidate.label)
+            self._journal.save_release(self._release)
+
+    # small things
+
+    @property
+    def _number(self) -> int:
+        assert self._release is not None
+        return self._release.number
+
+    @property
+    def _is_rollback(self) -> bool:
+        return self._release is not None and self._release.kind == "rollback"
+
+    def _emit(self, body: EventBody, stage: StageName | None = None) -> None:
+        self._listen(self._journal.emit(self._number, body, stage))
+
+    def _context(self, stage: StageName) -> StageContext:
+        return StageContext(
+            project=self._project,
+            journal=self._journal,
+            known=self._known,
+            champion=self._champion,
+            cancelled=self._cancelled,
+            release=self._release,
+            emit=lambda body: self._emit(body, stage),
+            approves=self._approves,
+        )
+
+    def _approves(self, plan: DeployPlan) -> bool:
+        assert self._release is not None
+        if self._release.approved:
+            return True
+        decision = approval_of(self._journal, self._number, plan)
+        if decision is not None:
+            self._emit(DecisionTaken(decision=decision), "deploy")
+        return decision is not None

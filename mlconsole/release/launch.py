@@ -1,0 +1,37 @@
+"""Start a runner as a process of its own, so that a release does not end with the terminal that asked for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from mlconsole.errors import OutsideFailed
+from mlconsole.project import Project
+
+
+def launch(project: Project, arguments: Sequence[str]) -> int:
+    """Run `mlconsole ARGUMENTS` in a session of its own; what it prints goes to `.mlconsole/runner.log`.
+
+    Returns:
+        Its process id. Whether it has taken the release is to be seen in the journal.
+
+    Raises:
+        OutsideFailed: the process can't be started.
+    """
+    project.state.mkdir(exist_ok=True)
+    # -P: the project's folder must not come before our own modules
+    command = [sys.executable, "-P", "-m", "mlconsole", *arguments]
+    try:
+        with (project.state / "runner.log").open("ab") as log:
+            runner = subprocess.Popen(
+                command,
+                cwd=project.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise OutsideFailed(f"Can't start a runner: {error.strerror}.") from error
+    return runner.pid

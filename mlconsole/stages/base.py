@@ -1,0 +1,173 @@
+"""What the stages have in common: what they are given, and what each of them has to offer."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from mlconsole.errors import OutsideFailed, Problem
+from mlconsole.evidence.base import CommandRun, Fingerprint, Input, StageName, Verdict
+from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsEvidence
+from mlconsole.evidence.data import DataEvidence
+from mlconsole.evidence.release import CommandNoted, EventBody, Evidence, Note, Release, StageRun
+from mlconsole.evidence.repo import RepoEvidence
+from mlconsole.evidence.testing import TestEvidence
+from mlconsole.evidence.training import ModelVersion, TrainEvidence
+from mlconsole.journal import Journal
+from mlconsole.project import Project
+
+E = TypeVar("E", RepoEvidence, DataEvidence, TrainEvidence, TestEvidence, DeployEvidence, PodsEvidence)
+R = TypeVar("R")
+
+
+class ApprovalNeeded(Problem):
+    """A plan is ready, and nobody has approved it yet. It carries the evidence so far."""
+
+    def __init__(self, evidence: DeployEvidence) -> None:
+        super().__init__("Waits for an approval.")
+        self.evidence = evidence
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The evidence that a release has so far, in the order of its stages."""
+
+    repo: RepoEvidence | None = None
+    data: DataEvidence | None = None
+    train: TrainEvidence | None = None
+    test: TestEvidence | None = None
+    deploy: DeployEvidence | None = None
+    pods: PodsEvidence | None = None
+
+    def with_evidence(self, stage: StageName, evidence: Evidence) -> Known:
+        """Return a copy that knows one stage more."""
+        return msgspec.structs.replace(self, **{stage: evidence})
+
+    @property
+    def candidate(self) -> ModelVersion:
+        """The version that training made: there from the train stage on."""
+        return needed(needed(self.train).version)
+
+    @property
+    def data_digest(self) -> str:
+        """The digest of the data: there from the data stage on."""
+        return needed(self.data).profile.identity.digest
+
+
+def needed(value: R | None) -> R:
+    """Return what an earlier stage must have left; its absence is a defect of ours."""
+    if value is None:
+        raise AssertionError("a stage ran before the one that it builds on")
+    return value
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage is given: the project, what is known so far, who serves now, and ways to report and to be ended.
+
+    `release` is None while it is only asked whether anything has to run; then `inputs` is all that may be called.
+    """
+
+    project: Project
+    journal: Journal
+    known: Known
+    champion: ModelVersion | None
+    cancelled: threading.Event
+    release: Release | None
+    emit: Callable[[EventBody], None]
+    approves: Callable[[DeployPlan], bool]
+
+    @property
+    def folder(self) -> Path:
+        """The release's own folder."""
+        return self.project.release_folder(needed(self.release).number)
+
+    def log_path(self, stage: StageName) -> Path:
+        """Where the output of a stage's children goes."""
+        return self.folder / f"{stage}.log"
+
+    def note(self, text: str) -> None:
+        """Say something worth a line."""
+        self.emit(Note(text=text))
+
+    def command(self, line: str, note: str = "") -> None:
+        """Tell what a person would have typed for what is done now."""
+        self.emit(CommandNoted(command=CommandRun(line=line, note=note)))
+
+    @property
+    def rival(self) -> ModelVersion | None:
+        """The champion, where it is another version than the candidate."""
+        champion = self.champion
+        return None if champion is None or champion.label == self.known.candidate.label else champion
+
+
+class Stage(ABC, Generic[E]):
+    """One step of a release. It reads the context, and hands back evidence; it writes no journal itself."""
+
+    name: StageName
+
+    @abstractmethod
+    def inputs(self, context: StageContext) -> tuple[Input, ...]:
+        """Name everything that the evidence depends on, cheaply: nothing heavy is imported for it.
+
+        Raises:
+            Problem: an input is missing.
+        """
+
+    @abstractmethod
+    def run(self, context: StageContext) -> E:
+        """Do the work and return what is known then.
+
+        Raises:
+            Problem: it can't be done; the sentence says why.
+            ApprovalNeeded: a person has to look at a plan first.
+        """
+
+    @abstractmethod
+    def judge(self, context: StageContext, evidence: E) -> Verdict:
+        """Say whether a release with this evidence may go on."""
+
+    def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
+        """A completed run whose evidence still stands, so that the stage need not run."""
+        return context.journal.done_stage(self.name, fingerprint)
+
+    def conclude(self, context: StageContext, evidence: E) -> None:
+        """Write what follows from an accepted stage, in the one transaction that ends it."""
+        return
+
+
+def digest_of(*texts: str) -> str:
+    """A digest of texts, each of which ends where the next begins."""
+    sha = hashlib.sha256()
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogateescape")
+        sha.update(len(encoded).to_bytes(8, "big") + encoded)
+    return f"sha256:{sha.hexdigest()}"
+
+
+def digest_of_files(root: Path, paths: Iterable[Path]) -> str:
+    """A digest of the names and contents of small files.
+
+    Raises:
+        OutsideFailed: one of them can't be read.
+    """
+    texts: list[str] = []
+    for path in sorted(paths):
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise OutsideFailed(f"{path} can't be read: {error.strerror}.") from error
+        texts += [str(path.relative_to(root)) if path.is_relative_to(root) else str(path), content]
+    return digest_of(*texts)
+
+
+def fingerprint_of(inputs: tuple[Input, ...]) -> Fingerprint:
+    """Join the inputs of a stage into its fingerprint."""
+    texts = [text for entry in inputs for text in (entry.name, entry.digest)]
+    return Fingerprint(digest=digest_of(*texts), inputs=inputs)

@@ -1,0 +1,149 @@
+"""Stage 3: what came out of training, and how?"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from mlconsole.errors import WrongUse
+from mlconsole.evidence.base import Input, Reason, Verdict, now
+from mlconsole.evidence.release import MetricSeen, ProgressSeen, VersionMade
+from mlconsole.evidence.training import (
+    MetricPoint,
+    ModelFile,
+    ModelVersion,
+    PythonEnvironment,
+    TrainEvidence,
+    TrainingProgress,
+)
+from mlconsole.project import Project
+from mlconsole.project.settings import seconds
+from mlconsole.services import training
+from mlconsole.services.models import ModelStore
+from mlconsole.services.processes import child_environment
+from mlconsole.stages.base import Stage, StageContext, digest_of_files, needed
+
+
+class CommandNotNamed(WrongUse):
+    """The project does not say how it trains, and no training script was found."""
+
+
+def project_python(project: Project) -> PythonEnvironment:
+    """The Python that the project's own code runs in."""
+    return training.find_python(project.root, project.settings.python)
+
+
+def command_template(project: Project) -> str:
+    """The training command of the settings, with its placeholders.
+
+    Raises:
+        CommandNotNamed: there is none, or it has no place for the model's path.
+    """
+    template = project.settings.train.command
+    if not template:
+        hint = 'Name it in mlconsole.toml: [train] command = "python train_model.py --data {data} --output {model}"'
+        raise CommandNotNamed("No training script was found.", hint)
+    if "{model}" not in template:
+        raise CommandNotNamed("train.command does not say where the model goes.", "Put {model} where its path belongs.")
+    return template
+
+
+class TrainStage(Stage[TrainEvidence]):
+    """Runs the project's own training command and makes what it wrote a version."""
+
+    name = "train"
+
+    def inputs(self, context: StageContext) -> tuple[Input, ...]:
+        project = context.project
+        template = command_template(project)
+        parameters = [project.root / name for name in [project.settings.train.parameters] if name]
+        return (
+            Input(name="data", digest=context.known.data_digest),
+            Input(name="command", digest=template),
+            Input(name="parameters", digest=digest_of_files(project.root, parameters)),
+            Input(
+                name="training code",
+                digest=digest_of_files(project.root, training.sources(project.root, shlex.split(template))),
+            ),
+            Input(name="Python environment", digest=project_python(project).digest),
+            Input(name="model name", digest=project.settings.name),
+        )
+
+    def run(self, context: StageContext) -> TrainEvidence:
+        project, settings = context.project, context.project.settings
+        environment = project_python(project)
+        python = Path(environment.executable)
+        number = context.journal.next_version_number(settings.name)
+        model_path = context.folder / "model.pkl"
+        command = training.fill(
+            command_template(project),
+            data=settings.data.path,
+            model=model_path,
+            version=f"v{number}",
+            commit=self._commit(context),
+            python=python,
+            params=settings.train.parameters,
+        )
+        context.command(shlex.join(command))
+        parameters = training.read(project.root / settings.train.parameters) if settings.train.parameters else ()
+
+        def report(seen: MetricPoint | TrainingProgress) -> None:
+            context.emit(MetricSeen(point=seen) if isinstance(seen, MetricPoint) else ProgressSeen(progress=seen))
+
+        trained = training.train(
+            root=project.root,
+            command=command,
+            model_path=model_path,
+            environment=child_environment(python),
+            log_path=context.log_path("train"),
+            report=report,
+            cancelled=context.cancelled,
+            timeout=seconds(settings.train.timeout, "train.timeout"),
+        )
+        model = ModelStore(project.store).adopt(model_path)
+        model_path.unlink(missing_ok=True)
+        evidence = TrainEvidence(
+            command=shlex.join(command),
+            environment=environment,
+            parameters=parameters,
+            exit_code=trained.child.exit_code,
+            use=trained.child.use,
+            metrics=trained.metrics,
+            lines=trained.child.lines,
+            tail=trained.child.tail,
+        )
+        version = self._version(context, number, model, evidence)
+        context.emit(VersionMade(version=version))
+        return msgspec.structs.replace(evidence, version=version)
+
+    def _version(self, context: StageContext, number: int, model: ModelFile, evidence: TrainEvidence) -> ModelVersion:
+        return ModelVersion(
+            name=context.project.settings.name,
+            number=number,
+            model=model,
+            release=needed(context.release).number,
+            created_at=now(),
+            commit=self._commit(context),
+            data_digest=context.known.data_digest,
+            parameters=evidence.parameters,
+            metrics=evidence.metrics,
+            environment_digest=evidence.environment.digest,
+        )
+
+    def _commit(self, context: StageContext) -> str:
+        commit = needed(context.known.repo).commit
+        return commit.sha if commit else ""
+
+    def judge(self, context: StageContext, evidence: TrainEvidence) -> Verdict:
+        reasons = []
+        if not evidence.metrics:
+            sentence = "Training printed no metric: only the tests can judge this model."
+            reasons.append(Reason(level="warn", sentence=sentence, next_step="Print one, as in: mae=24.1"))
+        return Verdict.of(reasons)
+
+    def conclude(self, context: StageContext, evidence: TrainEvidence) -> None:
+        version = needed(evidence.version)
+        context.journal.add_version(version)
+        context.journal.move_alias(version.name, "candidate", version.number, version.release)
