@@ -118,9 +118,10 @@ def _waiting(status: ContainerStatus, reason: str, message: str, last: Terminate
             container=status.name,
         )
     if reason == "CreateContainerConfigError":
+        missing = message or "a ConfigMap, Secret or key is missing"
         return Diagnosis(
             kind=reason,
-            sentence=f"Container {status.name} lacks configuration: {message or 'a ConfigMap, Secret or key is missing'}",
+            sentence=f"Container {status.name} lacks configuration: {missing}",
             next_step="Create what is missing, or correct its name in the manifest.",
             container=status.name,
         )
