@@ -1,0 +1,222 @@
+"""What training prints, read for metrics and progress.
+
+Read are `key=value`, `Key: 0.91`, JSON lines and printed dictionaries, several to a line, each with the step that the
+line tells (`epoch 3/10`, `step=120`, `[12/100]`, `iter 7`). Progress is an `epoch 3/10` or a bar such as tqdm draws.
+
+Numbers that are no metrics are left out: times and dates, paths and addresses, versions, settings of the run (seed,
+batch size), amounts with a unit (`3.2 s`, `512 MB`, `8645 rows`), and what is not finite.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from mlconsole.evidence.training import MetricPoint, TrainingProgress
+from mlconsole.services.training.progress import Counter, ProgressMeter, counters, own_seconds_left
+from mlconsole.text import shorten
+
+LONGEST_READ = 16 * 1024
+MOST_METRICS = 256
+LONGEST_NAME = 64
+MOST_WORDS = 5
+
+# What is cut out of a line before metrics are looked for: none of it is one.
+_NOISE = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,12}://\S*"  # an address
+    r"|\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"  # a date
+    r"|\b\d{4}/\d\d/\d\d\b|\b\d\d/\d\d/\d{4}\b"
+    r"|(?<![\w.])\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?![\w:])"  # a time
+    r"|\b(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b(?!\s*=)"
+    r"|\b[A-Z]\w*\([^()=]*=[^()]*\)",  # an object's repr, with its settings
+)
+_VALUE = re.compile(
+    r"\s{0,8}(?P<wrap>(?:np\.|numpy\.|torch\.)?(?:float|int|tensor)\d{0,3}\()?"
+    r"(?P<number>[-+]?(?:[1-9]\d{0,2}(?:,\d{3}){1,6}(?:\.\d{1,30})?(?![\d,])|\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
+    r"(?:[eE][-+]?\d{1,4})?)(?P<percent>\s?%)?(?P<close>\))?"
+    r"(?=$|[\s;|)\]}'\"]|,(?!\d)|\.(?:\s|$))"
+)
+_SEPARATOR = re.compile(r"[=:：]")
+_KEY_BORDER = re.compile(r"[,;|\t{}\[\]()=:：…]|\s{2,}|\s[-–—*•>]+\s|->|=>")
+_NEXT_WORD = re.compile(r"\s{1,4}([^\s=:：,;|]{1,40})(\s{0,4}[=:：])?")
+_UNIT = re.compile(
+    r"(?:[µun]?s|ms|sec|secs|seconds?|min|mins|minutes?|h|hrs?|hours?|days?|[kKMGT]i?B|bytes?|[km]?Hz|it/s|s/it|°C)\b"
+)
+_SETTINGS = re.compile(
+    r"(?:n_jobs|num_workers|workers|devices?|gpus?|cpus?|rank|world_size|batch_size|epochs|seed|random_state|pid|port"
+    r"|line|lineno|year|date|time|timestamp|ts|id|gpu_id|local_rank|rows|samples|columns|features|n_samples"
+    r"|n_features|n_estimators|max_depth|v_num|exit_code|exit code|level|levelno|thread|process)",
+    re.IGNORECASE,
+)
+_PACKAGE = re.compile(
+    r"(?:python|numpy|pandas|polars|scipy|scikit-learn|sklearn|torch|pytorch|torchvision|tensorflow|keras|jax|xgboost"
+    r"|lightgbm|catboost|joblib|mlflow|transformers|cuda|cudnn|driver|pip|conda|.*\bversion)",
+    re.IGNORECASE,
+)
+_STEP_NAMES = ("global_step", "step", "iteration", "iter", "epoch", "round")
+
+
+class OutputReader:
+    """Reads the lines of one training, in their order.
+
+    Args:
+        clock: seconds that only grow; from it comes the time left where the output does not tell it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._meter = ProgressMeter(clock)
+        self._heading: int | None = None
+
+    def feed(self, line: str) -> tuple[MetricPoint | TrainingProgress, ...]:
+        """Return what a line tells: its metrics in their order, then how far training is. Never raises."""
+        text = line.strip()
+        if not text:
+            return ()
+        if text[0] == "{" and text[-1] == "}" and (record := _json_object(text)) is not None:
+            return tuple(self._of_record(record))
+        text = text[:LONGEST_READ]
+        found = counters(text)
+        step = _step(found)
+        points = list(_metrics(_masked(text, found)))
+        if step is None and points:
+            printed = _printed_step(points)
+            step = self._heading if printed is None else printed
+        points = [point for point in points if point.name.lower() not in _STEP_NAMES]
+        if not points and step is not None and any(counter.kind == "epoch" for counter in found):
+            self._heading = step
+        told: list[MetricPoint | TrainingProgress] = [
+            MetricPoint(name=point.name, value=point.value, step=step) for point in points
+        ]
+        progress = self._meter.see(found, own_seconds_left(text), heading=not points)
+        return (*told, progress) if progress else tuple(told)
+
+    def _of_record(self, record: Mapping[str, object]) -> Iterator[MetricPoint | TrainingProgress]:
+        values = dict(_numbers("", record, 0))
+        by_name = {name.lower(): value for name, value in values.items()}
+        steps = [by_name[name] for name in _STEP_NAMES if name in by_name]
+        step = int(steps[0]) if steps and 0 <= steps[0] < 1e12 else None
+        for name, value in list(values.items())[:MOST_METRICS]:
+            if name.lower() not in _STEP_NAMES and _is_metric_name(name):
+                yield MetricPoint(name=name, value=value, step=step)
+        for name, totals in (("epoch", ("epochs", "total_epochs", "num_epochs")), ("step", ("total_steps", "steps"))):
+            total = next((by_name[key] for key in totals if key in by_name), None)
+            done = by_name.get(name)
+            if total and done is not None and 0 <= done <= total < 1e12:
+                counter = Counter(kind="epoch", label=f"{name} {done:g}/{total:g}", done=done, total=total, span=(0, 0))
+                progress = self._meter.see([counter], None, heading=False)
+                if progress:
+                    yield progress
+                return
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _numbers(prefix: str, record: Mapping[str, object], depth: int) -> Iterator[tuple[str, float]]:
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and depth < 3:
+            yield from _numbers(f"{name}.", value, depth + 1)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            number = _finite(value)
+            if number is not None:
+                yield name, number
+
+
+def _finite(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _step(found: list[Counter]) -> int | None:
+    """The step that a line's counters tell: a step without an end, else the epoch, else whatever counts."""
+    ranked = sorted(found, key=lambda counter: (counter.kind != "step" or counter.total is not None, counter.rank))
+    return next((int(counter.done) for counter in ranked if counter.kind in ("step", "epoch", "plain")), None)
+
+
+def _printed_step(points: list[MetricPoint]) -> int | None:
+    values = {point.name.lower(): point.value for point in points}
+    return next((int(values[name]) for name in _STEP_NAMES if name in values and 0 <= values[name] < 1e12), None)
+
+
+def _masked(text: str, found: list[Counter]) -> str:
+    """The line with everything that is no metric replaced by tabs, which no name reaches across."""
+    for counter in sorted(found, key=lambda counter: counter.span, reverse=True):
+        start, end = counter.span
+        text = f"{text[:start]}\t{text[end:]}"
+    return _NOISE.sub("\t", text)
+
+
+def _metrics(text: str) -> Iterator[MetricPoint]:
+    behind = 0
+    yielded = 0
+    for separator in _SEPARATOR.finditer(text):
+        start = separator.start()
+        if start < behind or yielded >= MOST_METRICS:
+            continue
+        match = _VALUE.match(text, separator.end())
+        if match is None:
+            continue
+        name = _name(text[max(behind, start - LONGEST_NAME * 2) : start], separator[0], match[0][:1].isspace())
+        value = _finite(match["number"].replace(",", ""))
+        whole = match["number"].lstrip("+-").isdigit()
+        tight = separator[0] == ":" and not match[0][:1].isspace() and whole and not _quoted(text, start)
+        if not name or value is None or tight or _has_unit(text, match.end(), whole) or not _is_metric_name(name):
+            continue
+        behind = match.end()
+        yielded += 1
+        yield MetricPoint(name=name, value=value)
+
+
+def _quoted(text: str, position: int) -> bool:
+    return text[position - 1 : position] in ("'", '"')
+
+
+def _name(before: str, separator: str, spaced: bool) -> str:
+    """The name in front of a separator: one word before a tight `=`, else all words up to a border."""
+    if before.endswith(("'", '"')):
+        quote = before[-1]
+        return before[:-1].rpartition(quote)[2].strip()
+    words = before.rstrip()
+    if separator == "=" and not spaced and words == before:
+        words = words.split()[-1] if words.split() else ""
+    borders = list(_KEY_BORDER.finditer(words))
+    # A bracket that closes belongs to the name: `R2 (test) = 0.9`.
+    if borders and borders[-1].end() == len(words) and borders[-1][0] == ")" and len(borders) > 1:
+        borders = borders[:-2]
+    return words[borders[-1].end() :].strip(" \"'*#-–>•") if borders else words.strip(" \"'*#>•")
+
+
+def _has_unit(text: str, end: int, whole: bool) -> bool:
+    """Whether a value is an amount of something: `3.2 s`, `8645 rows`; `0.91 on the test set` is not."""
+    word = _NEXT_WORD.match(text, end)
+    if word is None or word[2]:
+        return False
+    return bool(_UNIT.fullmatch(word[1])) or (whole and word[1][0].isalpha() and text[end - 1] != "%")
+
+
+def _is_metric_name(name: str) -> bool:
+    words = name.split()
+    return (
+        0 < len(name) <= LONGEST_NAME
+        and len(words) <= MOST_WORDS
+        and (name[0].isalpha() or name[0] == "_")
+        and not name.lower().startswith(("number of", "total ", "n_"))
+        and "\\" not in name
+        and name == shorten(name, LONGEST_NAME)
+        and not _SETTINGS.fullmatch(name)
+        and not _PACKAGE.fullmatch(name)
+        and not re.search(r"\.(?:py|csv|json|ya?ml|pkl|joblib|log|txt|parquet)$", name)
+        and words[-1].lower() not in ("line", "port", "pid", "seed", "version")
+    )
