@@ -1,61 +1,17 @@
-"""Evidence in words and small tables: pure functions, shared by the console and the headless commands.
-
-Whatever text comes out of here is clean of escapes already; it is data all the same, and never to be parsed as markup.
-"""
+"""The evidence of each stage: one fact for the rail, and blocks of lines and tables for the panel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import NamedTuple
 
-from mlconsole.evidence.base import Verdict
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodRow, PodsEvidence
 from mlconsole.evidence.data import ColumnProfile, DataChange, DataEvidence
-from mlconsole.evidence.release import (
-    CommandNoted,
-    DecisionTaken,
-    Event,
-    Evidence,
-    MetricSeen,
-    Note,
-    PlanMade,
-    PodSeen,
-    ProgressSeen,
-    ReleaseFinished,
-    ReleaseStarted,
-    ReleaseState,
-    RolloutSeen,
-    StageFinished,
-    StageReused,
-    StageRun,
-    StageStarted,
-    StageState,
-    TestReported,
-    TestsCollected,
-    VersionMade,
-)
+from mlconsole.evidence.release import Evidence, StageRun
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
 from mlconsole.evidence.training import MetricPoint, TrainEvidence
 from mlconsole.text import count, duration, listed, number, short_digest, shorten, size
-
-_GLYPHS: dict[str, str] = {
-    "running": "●",
-    "done": "✓",
-    "reused": "↺",
-    "waiting": "?",
-    "paused": "‖",
-    "refused": "✗",
-    "failed": "✗",
-    "cancelled": "⊘",
-    "interrupted": "!",
-}
-_WORDS: dict[str, str] = {
-    "reused": "unchanged",
-    "waiting": "waits for approval",
-    "refused": "refused by its gate",
-}
 
 
 class Table(NamedTuple):
@@ -75,30 +31,6 @@ class Lines(NamedTuple):
 
 
 Block = Table | Lines
-
-
-def glyph(state: StageState | ReleaseState | None) -> str:
-    """One character for a state; a middle dot where there is none yet."""
-    return _GLYPHS.get(state or "", "·")
-
-
-def word(state: StageState | ReleaseState | None) -> str:
-    """A state in words."""
-    return _WORDS.get(state or "", state or "not run")
-
-
-def age(moment: datetime, now: datetime) -> str:
-    """How long ago something was: `just now`, `3 min 05 s ago`."""
-    seconds = (now - moment).total_seconds()
-    return "just now" if seconds < 2 else f"{duration(seconds)} ago"
-
-
-def reasons(verdict: Verdict) -> tuple[str, ...]:
-    """What a gate found, a line each, with what to do about it."""
-    return tuple(
-        f"{reason.level}: {reason.sentence}" + (f" {reason.next_step}" if reason.next_step else "")
-        for reason in verdict.reasons
-    )
 
 
 def fact(run: StageRun) -> str:
@@ -180,8 +112,8 @@ def _repo_blocks(repo: RepoEvidence) -> Iterator[Block]:
     if repo.dirty:
         yield Table("Not committed", ("state", "file"), tuple((change.state, change.path) for change in repo.dirty))
     if repo.tracked_models:
-        rows = tuple((model.path, size(model.size)) for model in repo.tracked_models)
-        yield Table("Model files tracked by git", ("file", "size"), rows, frozenset({1}))
+        models = tuple((model.path, size(model.size)) for model in repo.tracked_models)
+        yield Table("Model files tracked by git", ("file", "size"), models, frozenset({1}))
     if repo.recent:
         rows = tuple((c.sha[:7], f"{c.at:%Y-%m-%d}", shorten(c.author, 20), c.subject) for c in repo.recent)
         yield Table("Last commits", ("sha", "date", "author", "subject"), rows)
@@ -190,14 +122,15 @@ def _repo_blocks(repo: RepoEvidence) -> Iterator[Block]:
 def _data_blocks(data: DataEvidence) -> Iterator[Block]:
     identity = data.profile.identity
     files = listed([file.path for file in identity.files])
+    shape = f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}"
     head = [
-        f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}, {size(identity.size)} in {files}",
+        f"{shape}, {size(identity.size)} in {files}",
         f"digest {short_digest(identity.digest)}, profiled in {duration(data.seconds)}",
     ]
     yield Lines("Data", (*head, *_change_lines(data.change)))
     if data.violations:
-        rows = tuple((v.level, v.column, v.sentence) for v in data.violations)
-        yield Table("Broken rules", ("level", "column", "what"), rows)
+        broken = tuple((violation.level, violation.column, violation.sentence) for violation in data.violations)
+        yield Table("Broken rules", ("level", "column", "what"), broken)
     rows = tuple(_column_row(column, data.profile.target) for column in data.profile.columns)
     columns = ("column", "kind", "missing", "distinct", "min", "mean", "max", "top values")
     yield Table("Columns", columns, rows, frozenset({2, 3, 4, 5, 6}))
@@ -237,11 +170,11 @@ def _column_row(column: ColumnProfile, target: str) -> tuple[str, ...]:
 
 
 def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
-    environment = train.environment
+    environment, use = train.environment, train.use
     head = [
         f"command   {train.command}",
         f"python    {environment.version} ({environment.found}: {environment.executable})",
-        f"took      {duration(train.use.seconds)}, {duration(train.use.cpu_seconds)} of processor, {size(train.use.peak_memory)} at most",
+        f"took      {duration(use.seconds)}, processor {duration(use.cpu_seconds)}, at most {size(use.peak_memory)}",
     ]
     if train.version:
         version = train.version
@@ -288,7 +221,8 @@ def comparison_lines(found: Comparison) -> tuple[str, ...]:
     return (
         f"{found.metric} ({better} is better) on {count(found.rows, 'row')}: {found.candidate}"
         f" {number(found.candidate_value)}, {found.champion} {number(found.champion_value)}",
-        f"difference {found.difference:+.4g} (95%: {found.low:+.4g} … {found.high:+.4g}): the candidate is {found.verdict}",
+        f"difference {found.difference:+.4g} (95%: {found.low:+.4g} … {found.high:+.4g}):"
+        f" the candidate is {found.verdict}",
     )
 
 
@@ -319,9 +253,8 @@ def plan_lines(plan: DeployPlan) -> tuple[str, ...]:
 
 def _pods_blocks(pods: PodsEvidence) -> Iterator[Block]:
     settled = f", settled {duration(pods.settled)}" if pods.settled else ""
-    lines = [
-        f"{pods.serving} of {count(pods.wanted, 'pod')} serve {pods.version}{settled}, {count(pods.restarts, 'restart')}"
-    ]
+    serving = f"{pods.serving} of {count(pods.wanted, 'pod')} serve {pods.version}{settled}"
+    lines = [f"{serving}, {count(pods.restarts, 'restart')}"]
     yield Lines("Serving", (*lines, *(f"{service.name}: {service.url}" for service in pods.services)))
     yield pod_table(pods.rows)
     if pods.events:
@@ -334,51 +267,3 @@ def pod_table(rows: tuple[PodRow, ...]) -> Table:
     columns = ("name", "ready", "status", "restarts", "version", "why not ready")
     cells = tuple((row.name, row.ready, row.status, row.restarts, row.version, row.reason) for row in rows)
     return Table("Pods", columns, cells)
-
-
-def event_line(event: Event) -> str:
-    """One event as a line, or an empty text where it is not worth one."""
-    match event.body:
-        case ReleaseStarted(resumed=resumed):
-            return f"release {event.release} {'goes on' if resumed else 'starts'}"
-        case StageStarted(because=because):
-            return f"● started{f', because of: {listed(list(because), 5)}' if because else ''}"
-        case StageReused(release=release):
-            return f"↺ unchanged since release {release}"
-        case Note(text=text):
-            return text
-        case MetricSeen(point=point):
-            step = f" (step {point.step})" if point.step is not None else ""
-            return f"{point.name} {number(point.value)}{step}"
-        case ProgressSeen(progress=progress):
-            return f"{progress.fraction:.0%} {progress.message}".rstrip()
-        case VersionMade(version=version):
-            return f"{version.label} stored, {size(version.model.size)}, digest {short_digest(version.model.digest)}"
-        case TestsCollected(count=tests):
-            return f"{count(tests, 'test')} collected"
-        case TestReported(outcome=outcome):
-            return f"{outcome.outcome} {outcome.nodeid}" + (f": {outcome.message}" if outcome.message else "")
-        case PlanMade(plan=plan):
-            return "\n".join(plan_lines(plan))
-        case RolloutSeen(progress=progress):
-            return progress.sentence + (f" ({progress.problem})" if progress.problem else "")
-        case PodSeen(pod=pod):
-            return f"{pod.name} {pod.ready} {pod.status} {pod.version}".rstrip()
-        case CommandNoted(command=command):
-            return f"$ {command.line}"
-        case DecisionTaken(decision=decision):
-            return f"{decision.kind} by {decision.who}{f': {decision.reason}' if decision.reason else ''}"
-        case StageFinished():
-            return _finished_line(event.body)
-        case ReleaseFinished(state=state, sentence=sentence):
-            return f"{glyph(state)} release {event.release} {word(state)}. {sentence}".rstrip()
-
-
-def _finished_line(body: StageFinished) -> str:
-    lines = [f"{glyph(body.state)} {word(body.state)}"]
-    if body.problem is not None:
-        lines[0] += f": {body.problem.sentence} {body.problem.next_step}".rstrip()
-        lines += [f"  | {line}" for line in body.problem.tail]
-    elif body.verdict is not None:
-        lines += [f"  {line}" for line in reasons(body.verdict)]
-    return "\n".join(lines)

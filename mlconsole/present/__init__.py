@@ -1,0 +1,37 @@
+"""Evidence in words and small tables: pure functions, shared by the console and the headless commands.
+
+Whatever text comes out of here is clean of escapes already; it is data all the same, and never to be parsed as markup.
+"""
+
+from mlconsole.present.events import event_line
+from mlconsole.present.stages import (
+    Block,
+    Lines,
+    Table,
+    blocks,
+    comparison_lines,
+    deploy_fact,
+    fact,
+    plan_lines,
+    pod_table,
+    test_fact,
+)
+from mlconsole.present.words import age, glyph, reasons, word
+
+__all__ = [
+    "Block",
+    "Lines",
+    "Table",
+    "age",
+    "blocks",
+    "comparison_lines",
+    "deploy_fact",
+    "event_line",
+    "fact",
+    "glyph",
+    "plan_lines",
+    "pod_table",
+    "reasons",
+    "test_fact",
+    "word",
+]

@@ -1,0 +1,50 @@
+"""States, gates and moments in words."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from mlconsole.evidence.base import Verdict
+from mlconsole.evidence.release import ReleaseState, StageState
+from mlconsole.text import duration
+
+_GLYPHS: dict[str, str] = {
+    "running": "●",
+    "done": "✓",
+    "reused": "↺",
+    "waiting": "?",
+    "paused": "‖",
+    "refused": "✗",
+    "failed": "✗",
+    "cancelled": "⊘",
+    "interrupted": "!",
+}
+_WORDS: dict[str, str] = {
+    "reused": "unchanged",
+    "waiting": "waits for approval",
+    "refused": "refused by its gate",
+}
+
+
+def glyph(state: StageState | ReleaseState | None) -> str:
+    """One character for a state; a middle dot where there is none yet."""
+    return _GLYPHS.get(state or "", "·")
+
+
+def word(state: StageState | ReleaseState | None) -> str:
+    """A state in words."""
+    return _WORDS.get(state or "", state or "not run")
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago something was: `just now`, `3 min 05 s ago`."""
+    seconds = (now - moment).total_seconds()
+    return "just now" if seconds < 2 else f"{duration(seconds)} ago"
+
+
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """What a gate found, a line each, with what to do about it."""
+    return tuple(
+        f"{reason.level}: {reason.sentence}" + (f" {reason.next_step}" if reason.next_step else "")
+        for reason in verdict.reasons
+    )
