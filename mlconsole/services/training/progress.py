@@ -87,9 +87,11 @@ def counters(text: str) -> list[Counter]:
         found.append(_counter("bar", bar, done if exact else float(bar["percent"]), total if exact else 100.0))
     elif percent := _PERCENT.search(text):
         found.append(_counter("bar", percent, float(percent["percent"]), 100.0))
-    for plain in (_PLAIN.search(text), _INNER.search(text)):
-        if plain and _counts(plain):
-            found.append(_counter("plain", plain, float(plain["done"]), float(plain["total"])))
+    found += [
+        _counter("plain", plain, float(plain["done"]), float(plain["total"]))
+        for plain in (_PLAIN.search(text), _INNER.search(text))
+        if plain and _counts(plain)
+    ]
     if leading := _LEADING.match(text):
         found.append(_counter("step", leading, float(leading["square"] or leading["colon"]), None))
     return _apart(found)

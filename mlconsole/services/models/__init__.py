@@ -1,0 +1,1 @@
+"""Model files: stored by digest, scanned without being loaded, compared in a child process."""

@@ -1,0 +1,314 @@
+"""What a model file would import when it is loaded, found without loading it.
+
+A pickle is a program. It is run here by Python's own unpickler, written in Python, with nothing to import: each name
+that it asks for is noted and answered by a stand-in that does nothing. So the names are those that a real load looks
+up. joblib puts the bytes of arrays between the opcodes; they are stepped over as joblib's `NumpyArrayWrapper` reads
+them. picklescan, which is kept up to date for that, knows which names are dangerous.
+"""
+
+from __future__ import annotations
+
+import _compat_pickle
+import bz2
+import contextlib
+import gzip
+import io
+import logging
+import lzma
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from mlconsole.errors import OutsideFailed
+from mlconsole.text import clean_line
+
+_ARRAY_WRAPPER = "NumpyArrayWrapper"
+_CHUNK = 1 << 20
+_LARGEST_ITEM = 1 << 20
+_NP_ITEM_HASOBJECT = 1
+# picklescan has no entry for these; they run code, load other files or start processes.
+_ALSO_DANGEROUS = re.compile(
+    r"(?:builtins\.(?:__import__|delattr|setattr|globals|vars)|importlib\..*|multiprocessing\..*|platform\.popen"
+    r"|joblib\.(?:load|numpy_pickle\.load)|numpy\.load|pandas\.(?:io\.pickle\.)?(?:read_pickle|eval)|dill\..*"
+    r"|threading\..*|signal\..*|pathlib\.Path\.(?:unlink|write_text|write_bytes|open)|tempfile\..*|http\..*|ftplib\..*"
+    r"|smtplib\..*|code\..*|codeop\..*|concurrent\.futures\..*|marshal\..*|urllib\..*|yaml\.(?:unsafe_)?load)"
+)
+
+
+class ScanFailed(OutsideFailed):
+    """A model file can't be read without loading it, so nobody knows what it would import."""
+
+
+def imports(path: Path) -> tuple[str, ...]:
+    """Every name that a pickle or joblib file would look up when loaded, such as `sklearn.pipeline.Pipeline`, sorted.
+
+    Compressed joblib files (zlib, gzip, bz2, xz, lzma) and the pickles inside a zip (PyTorch) are read too. A file
+    of another format (ONNX, JSON) imports nothing.
+
+    Raises:
+        ScanFailed: the file can't be read, or it is a pickle that breaks off.
+    """
+    try:
+        found = _of_zip(path) if zipfile.is_zipfile(path) else _of_stream(lambda: _decompressed(path))
+        return tuple(sorted(found))
+    except _Broken as error:
+        raise ScanFailed(
+            f"{path.name} can't be scanned: {error}.", "Load it only if you trust where it comes from."
+        ) from error
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, lzma.LZMAError) as error:
+        why = clean_line(" ".join(str(getattr(error, "strerror", None) or error).split()))
+        raise ScanFailed(f"{path.name} can't be scanned: {why or 'it breaks off'}.") from error
+
+
+def dangerous(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the imported names that can run commands, open connections or load other code, in their order."""
+    listed = list(dict.fromkeys(names))
+    known = _known_dangerous(listed)
+    return tuple(name for name in listed if name in known or _ALSO_DANGEROUS.fullmatch(name))
+
+
+def _known_dangerous(names: list[str]) -> set[str]:
+    """What picklescan says of names, asked through a pickle that does nothing but look them up."""
+    from picklescan.scanner import SafetyLevel, scan_pickle_bytes
+
+    # It logs each finding as a warning; they are ours to show.
+    logging.getLogger("picklescan").setLevel(logging.CRITICAL + 1)
+    stream = io.BytesIO()
+    by_pair: dict[tuple[str, str], str] = {}
+    for name in names:
+        for module, attribute in _splits(name):
+            by_pair[module, attribute] = name
+            for text in (module.encode("utf-8", "replace"), attribute.encode("utf-8", "replace")):
+                stream.write(b"X" + len(text).to_bytes(4, "little") + text)
+            stream.write(b"\x930")
+    stream.write(b"N.")
+    stream.seek(0)
+    result = scan_pickle_bytes(stream, "model", multiple_pickles=False)
+    found = {(entry.module, entry.name) for entry in result.globals if entry.safety is SafetyLevel.Dangerous}
+    return {name for pair, name in by_pair.items() if pair in found}
+
+
+def _splits(name: str) -> list[tuple[str, str]]:
+    """A dotted name as module and attribute, wherever the border may be: `torch.fx.X.run` has three."""
+    parts = name.split(".")
+    return [(".".join(parts[:at]), ".".join(parts[at:])) for at in range(1, len(parts))] or [("unknown", name)]
+
+
+class _Broken(Exception):
+    """A pickle ends before its end, or does what none does."""
+
+
+class _StandIn:
+    """Answers for whatever a pickle asks for: can be called, filled and set, and does nothing."""
+
+    name = ""
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+    def __new__(cls, *_args: object, **_named: object) -> _StandIn:
+        return object.__new__(_StandIn)
+
+    def __init__(self, *_args: object, **_named: object) -> None:
+        """Take anything."""
+
+    def __call__(self, *args: object, **_named: object) -> _StandIn:
+        made = _StandIn()
+        made.name, made.args = self.name, args
+        return made
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Keep nothing."""
+
+    def append(self, _item: object) -> None:
+        """Keep nothing."""
+
+    def extend(self, _items: object) -> None:
+        """Keep nothing."""
+
+    def add(self, _item: object) -> None:
+        """Keep nothing."""
+
+
+# The unpickler in C has no hook between two opcodes; this one is pickle's own too, written in Python.
+_PythonUnpickler: Any = pickle._Unpickler
+
+
+class _Reader(_PythonUnpickler):  # type: ignore[misc]
+    """Goes through a pickle with stand-ins and notes each name that it looks up.
+
+    Args:
+        file: at the pickle's first byte.
+        found: gets the names.
+        arrays: step over joblib's arrays. `pickle.load` does not, and takes their bytes for opcodes.
+    """
+
+    dispatch = dict(_PythonUnpickler.dispatch)
+
+    def __init__(self, file: BinaryIO, found: set[str], arrays: bool) -> None:
+        super().__init__(file)
+        self.saw_array = False
+        self._stream = file
+        self._found = found
+        self._arrays = arrays
+
+    def find_class(self, module: object, name: object) -> _StandIn:
+        if not isinstance(module, str) or not isinstance(name, str):
+            self._found.add("unknown.unknown")
+            return _StandIn()
+        if self.proto < 3:
+            module, name = _compat_pickle.NAME_MAPPING.get(
+                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
+            )
+        self._found.add(clean_line(f"{module}.{name}"))
+        stand_in = _StandIn()
+        stand_in.name = f"{module}.{name}"
+        return stand_in
+
+    def get_extension(self, code: int) -> None:
+        # A number that stands for a name in a registry of the loading process: it can be anything.
+        self._found.add("unknown.unknown")
+        self.append(_StandIn())
+
+    def persistent_load(self, _pid: object) -> _StandIn:
+        return _StandIn()
+
+    def load_build(self) -> None:
+        super().load_build()
+        top = self.stack[-1]
+        if isinstance(top, _StandIn) and top.name.rpartition(".")[2] == _ARRAY_WRAPPER:
+            self.saw_array = True
+            if self._arrays:
+                self._skip_array(top)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+    def load_newobj(self) -> None:
+        self._made(self.stack.pop())
+
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+
+    def load_newobj_ex(self) -> None:
+        self.stack.pop()
+        self._made(self.stack.pop())
+
+    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
+
+    def _made(self, args: object) -> None:
+        cls = self.stack.pop()
+        if not isinstance(cls, _StandIn) or not isinstance(args, tuple):
+            raise _Broken("it makes an object of something that is no class")
+        self.append(cls(*args))
+
+    def _skip_array(self, wrapper: _StandIn) -> None:
+        """Step over an array's bytes, or go through the pickle that holds its objects."""
+        state = wrapper.state if isinstance(wrapper.state, dict) else {}
+        shape, dtype = state.get("shape"), state.get("dtype")
+        if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape):
+            raise _Broken("an array in it has no shape")
+        if not isinstance(dtype, _StandIn):
+            raise _Broken("an array in it has no type")
+        if _has_objects(dtype):
+            _Reader(self._stream, self._found, self._arrays).load()
+            return
+        if state.get("numpy_array_alignment_bytes") is not None:
+            _skip(self._stream, _exactly(self._stream, 1)[0])
+        count = _item_size(dtype)
+        for extent in shape:
+            count *= extent
+        _skip(self._stream, count)
+
+
+def _item_size(dtype: _StandIn) -> int:
+    """Bytes of one item of a dtype that was pickled as `numpy.dtype('f8', …)`."""
+    code = dtype.args[0] if dtype.args else None
+    match = re.fullmatch(r"[<>=|]?[biufcmMSVUO](\d{1,7})", code) if isinstance(code, str) else None
+    if match is None:
+        raise _Broken("an array in it has a type that is not known")
+    width = int(match[1]) * (4 if "U" in str(code) else 1)
+    if width > _LARGEST_ITEM:
+        raise _Broken("an array in it has items without measure")
+    return width
+
+
+def _has_objects(dtype: _StandIn) -> bool:
+    code = dtype.args[0] if dtype.args else ""
+    flags = dtype.state[7] if isinstance(dtype.state, tuple) and len(dtype.state) > 7 else 0
+    return str(code).startswith(("O", "|O")) or bool(isinstance(flags, int) and flags & _NP_ITEM_HASOBJECT)
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) != count:
+        raise _Broken("it breaks off")
+    return data
+
+
+def _skip(stream: BinaryIO, count: int) -> None:
+    while count:
+        count -= len(_exactly(stream, min(count, _CHUNK)))
+
+
+def _decompressed(path: Path) -> BinaryIO:
+    """The stream behind the compression that joblib would find by the first bytes."""
+    with path.open("rb") as raw:
+        start = raw.read(6)
+    if start.startswith(b"\x1f\x8b"):
+        return cast(BinaryIO, gzip.open(path))
+    if start.startswith(b"BZ"):
+        return cast(BinaryIO, bz2.open(path))
+    if start.startswith((b"\xfd7zXZ", b"]\x00")):
+        return cast(BinaryIO, lzma.open(path))
+    if start.startswith(b"\x78"):
+        from joblib.compressor import BinaryZlibFile
+
+        return cast(BinaryIO, BinaryZlibFile(str(path), "rb"))
+    if start.startswith((b"\x04\x22\x4d\x18", b"ZF")):
+        raise _Broken("its compression (LZ4, or that of joblib before 0.10) is not read here")
+    return path.open("rb")
+
+
+def _of_stream(open_stream: Callable[[], BinaryIO]) -> set[str]:
+    """The names that the pickle at the head of a stream looks up; none where it holds no pickle."""
+    found: set[str] = set()
+    with _peekable(open_stream()) as stream:
+        start = stream.peek(2)[:2]
+        is_pickle = len(start) == 2 and start[0] == 0x80 and start[1] <= pickle.HIGHEST_PROTOCOL
+        reader = _Reader(stream, found, arrays=True)
+        try:
+            reader.load()
+        except RecursionError as error:
+            raise _Broken("it is nested too deeply") from error
+        except Exception as error:
+            if is_pickle or found:
+                raise error if isinstance(error, _Broken | OSError) else _Broken("its pickle is broken") from error
+    if reader.saw_array:
+        # A file may be made to read as one thing for joblib and as another for pickle.
+        with _peekable(open_stream()) as stream, contextlib.suppress(Exception):
+            _Reader(stream, found, arrays=False).load()
+    return found
+
+
+def _peekable(stream: BinaryIO) -> io.BufferedReader:
+    if isinstance(stream, io.BufferedReader):
+        return stream
+    return io.BufferedReader(cast(io.RawIOBase, stream), _CHUNK)
+
+
+def _of_zip(path: Path) -> set[str]:
+    found: set[str] = set()
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith((".pkl", ".pickle", ".joblib")):
+                found |= _of_stream(partial(_member, archive, name))
+    return found
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> BinaryIO:
+    return cast(BinaryIO, archive.open(name))
