@@ -219,10 +219,14 @@ class Store:
         self._subscriptions.add(subscription)
         return subscription
 
-    def close(self) -> None:
-        """Ends every subscription and closes the file."""
+    def end_subscriptions(self) -> None:
+        """Ends every subscription: whoever iterates over one comes to its end."""
         for subscription in list(self._subscriptions):
             subscription.close()
+
+    def close(self) -> None:
+        """Ends every subscription and closes the file."""
+        self.end_subscriptions()
         if self._database is not None:
             self._database.close()
             self._database = None
