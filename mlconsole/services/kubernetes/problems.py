@@ -7,6 +7,7 @@ that fails.
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.objects import Cause, Status, StatusDetails
 from mlconsole.text import clean_line, listed, shorten
+
+T = TypeVar("T")
 
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LONGEST_MESSAGE = 400
@@ -131,6 +134,22 @@ def read_status(body: bytes) -> Status:
         return Status()
 
 
+def decode(data: bytes, kind: type[T]) -> T:
+    """Decode an answer.
+
+    Raises:
+        ServerFailed: it is not what was asked for: no Kubernetes API answers there, or something stands before it.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        start = _one_line(data[:80].decode("utf-8", "replace"))
+        raise ServerFailed(
+            f"What answers is not a Kubernetes API, or can't be understood ({error}): {start}",
+            "Check the server's address in the kubeconfig, and proxies on the way to it.",
+        ) from error
+
+
 def unreachable(host: str, why: str, next_step: str = "") -> Unreachable:
     """Say that nothing can be had from `host` (`name:port`)."""
     return Unreachable(
@@ -205,9 +224,11 @@ def conflict_of(conflicts: tuple[FieldConflict, ...], what: str = "") -> ApplyCo
 
 
 def _manager_in(message: str) -> str:
-    """`conflict with "kubectl-edit" using apps/v1 at …` → `kubectl-edit`."""
-    found = re.search(r'conflict with "([^"]*)"( with subresource "([^"]*)")?', message)
-    return found.group(1) if found else message
+    """`conflict with "kubectl-edit" using apps/v1 at …` → `kubectl-edit`; with a subresource, `kubectl (scale)`."""
+    found = re.search(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?', message)
+    if found is None:
+        return message
+    return f"{found.group(1)} ({found.group(2)})" if found.group(2) else found.group(1)
 
 
 def _invalid(status: Status, message: str, undeclared: str, path: str) -> Problem:
