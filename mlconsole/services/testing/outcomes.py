@@ -79,6 +79,7 @@ class Tally:
         self.collected = 0
         self.exit_status: int | None = None
         self.uncollected = 0
+        self.finished = 0
         self._report, self._on_collected = report, collected
         self._phases: dict[str, list[Line]] = {}
         self._seen: set[str] = set()
@@ -129,6 +130,7 @@ class Tally:
         if any(phase.outcome == "rerun" for phase in phases):
             phases.clear()
             return
+        self.finished += 1
         self._say(line.nodeid, self._phases.pop(line.nodeid), _outcome(phases))
 
     def _say(self, nodeid: str, phases: list[Line], outcome: Outcome, message: str = "") -> None:

@@ -155,6 +155,8 @@ def _how_it_ended(tally: Tally, result: ChildResult, timeout: float | None) -> s
 def _unusual_exit(tally: Tally, result: ChildResult) -> str:
     """pytest's own exit codes beside 0 (all passed) and 1 (some failed)."""
     match result.exit_code:
+        case 0 if tally.finished < tally.collected:
+            return f"pytest ended after {tally.finished} of {count(tally.collected, 'test')}."
         case 0 | 1:
             return ""
         case 2 if tally.uncollected:

@@ -203,6 +203,11 @@ def test_no_test_that_ran_is_said_in_a_sentence(project: Project, path: str, exi
     assert run.count("passed") == 0
 
 
+def test_a_run_that_passes_by_leaving_tests_out_is_not_in_order(project: Project) -> None:
+    run = project.write("def test_a(): pass\ndef test_b(): pass\n").run("--collect-only", "test_it.py")
+    assert (run.exit_code, run.ended) == (0, "pytest ended after 0 of 2 tests.")
+
+
 def test_a_file_that_cannot_be_imported_is_an_error_with_its_traceback(project: Project) -> None:
     run = project.write("import absent_package\n").run()
     (test,) = run.outcomes
