@@ -73,7 +73,7 @@ def dangerous(names: Iterable[str]) -> tuple[str, ...]:
 
 def _known_dangerous(names: list[str]) -> set[str]:
     """What picklescan says of names, asked through a pickle that does nothing but look them up."""
-    from picklescan.scanner import SafetyLevel, scan_pickle_bytes
+    from picklescan.scanner import SafetyLevel, scan_pickle_bytes  # type: ignore[import-untyped]
 
     # It logs each finding as a warning; they are ours to show.
     logging.getLogger("picklescan").setLevel(logging.CRITICAL + 1)

@@ -1,0 +1,239 @@
+"""The metrics that models are compared by: their names, which way is better, and their values over many resamples.
+
+Names are those of `sklearn.metrics`. The common ones are written as sums over rows, so that thousands of resamples
+cost one matrix operation; any other is asked of scikit-learn, resample by resample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mlconsole.errors import WrongUse
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+ALIASES = {
+    "mae": "mean_absolute_error",
+    "mse": "mean_squared_error",
+    "rmse": "root_mean_squared_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_log_error",
+    "medae": "median_absolute_error",
+    "r2": "r2_score",
+    "accuracy": "accuracy_score",
+    "balanced_accuracy": "balanced_accuracy_score",
+    "f1": "f1_score",
+    "precision": "precision_score",
+    "recall": "recall_score",
+    "roc_auc": "roc_auc_score",
+    "auc": "roc_auc_score",
+    "average_precision": "average_precision_score",
+    "logloss": "log_loss",
+    "mcc": "matthews_corrcoef",
+}
+
+LOWER_IS_BETTER = (
+    "mean_absolute_error",
+    "mean_squared_error",
+    "root_mean_squared_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_log_error",
+    "root_mean_squared_log_error",
+    "median_absolute_error",
+    "max_error",
+    "mean_poisson_deviance",
+    "mean_gamma_deviance",
+    "mean_tweedie_deviance",
+    "mean_pinball_loss",
+    "log_loss",
+    "brier_score_loss",
+    "hamming_loss",
+    "zero_one_loss",
+    "hinge_loss",
+)
+HIGHER_IS_BETTER = (
+    "r2_score",
+    "explained_variance_score",
+    "d2_absolute_error_score",
+    "d2_pinball_score",
+    "d2_tweedie_score",
+    "accuracy_score",
+    "balanced_accuracy_score",
+    "f1_score",
+    "precision_score",
+    "recall_score",
+    "jaccard_score",
+    "matthews_corrcoef",
+    "cohen_kappa_score",
+    "roc_auc_score",
+    "average_precision_score",
+)
+FROM_PROBABILITIES = ("roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss")
+OF_CLASSES = (
+    "accuracy_score",
+    "balanced_accuracy_score",
+    "f1_score",
+    "precision_score",
+    "recall_score",
+    "jaccard_score",
+    "matthews_corrcoef",
+    "cohen_kappa_score",
+    "hamming_loss",
+    "zero_one_loss",
+)
+_AVERAGED = ("f1_score", "precision_score", "recall_score", "jaccard_score")
+
+
+class MetricUnknown(WrongUse):
+    """The metric in the settings is none that models can be compared by."""
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A metric by its name in `sklearn.metrics`.
+
+    `columns` turns actual and predicted values (n,) into what is summed over rows (n, k), and `value` turns sums
+    (…, k) and the number of rows into the metric (…). Both are None where scikit-learn has to be asked.
+    """
+
+    name: str
+    lower_is_better: bool
+    columns: Callable[[Any, Any], Floats] | None = None
+    value: Callable[[Floats, Any], Floats] | None = None
+
+    @property
+    def from_probabilities(self) -> bool:
+        """Whether it judges the probability of a class rather than a prediction."""
+        return self.name in FROM_PROBABILITIES
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether it judges classes rather than numbers."""
+        return self.name in OF_CLASSES
+
+
+def full_name(metric: str) -> str:
+    """The name in `sklearn.metrics` of a metric as people write it: `mae`, `neg_mean_absolute_error`.
+
+    Raises:
+        MetricUnknown: there is none; the nearest is named.
+    """
+    name = metric.strip().lower().replace(" ", "_").replace("-", "_").removeprefix("neg_")
+    name = ALIASES.get(name, name)
+    known = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
+    if name in known:
+        return name
+    from sklearn import metrics
+
+    if name in metrics.__all__ and name.endswith(("_score", "_error", "_loss", "_deviance")):
+        return name
+    from rapidfuzz import process
+
+    nearest = process.extractOne(name, (*known, *ALIASES), score_cutoff=50)
+    raise MetricUnknown(
+        f"Models can't be compared by {metric or 'an empty metric'}: there is no such metric.",
+        f"Did you mean {nearest[0]}?" if nearest else "Give a name of sklearn.metrics, such as mean_absolute_error.",
+    )
+
+
+def metric_direction(metric: str) -> bool:
+    """Whether lower values of a metric are better.
+
+    By the convention of `sklearn.metrics`: what ends in `_error`, `_loss` or `_deviance` is to be small.
+
+    Raises:
+        MetricUnknown: there is no such metric.
+    """
+    name = full_name(metric)
+    return name in LOWER_IS_BETTER or (name not in HIGHER_IS_BETTER and name.endswith(("_error", "_loss", "_deviance")))
+
+
+def find_metric(metric: str) -> Metric:
+    """A metric by its name, ready to be computed.
+
+    Raises:
+        MetricUnknown: there is no such metric.
+    """
+    name = full_name(metric)
+    columns, value = _by_sums().get(name, (None, None))
+    return Metric(name, metric_direction(name), columns, value)
+
+
+def _by_sums() -> dict[str, tuple[Callable[[Any, Any], Floats], Callable[[Floats, Any], Floats]]]:
+    import numpy as np
+
+    def mean(sums: Floats, rows: Any) -> Floats:
+        return np.asarray(sums[..., 0] / rows, dtype=np.float64)
+
+    def root(sums: Floats, rows: Any) -> Floats:
+        return np.sqrt(mean(sums, rows))
+
+    def one(losses: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Floats]:
+        return lambda actual, predicted: np.asarray(losses(actual, predicted), dtype=np.float64)[:, None]
+
+    def relative(actual: Any, predicted: Any) -> Any:
+        return np.abs(predicted - actual) / np.maximum(np.abs(actual), np.finfo(np.float64).eps)
+
+    absolute = one(lambda actual, predicted: np.abs(predicted - actual))
+    squared = one(lambda actual, predicted: np.square(predicted - actual))
+    logarithmic = one(lambda actual, predicted: np.square(np.log1p(predicted) - np.log1p(actual)))
+    return {
+        "mean_absolute_error": (absolute, mean),
+        "mean_squared_error": (squared, mean),
+        "root_mean_squared_error": (squared, root),
+        "mean_absolute_percentage_error": (one(relative), mean),
+        "mean_squared_log_error": (logarithmic, mean),
+        "root_mean_squared_log_error": (logarithmic, root),
+        "accuracy_score": (one(lambda actual, predicted: actual == predicted), mean),
+        "zero_one_loss": (one(lambda actual, predicted: actual != predicted), mean),
+        "r2_score": (_squares, _explained),
+    }
+
+
+def _squares(actual: Any, predicted: Any) -> Floats:
+    """Squared error, value and squared value; values are taken from their mean, so that no digits are lost."""
+    import numpy as np
+
+    centred = actual - actual.mean()
+    return np.stack([np.square(predicted - actual), centred, np.square(centred)], axis=1)
+
+
+def _explained(sums: Floats, rows: Any) -> Floats:
+    import numpy as np
+
+    spread = sums[..., 2] - np.square(sums[..., 1]) / rows
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(spread > 0, 1 - sums[..., 0] / spread, np.nan), dtype=np.float64)
+
+
+def by_scikit_learn(name: str, actual: Any) -> Callable[[Any, Any], float]:
+    """A function of actual and predicted values (n,) that asks `sklearn.metrics`; not a number where it can't say."""
+    import warnings
+
+    import numpy as np
+    from sklearn import metrics
+
+    function = getattr(metrics, name)
+    options: dict[str, object] = {}
+    if name in _AVERAGED:
+        classes = np.unique(actual)
+        options = {"average": "macro"} if len(classes) > 2 else {"pos_label": classes[-1].item()}
+        options["zero_division"] = 0.0
+    elif name == "log_loss":
+        options = {"labels": [0, 1]}
+
+    def value(actual: Any, predicted: Any) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return float(function(actual, predicted, **options))
+            except ValueError:
+                return float("nan")
+
+    return value

@@ -1,0 +1,110 @@
+"""Let models predict rows. A program of its own, run by the project's Python, with only what the project has.
+
+    python predict_child.py ROWS TARGET OUTPUT (predict|probability) LABEL MODEL [LABEL MODEL ...]
+
+Runs in the project's folder. OUTPUT gets one JSON line per model: `{"label", "predictions", "classes"}`, where a
+prediction is a number, a text or null (none, or not a number), or `{"label", "error"}`, the error in one line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import pickle
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+def load(path: str) -> Any:
+    """Load a model with joblib, or with pickle where the project has no joblib."""
+    try:
+        import joblib
+    except ImportError:
+        with open(path, "rb") as file:  # noqa: PTH123
+            model = pickle.load(file)
+    else:
+        model = joblib.load(path)
+    if isinstance(model, dict):
+        inside = [value for value in model.values() if hasattr(value, "predict")]
+        if len(inside) == 1:
+            return inside[0]
+    if not hasattr(model, "predict"):
+        raise TypeError(f"it holds a {type(model).__name__}, which has no predict()")
+    return model
+
+
+def read_rows(path: str, target: str) -> Any:
+    """The rows to predict, without the target."""
+    import pandas
+
+    if path.lower().endswith((".parquet", ".pq")):
+        frame = pandas.read_parquet(path)
+    else:
+        frame = pandas.read_csv(path, sep="\t" if ".tsv" in path.lower() else ",")
+    return frame.drop(columns=[target], errors="ignore")
+
+
+def features_of(model: Any, frame: Any) -> Any:
+    """The columns that a model was fitted on, in that order, where it tells them; else all."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None and all(name in frame.columns for name in names):
+        return frame[list(names)]
+    return frame
+
+
+def flat(values: Any) -> list[Any]:
+    """Predictions as a list of plain values, one a row."""
+    values = values.to_numpy() if hasattr(values, "to_numpy") else values
+    shape: tuple[int, ...] = getattr(values, "shape", (len(values),))
+    if len(shape) == 2 and shape[1] == 1:
+        values = values[:, 0]
+    elif len(shape) > 1:
+        raise ValueError(f"it predicts {shape[1]} values for each row, not one")
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    return [plain(value) for value in listed]
+
+
+def plain(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return number if math.isfinite(number) else None
+
+
+def answer(label: str, path: str, frame: Any, kind: str) -> dict[str, Any]:
+    """One model's predictions; whatever goes wrong in it becomes an error in words."""
+    try:
+        model = load(path)
+        rows = features_of(model, frame)
+        classes = flat(model.classes_) if kind == "probability" else []
+        if kind == "probability":
+            if len(classes) != 2:
+                raise ValueError(f"it tells {len(classes)} classes apart, and this metric needs two")
+            return {"label": label, "predictions": flat(model.predict_proba(rows)[:, 1]), "classes": classes}
+        return {"label": label, "predictions": flat(model.predict(rows)), "classes": classes}
+    except Exception as error:  # noqa: BLE001 (whatever the project's code raises)
+        traceback.print_exc()
+        return {"label": label, "error": f"{type(error).__name__}: {error}"}
+
+
+def main(rows: str, target: str, output: str, kind: str, models: list[str]) -> int:
+    """Write every model's answer; see the module."""
+    # The folder of this file must not hide the project's own modules.
+    sys.path[0] = os.getcwd()  # noqa: PTH109
+    sys.path.insert(1, str(Path.cwd() / "src"))
+    frame = read_rows(rows, target)
+    with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123
+        for label, path in zip(models[::2], models[1::2]):  # noqa: B905 (the project's Python may be older)
+            file.write(json.dumps(answer(label, path, frame, kind)) + "\n")
+            file.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:]))
