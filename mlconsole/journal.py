@@ -303,6 +303,14 @@ class Journal:
         """The latest of `done_stages`."""
         return next(iter(self.done_stages(stage, fingerprint, 1)), None)
 
+    def last_run(self, stage: StageName) -> StageRun | None:
+        """The latest attempt at a stage that did or may have done something, however it ended."""
+        query = (
+            "SELECT body FROM stage_runs WHERE stage = ? AND state NOT IN ('reused', 'waiting')"
+            " ORDER BY release DESC, attempt DESC LIMIT 1"
+        )
+        return next(iter(self._records(StageRun, query, stage)), None)
+
     # events and decisions
 
     def emit(self, release: int, body: EventBody, stage: StageName | None = None) -> Event:

@@ -4,6 +4,7 @@ Whatever text comes out of here is clean of escapes already; it is data all the 
 """
 
 from mlconsole.present.events import event_line
+from mlconsole.present.record import record
 from mlconsole.present.stages import (
     Block,
     Lines,
@@ -32,6 +33,7 @@ __all__ = [
     "plan_lines",
     "pod_table",
     "reasons",
+    "record",
     "test_fact",
     "word",
 ]

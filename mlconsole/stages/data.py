@@ -8,7 +8,8 @@ from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.data import DataEvidence, DataIdentity, DataProfile, DataSchema
 from mlconsole.project import Project
-from mlconsole.services import datasets
+from mlconsole.services.datasets import change, files, schema
+from mlconsole.services.datasets.profile import profile as profile_data
 from mlconsole.stages.base import Stage, StageContext, digest_of_files
 
 
@@ -27,7 +28,7 @@ def identify(project: Project) -> DataIdentity:
         raise DataNotNamed(
             "No training data was found.", 'Name it in mlconsole.toml: [data] path = "data/training.csv"'
         )
-    return datasets.identify(project.root, project.settings.data.path, project.state / "digests.json")
+    return files.identify(project.root, project.settings.data.path, project.state / "digests.json")
 
 
 def champion_profile(context: StageContext) -> DataProfile | None:
@@ -63,25 +64,23 @@ class DataStage(Stage[DataEvidence]):
         project = context.project
         identity = identify(project)
         context.note(f"Reading {project.settings.data.path}")
-        profile = datasets.profile(
-            project.root, identity, target=project.settings.data.target, cancelled=context.cancelled
-        )
+        profile = profile_data(project.root, identity, target=project.settings.data.target, cancelled=context.cancelled)
         reference = champion_profile(context)
-        schema = self._schema(project, reference or profile)
-        change = None
+        expected = self._schema(project, reference or profile)
+        difference = None
         if reference is not None and context.champion is not None:
-            change = datasets.compare(project.root, profile, reference, context.champion.label)
+            difference = change.compare(project.root, profile, reference, context.champion.label)
         return DataEvidence(
             profile=profile,
-            schema=schema,
-            violations=datasets.check(profile, schema),
-            change=change,
+            schema=expected,
+            violations=schema.check(profile, expected),
+            change=difference,
             seconds=time.monotonic() - started,
         )
 
     def _schema(self, project: Project, learnt_from: DataProfile) -> DataSchema:
         checks = project.settings.data.checks
-        return datasets.read(project.root / checks) if checks else datasets.learn(learnt_from)
+        return schema.read(project.root / checks) if checks else schema.learn(learnt_from)
 
     def judge(self, context: StageContext, evidence: DataEvidence) -> Verdict:
         return Verdict.of([Reason(level=broken.level, sentence=broken.sentence) for broken in evidence.violations])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Fingerprint, Input, Reason, Verdict, now
@@ -12,12 +11,12 @@ from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, RolloutVerdic
 from mlconsole.evidence.release import CommandNoted, PlanMade, RolloutSeen, StageRun
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
-from mlconsole.services import kubernetes
-from mlconsole.services.models import ModelStore
-from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, digest_of_files, needed
-
-if TYPE_CHECKING:
-    from mlconsole.services.kubernetes import Connection, Manifest, ReleaseFacts
+from mlconsole.services.kubernetes import apply, kubeconfig, manifests, rollout
+from mlconsole.services.kubernetes.connection import Connection
+from mlconsole.services.kubernetes.documents import Manifest, from_yaml, to_yaml
+from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
+from mlconsole.services.models.store import ModelStore
+from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, needed
 
 LONGEST_ROLLOUT = 600.0
 
@@ -40,12 +39,12 @@ def connect(project: Project) -> Connection:
     if project.kubeconfig is not None and not project.kubeconfig.exists():
         raise ClusterNotStarted("The local cluster is not running.", "Start it: mlconsole cluster start")
     deploy = project.settings.deploy
-    return kubernetes.Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=project.kubeconfig)
+    return Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=project.kubeconfig)
 
 
 def context_name(project: Project) -> str:
     """The kubeconfig context that releases go to: the settings' or the user's current one."""
-    return project.settings.deploy.context or kubernetes.contexts(project.kubeconfig).current
+    return project.settings.deploy.context or kubeconfig.contexts(project.kubeconfig).current
 
 
 def stored_plan(context: StageContext, version: str) -> DeployPlan:
@@ -66,80 +65,72 @@ class DeployStage(Stage[DeployEvidence]):
     name = "deploy"
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
-        project, candidate = context.project, context.known.candidate
-        deploy = project.settings.deploy
-        if not deploy.manifests:
-            hint = 'Name them in mlconsole.toml: [deploy] manifests = ["deployment.yaml"]'
-            raise ManifestsNotNamed("No manifests were found: nothing says what to deploy.", hint)
-        if context.release is not None and context.release.kind == "rollback":
-            manifests = stored_plan(context, candidate.label).manifests_digest
-        else:
-            manifests = digest_of_files(project.root, kubernetes.files(project.root, deploy.manifests))
+        deploy, candidate = context.project.settings.deploy, context.known.candidate
         return (
             Input(name="candidate", digest=f"{candidate.label} {candidate.model.digest}"),
-            Input(name="manifests", digest=manifests),
-            Input(name="target", digest=digest_of(context_name(project), deploy.namespace, deploy.selector)),
+            Input(name="manifests", digest=digest_of(to_yaml(self._given(context)))),
+            Input(name="target", digest=digest_of(context_name(context.project), deploy.namespace, deploy.selector)),
             Input(name="image", digest=deploy.image),
         )
 
     def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
         """Only what was deployed last is there still."""
-        last = context.journal.done_stage(self.name)
-        return last if last and last.fingerprint and last.fingerprint.digest == fingerprint.digest else None
+        last = context.journal.last_run(self.name)
+        return last if last and last.state == "done" and last.fingerprint == fingerprint else None
 
     def run(self, context: StageContext) -> DeployEvidence:
-        project = context.project
-        deploy = project.settings.deploy
-        with closing(connect(project)) as connection:
-            manifests = self._manifests(context, connection.namespace)
-            plan = kubernetes.plan(
-                connection, manifests, selector=deploy.selector, version=context.known.candidate.label
-            )
+        with closing(connect(context.project)) as connection:
+            plan = self.plan(context, connection)
             context.emit(PlanMade(plan=plan))
             changes = any(change.action != "none" for change in plan.changes)
             if changes and not context.approves(plan):
                 raise ApprovalNeeded(DeployEvidence(plan=plan))
-            for command in kubernetes.commands(plan):
+            for command in apply.commands(plan):
                 context.emit(CommandNoted(command=command))
-            kubernetes.apply(connection, plan, report=context.note)
+            apply.apply(connection, plan, report=context.note)
             applied_at = now()
-            rollouts = self._follow(context, connection, manifests)
+            rollouts = self._follow(context, connection, from_yaml(plan.manifests))
         return DeployEvidence(plan=plan, applied=True, applied_at=applied_at, rollouts=rollouts)
 
-    def _manifests(self, context: StageContext, namespace: str) -> tuple[Manifest, ...]:
-        project, deploy = context.project, context.project.settings.deploy
-        if needed(context.release).kind == "rollback":
-            manifests = kubernetes.from_yaml(stored_plan(context, context.known.candidate.label).manifests)
-        else:
-            manifests = kubernetes.load(project.root, deploy.manifests)
-        if not deploy.selector:
+    def plan(self, context: StageContext, connection: Connection) -> DeployPlan:
+        """Tell by a dry run what a deploy of the candidate would change."""
+        selector = context.project.settings.deploy.selector
+        if not selector:
             hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
             raise ManifestsNotNamed("No workload with a selector was found in the manifests.", hint)
-        facts = release_facts(context)
-        return kubernetes.with_facts(manifests, facts, selector=deploy.selector, namespace=namespace)
+        rendered = with_facts(
+            self._given(context), release_facts(context), selector=selector, namespace=connection.namespace
+        )
+        return apply.plan(connection, rendered, selector=selector, version=context.known.candidate.label)
+
+    def _given(self, context: StageContext) -> tuple[Manifest, ...]:
+        """The manifests as they are before a release's facts are set: the project's, or a rollback's stored ones."""
+        if context.release is not None and context.release.kind == "rollback":
+            return from_yaml(stored_plan(context, context.known.candidate.label).manifests)
+        entries = context.project.settings.deploy.manifests
+        if not entries:
+            hint = 'Name them in mlconsole.toml: [deploy] manifests = ["deployment.yaml"]'
+            raise ManifestsNotNamed("No manifests were found: nothing says what to deploy.", hint)
+        return manifests.load(context.project.root, entries)
 
     def _follow(
-        self, context: StageContext, connection: Connection, manifests: Sequence[Manifest]
+        self, context: StageContext, connection: Connection, applied: Sequence[Manifest]
     ) -> tuple[RolloutVerdict, ...]:
-        timeout = seconds(context.project.settings.deploy.timeout, "deploy.timeout") or LONGEST_ROLLOUT
-        workloads = kubernetes.workloads_of(manifests)
-        for workload in workloads:
-            context.command(f"kubectl rollout status {workload.kind.lower()}/{workload.name} -n {workload.namespace}")
-        return kubernetes.follow(
+        return rollout.follow(
             connection,
-            workloads,
+            rollout.workloads_of(applied),
             report=lambda progress: context.emit(RolloutSeen(progress=progress)),
             cancelled=context.cancelled,
-            timeout=timeout,
+            timeout=seconds(context.project.settings.deploy.timeout, "deploy.timeout") or LONGEST_ROLLOUT,
         )
 
     def judge(self, context: StageContext, evidence: DeployEvidence) -> Verdict:
         reasons = []
-        for rollout in evidence.rollouts:
-            if not rollout.succeeded:
-                sentence = f"{rollout.workload.kind} {rollout.workload.name}: {rollout.reason or rollout.sentence}"
-                reasons.append(Reason(level="fail", sentence=sentence, next_step=rollout.next_step))
-        if not context.project.is_local and needed(context.known.train).version is not None:
+        for ended in evidence.rollouts:
+            if not ended.succeeded:
+                sentence = f"{ended.workload.kind} {ended.workload.name}: {ended.reason or ended.sentence}"
+                reasons.append(Reason(level="fail", sentence=sentence, next_step=ended.next_step))
+        if not context.project.is_local:
             sentence = "MODEL_URI names a file of this machine: pods elsewhere can read it only if the image holds it."
             reasons.append(Reason(level="warn", sentence=sentence))
         return Verdict.of(reasons)
@@ -149,7 +140,7 @@ def release_facts(context: StageContext) -> ReleaseFacts:
     """What the manifests are told of this release."""
     release, candidate, image = needed(context.release), context.known.candidate, context.project.settings.deploy.image
     cause = f"{candidate.label} by mlconsole, release {release.number}"
-    return kubernetes.ReleaseFacts(
+    return ReleaseFacts(
         name=candidate.name,
         version=candidate.tag,
         label=candidate.label,

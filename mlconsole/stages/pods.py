@@ -5,13 +5,21 @@ from __future__ import annotations
 from contextlib import closing
 
 from mlconsole.evidence.base import Fingerprint, Input, Reason, Verdict
-from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot
+from mlconsole.evidence.cluster import DeployPlan, PodsEvidence, PodsSnapshot
 from mlconsole.evidence.release import PodSeen, StageRun
 from mlconsole.project.settings import seconds
-from mlconsole.services import kubernetes
+from mlconsole.services.kubernetes.documents import from_yaml
+from mlconsole.services.kubernetes.facts import SERVING_KINDS
+from mlconsole.services.kubernetes.settle import settle
 from mlconsole.stages.base import Stage, StageContext, digest_of, needed
 from mlconsole.stages.deploy import connect
 from mlconsole.text import count, duration
+
+
+def wanted_pods(plan: DeployPlan) -> int:
+    """How many pods the workloads of a plan ask for."""
+    workloads = [manifest for manifest in from_yaml(plan.manifests) if manifest.kind in SERVING_KINDS]
+    return sum(manifest.body.get("spec", {}).get("replicas", 1) for manifest in workloads)
 
 
 class PodsStage(Stage[PodsEvidence]):
@@ -31,12 +39,12 @@ class PodsStage(Stage[PodsEvidence]):
 
     def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
         """Only what was looked at last says how the pods are."""
-        last = context.journal.done_stage(self.name)
-        return last if last and last.fingerprint and last.fingerprint.digest == fingerprint.digest else None
+        last = context.journal.last_run(self.name)
+        return last if last and last.state == "done" and last.fingerprint == fingerprint else None
 
     def run(self, context: StageContext) -> PodsEvidence:
         plan = needed(context.known.deploy).plan
-        settle = seconds(context.project.settings.deploy.settle, "deploy.settle") or 0
+        settling = seconds(context.project.settings.deploy.settle, "deploy.settle") or 0
         context.command(f"kubectl get pods -n {plan.target.namespace} -l {plan.target.selector} -w")
         seen: dict[str, str] = {}
 
@@ -48,12 +56,12 @@ class PodsStage(Stage[PodsEvidence]):
                     context.emit(PodSeen(pod=row))
 
         with closing(connect(context.project)) as connection:
-            return kubernetes.settle(
+            return settle(
                 connection,
                 plan.target,
                 version=context.known.candidate.label,
-                wanted=kubernetes.replicas_of(kubernetes.from_yaml(plan.manifests), plan.target.selector),
-                seconds=settle,
+                wanted=wanted_pods(plan),
+                seconds=settling,
                 report=report,
                 cancelled=context.cancelled,
             )

@@ -6,15 +6,16 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlconsole.errors import WrongUse
+from mlconsole.errors import Cancelled, WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.release import TestReported, TestsCollected
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
-from mlconsole.services import testing
-from mlconsole.services.models import ModelStore, compare
+from mlconsole.services.models.compare import compare
+from mlconsole.services.models.store import ModelStore
 from mlconsole.services.processes import child_environment
+from mlconsole.services.testing.runner import run_tests
 from mlconsole.stages.base import Stage, StageContext, digest_of_files
 from mlconsole.stages.train import project_python
 from mlconsole.text import count, listed, number
@@ -50,6 +51,20 @@ def _test_files(paths: tuple[Path, ...]) -> Iterator[Path]:
         )
 
 
+def rolled_back_words(context: StageContext) -> str:
+    """Say that the candidate was taken out of production by a rollback; empty where it never was."""
+    candidate = context.known.candidate
+    moves = context.journal.alias_moves(candidate.name)
+    last = next(
+        (move for move in reversed(moves) if move.number == candidate.number and move.alias != "candidate"), None
+    )
+    if last is None or last.alias != "previous":
+        return ""
+    release = context.journal.release(last.release)
+    why = f" ({release.reason})" if release.reason else ""
+    return f"{candidate.label} was rolled back in release {release.number}{why}." if release.kind == "rollback" else ""
+
+
 class TestStage(Stage[TestEvidence]):
     """Runs the project's tests on the candidate, and compares it with the champion on rows that neither has seen."""
 
@@ -68,6 +83,7 @@ class TestStage(Stage[TestEvidence]):
             Input(name="quality settings", digest=f"{quality.metric} {quality.tolerance} {quality.holdout}"),
             Input(name="champion", digest=rival.label + rival.model.digest if rival else ""),
             Input(name="Python environment", digest=project_python(project).digest),
+            Input(name="rollbacks", digest=rolled_back_words(context)),
         )
 
     def run(self, context: StageContext) -> TestEvidence:
@@ -77,7 +93,7 @@ class TestStage(Stage[TestEvidence]):
         python = Path(project_python(project).executable)
         paths = tuple(str(path.relative_to(project.root)) for path in test_paths(project))
         context.command(f"MODEL_PATH={shlex.quote(str(model_path))} pytest {shlex.join(paths)}")
-        run = testing.run_tests(
+        run = run_tests(
             python=python,
             root=project.root,
             paths=paths,
@@ -89,6 +105,8 @@ class TestStage(Stage[TestEvidence]):
             cancelled=context.cancelled,
             timeout=seconds(project.settings.test.timeout, "test.timeout"),
         )
+        if context.cancelled.is_set():
+            raise Cancelled()
         comparison, why_not = self._compare(context, run, python, model_path)
         return TestEvidence(version=candidate.label, run=run, comparison=comparison, not_compared=why_not)
 
@@ -121,7 +139,12 @@ class TestStage(Stage[TestEvidence]):
         return comparison, ""
 
     def judge(self, context: StageContext, evidence: TestEvidence) -> Verdict:
-        return Verdict.of([*_test_reasons(evidence.run), *_comparison_reasons(evidence)])
+        reasons = [*_test_reasons(evidence.run), *_comparison_reasons(evidence)]
+        if rolled_back := rolled_back_words(context):
+            reasons.append(
+                Reason(level="fail", sentence=rolled_back, next_step="Override with a reason, or train anew.")
+            )
+        return Verdict.of(reasons)
 
 
 def _failed(run: TestRun) -> bool:

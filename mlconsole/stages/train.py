@@ -20,9 +20,12 @@ from mlconsole.evidence.training import (
 )
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
-from mlconsole.services import training
-from mlconsole.services.models import ModelStore
+from mlconsole.services.models.store import ModelStore
 from mlconsole.services.processes import child_environment
+from mlconsole.services.training import command as commands
+from mlconsole.services.training import parameters as parameter_files
+from mlconsole.services.training.environment import find_python
+from mlconsole.services.training.run import train
 from mlconsole.stages.base import Stage, StageContext, digest_of_files, needed
 
 
@@ -32,7 +35,7 @@ class CommandNotNamed(WrongUse):
 
 def project_python(project: Project) -> PythonEnvironment:
     """The Python that the project's own code runs in."""
-    return training.find_python(project.root, project.settings.python)
+    return find_python(project.root, project.settings.python)
 
 
 def command_template(project: Project) -> str:
@@ -65,7 +68,7 @@ class TrainStage(Stage[TrainEvidence]):
             Input(name="parameters", digest=digest_of_files(project.root, parameters)),
             Input(
                 name="training code",
-                digest=digest_of_files(project.root, training.sources(project.root, shlex.split(template))),
+                digest=digest_of_files(project.root, commands.sources(project.root, shlex.split(template))),
             ),
             Input(name="Python environment", digest=project_python(project).digest),
             Input(name="model name", digest=project.settings.name),
@@ -77,7 +80,7 @@ class TrainStage(Stage[TrainEvidence]):
         python = Path(environment.executable)
         number = context.journal.next_version_number(settings.name)
         model_path = context.folder / "model.pkl"
-        command = training.fill(
+        command = commands.fill(
             command_template(project),
             data=settings.data.path,
             model=model_path,
@@ -87,12 +90,12 @@ class TrainStage(Stage[TrainEvidence]):
             params=settings.train.parameters,
         )
         context.command(shlex.join(command))
-        parameters = training.read(project.root / settings.train.parameters) if settings.train.parameters else ()
+        parameters = parameter_files.read(project.root / settings.train.parameters) if settings.train.parameters else ()
 
         def report(seen: MetricPoint | TrainingProgress) -> None:
             context.emit(MetricSeen(point=seen) if isinstance(seen, MetricPoint) else ProgressSeen(progress=seen))
 
-        trained = training.train(
+        trained = train(
             root=project.root,
             command=command,
             model_path=model_path,

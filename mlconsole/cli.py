@@ -1,0 +1,420 @@
+"""What a person or a CI job types: parse, call, print. Nothing heavy is imported before a command needs it.
+
+`mlconsole [DIR]` opens the console; everything else is a command. Exit codes: 0 done, 1 a gate said no, 2 wrong use or
+settings, 3 something outside failed, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlconsole import __version__
+from mlconsole.errors import Exit, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlconsole.journal import Journal
+    from mlconsole.project import Project
+    from mlconsole.release.engine import Engine, Order, Outcome
+
+STAGE = click.Choice(["repo", "data", "train", "test", "deploy", "pods"])
+
+
+class DirectoryGroup(click.Group):
+    """A group of commands whose first word may be a folder instead: then the console opens there."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first = next((word for word in args if not word.startswith("-")), None)
+        asks = {"-h", "--help", "--version"}.intersection(args)
+        is_folder = first is not None and first not in self.commands and ("/" in first or Path(first).is_dir())
+        if is_folder or (first is None and not asks):
+            args = ["open", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
+
+
+def project_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `-C DIR`."""
+    option = click.option(
+        "-C", "directory", default=".", metavar="DIR", type=click.Path(path_type=Path), help="The project's folder."
+    )
+    return option(function)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text.")
+
+
+@click.group(cls=DirectoryGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlconsole")
+def commands() -> None:
+    """Take a machine-learning model from a git commit to ready pods.
+
+    `mlconsole [DIR]` opens the console in a project's folder; the commands below do the same without a screen.
+    """
+
+
+@commands.command("open")
+@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@click.option("--readonly", is_flag=True, help="Look, and change nothing.")
+def open_console(directory: Path, readonly: bool) -> None:
+    """Open the console (the same as `mlconsole DIR`)."""
+    from mlconsole.console.app import run
+    from mlconsole.project import open_project
+
+    run(open_project(directory), readonly=readonly)
+
+
+@commands.command()
+@click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
+@click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
+@click.option("--stop", is_flag=True, help="Stop the local cluster at the end.")
+def demo(directory: Path, headless: bool, stop: bool) -> int:
+    """Try it: the sample project in DIRECTORY, with a local cluster of its own."""
+    from mlconsole.headless.demo import prepare, release_and_show, stop_cluster
+
+    project = prepare(directory)
+    try:
+        if headless:
+            return release_and_show(project)
+        from mlconsole.console.app import run
+
+        run(project)
+        return Exit.DONE
+    finally:
+        if stop:
+            stop_cluster(project)
+
+
+@commands.command()
+@click.argument("url")
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+def clone(url: str, directory: Path | None) -> None:
+    """Clone a project's repository, with progress."""
+    from mlconsole.headless.reports import clone_repository
+
+    clone_repository(url, directory)
+
+
+@commands.command()
+@project_option
+def init(directory: Path) -> None:
+    """Write mlconsole.toml with what is found in the project, and a comment for each key."""
+    from mlconsole.headless.reports import initialise_settings
+
+    initialise_settings(_project(directory))
+
+
+@commands.command()
+@project_option
+@json_option
+def doctor(directory: Path, as_json: bool) -> int:
+    """Check git, Python, data, tests, the manifests, the cluster and what may be done there."""
+    from mlconsole.headless.doctor import examine
+
+    return examine(directory, as_json=as_json)
+
+
+def _order_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        project_option,
+        json_option,
+        click.option("--approve", "approved", is_flag=True, help="Deploy without waiting for an approval."),
+        click.option("--reason", default="", help="Why; kept in the journal."),
+    ):
+        function = option(function)
+    return function
+
+
+@commands.command()
+@click.option("--from", "again_from", type=STAGE, help="Run this stage and all after it again, changed or not.")
+@click.option("--until", type=STAGE, default="pods", help="Stop after this stage.")
+@_order_options
+def run(directory: Path, as_json: bool, again_from: Any, until: Any, approved: bool, reason: str) -> int:
+    """Release the model: each stage whose inputs changed, up to ready pods."""
+    order = _order(until=until, again_from=again_from, approved=approved, reason=reason)
+    return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
+
+
+@commands.command()
+@_order_options
+@click.option("--again", is_flag=True, help="Train although nothing changed.")
+def train(directory: Path, as_json: bool, approved: bool, reason: str, again: bool) -> int:
+    """Run the stages up to train."""
+    order = _order(until="train", again_from="train" if again else None, approved=approved, reason=reason)
+    return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
+
+
+@commands.command()
+@_order_options
+@click.option("--again", is_flag=True, help="Test although nothing changed.")
+def test(directory: Path, as_json: bool, approved: bool, reason: str, again: bool) -> int:
+    """Run the stages up to test."""
+    order = _order(until="test", again_from="test" if again else None, approved=approved, reason=reason)
+    return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
+
+
+@commands.command()
+@_order_options
+def deploy(directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+    """Run the stages up to deploy."""
+    order = _order(until="deploy", approved=approved, reason=reason)
+    return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
+
+
+@commands.command()
+@click.argument("number", type=int)
+@click.option("--until", type=STAGE, default="pods", help="Stop after this stage.")
+@_order_options
+def resume(number: int, directory: Path, as_json: bool, until: Any, approved: bool, reason: str) -> int:
+    """Go on with release NUMBER at the stage that had not finished."""
+    order = _order(until=until, approved=approved, reason=reason)
+    return _carry_out(directory, order, lambda engine, journal: engine.resume(number, order), as_json)
+
+
+@commands.command()
+@click.argument("number", type=int)
+@_order_options
+def approve(number: int, directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+    """Approve the plan that release NUMBER waits with, and go on."""
+    from mlconsole.release.decisions import approve as decide
+
+    order = _order(approved=approved, reason=reason)
+
+    def begin(engine: Engine, journal: Journal) -> Outcome:
+        decide(journal, number, who=order.who, reason=reason)
+        return engine.resume(number, order)
+
+    return _carry_out(directory, order, begin, as_json)
+
+
+@commands.command()
+@click.argument("number", type=int)
+@_order_options
+def override(number: int, directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+    """Go on with release NUMBER although a gate said no. It needs a --reason."""
+    from mlconsole.release.decisions import override as decide
+
+    order = _order(approved=approved, reason=reason)
+
+    def begin(engine: Engine, journal: Journal) -> Outcome:
+        decide(journal, number, who=order.who, reason=reason)
+        return engine.resume(number, order)
+
+    return _carry_out(directory, order, begin, as_json)
+
+
+@commands.command()
+@click.argument("version", default="")
+@_order_options
+def rollback(version: str, directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+    """Bring an earlier VERSION back: its manifests and the champion's alias together. Default: the previous one."""
+    from mlconsole.release.rollback import roll_back, target_version
+
+    # typing this command is the decision that a deploy waits for
+    order = _order(approved=True, reason=reason)
+    project = _project(directory)
+
+    def begin(engine: Engine, journal: Journal) -> Outcome:
+        return roll_back(engine, journal, order, target_version(journal, project.settings.name, version))
+
+    return _carry_out(directory, order, begin, as_json)
+
+
+@commands.command()
+@click.argument("number", type=int)
+@project_option
+def cancel(number: int, directory: Path) -> None:
+    """Ask release NUMBER, which runs in another process, to end."""
+    from mlconsole.headless.reports import cancel_release
+
+    cancel_release(_project(directory), number)
+
+
+@commands.command()
+@project_option
+@json_option
+def status(directory: Path, as_json: bool) -> None:
+    """Show the latest release, stage by stage."""
+    from mlconsole.headless.reports import show_latest
+
+    show_latest(_project(directory), as_json=as_json)
+
+
+@commands.command()
+@click.option("-n", "most", default=20, help="How many.")
+@project_option
+@json_option
+def history(most: int, directory: Path, as_json: bool) -> None:
+    """List past releases."""
+    from mlconsole.headless.reports import show_history
+
+    show_history(_project(directory), most, as_json=as_json)
+
+
+@commands.command()
+@click.argument("number", type=int)
+@click.option("--stage", type=STAGE, help="Only this stage, in full.")
+@project_option
+@json_option
+def show(number: int, stage: Any, directory: Path, as_json: bool) -> None:
+    """Show the record of release NUMBER."""
+    from mlconsole.headless.reports import show_release
+
+    show_release(_project(directory), number, stage, as_json=as_json)
+
+
+@commands.command()
+@project_option
+def diff(directory: Path) -> int:
+    """Show what a deploy of the candidate would change in the cluster."""
+    from mlconsole.headless.cluster import show_diff
+
+    return show_diff(_project(directory))
+
+
+@commands.command()
+@click.option("-l", "selector", default="", help="A label selector instead of the settings'.")
+@click.option("-w", "watch", is_flag=True, help="Go on showing changes.")
+@project_option
+@json_option
+def pods(selector: str, watch: bool, directory: Path, as_json: bool) -> None:
+    """List the pods that serve, with the model version that each of them runs."""
+    from mlconsole.headless.cluster import show_pods
+
+    show_pods(_project(directory), selector, watch=watch, as_json=as_json)
+
+
+@commands.command()
+@click.argument("pod", default="")
+@click.option("-f", "follow", is_flag=True, help="Go on as lines come.")
+@click.option("-n", "lines", default=20, help="How many lines from the end.")
+@project_option
+def logs(pod: str, follow: bool, lines: int, directory: Path) -> None:
+    """Print the log of POD, or of every pod that serves."""
+    from mlconsole.headless.cluster import show_logs
+
+    show_logs(_project(directory), pod, follow=follow, lines=lines)
+
+
+@commands.group()
+def models() -> None:
+    """Model versions and their aliases."""
+
+
+@models.command("list")
+@project_option
+@json_option
+def list_models(directory: Path, as_json: bool) -> None:
+    """List versions, newest first."""
+    from mlconsole.headless.reports import show_models
+
+    show_models(_project(directory), as_json=as_json)
+
+
+@models.command("verify")
+@project_option
+def verify_models(directory: Path) -> int:
+    """Compute the digest of every stored model again."""
+    from mlconsole.headless.reports import verify_store
+
+    return verify_store(_project(directory))
+
+
+@commands.group()
+def cluster() -> None:
+    """The project's local cluster."""
+
+
+@cluster.command("start")
+@project_option
+def start_cluster(directory: Path) -> None:
+    """Start it, and print its kubeconfig."""
+    from mlconsole.headless.cluster import start
+
+    start(_project(directory))
+
+
+@cluster.command("stop")
+@project_option
+def stop_cluster(directory: Path) -> None:
+    """Stop it, with all of its pods."""
+    from mlconsole.headless.cluster import stop
+
+    stop(_project(directory))
+
+
+@cluster.command("status")
+@project_option
+@json_option
+def cluster_status(directory: Path, as_json: bool) -> int:
+    """Tell whether it runs, and where."""
+    from mlconsole.headless.cluster import status as show_status
+
+    return show_status(_project(directory), as_json=as_json)
+
+
+def _project(directory: Path) -> Project:
+    from mlconsole.project import open_project
+
+    return open_project(directory)
+
+
+def _order(**asked: Any) -> Order:
+    from mlconsole.release.decisions import who_am_i
+    from mlconsole.release.engine import Order
+
+    return Order(who=who_am_i(), **asked)
+
+
+def _carry_out(directory: Path, order: Order, begin: Callable[[Engine, Journal], Outcome], as_json: bool) -> int:
+    from mlconsole.headless.release import carry_out
+
+    return carry_out(_project(directory), order, begin, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line and exit by the table of exit codes."""
+    try:
+        code = commands.main(standalone_mode=False)
+    except Problem as problem:
+        from mlconsole.headless.output import say_problem
+
+        say_problem(problem)
+        code = problem.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = Exit.WRONG_USE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Cancelled.", err=True)
+        code = Exit.CANCELLED
+    except BrokenPipeError:
+        code = _reader_gone()
+    except Exception as error:  # noqa: BLE001 - a defect of ours is told in a sentence, too
+        from mlconsole.headless.output import say_defect
+
+        code = say_defect(error)
+    sys.exit(int(code or 0))
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has left (`| head`): end quietly, and keep Python from flushing into nowhere."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,162 @@
+"""The cluster without a screen: pods, logs, what a deploy would change, and the local cluster itself."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from mlconsole.errors import Exit, OutsideFailed, WrongUse
+from mlconsole.evidence.base import now
+from mlconsole.evidence.cluster import PodRow, PodsSnapshot
+from mlconsole.headless.output import narrate, say, say_json
+from mlconsole.headless.output import table_lines as lines_of
+from mlconsole.present import Table
+from mlconsole.project import Project
+
+if TYPE_CHECKING:
+    from mlconsole.localcluster.control import ClusterInfo
+
+FIRST_LIST_SECONDS = 15.0
+COLUMNS = ("name", "ready", "status", "restarts", "age", "version")
+
+
+def start(project: Project) -> None:
+    """Start the project's local cluster, where it does not run, and print its kubeconfig."""
+    from mlconsole.localcluster import control
+    from mlconsole.stages.train import project_python
+
+    python = project_python(project).executable
+    info = control.start(project.root, project.cluster_state, environment={"MLCONSOLE_PYTHON": python})
+    narrate(f"The local cluster runs at {info.url} (process {info.pid}). With kubectl:")
+    say(f"export KUBECONFIG={info.kubeconfig}")
+
+
+def stop(project: Project) -> None:
+    """Stop the project's local cluster, with all of its pods."""
+    from mlconsole.localcluster import control
+
+    was_running = control.stop(project.cluster_state)
+    narrate("The local cluster is stopped." if was_running else "The local cluster was not running.")
+
+
+def status(project: Project, *, as_json: bool) -> int:
+    """Tell whether the local cluster runs; exit code 3 where it does not."""
+    from mlconsole.localcluster import control
+
+    info = control.status(project.cluster_state)
+    running = info is not None and info.running
+    if as_json:
+        say_json({"running": running, "url": info.url if info else "", "pid": info.pid if info else 0})
+    else:
+        say(
+            _status_words(info)
+            if info and running
+            else "The local cluster is not running. Start it: mlconsole cluster start"
+        )
+    return Exit.DONE if running else Exit.OUTSIDE_FAILED
+
+
+def _status_words(info: ClusterInfo) -> str:
+    return f"running at {info.url} (process {info.pid}), kubeconfig {info.kubeconfig}"
+
+
+def show_pods(project: Project, selector: str, *, watch: bool, as_json: bool) -> None:
+    """Print the pods as kubectl does, with the model version of each; with `watch`, go on with each change."""
+    from mlconsole.services.kubernetes.watch import PodWatcher
+    from mlconsole.stages.deploy import connect
+
+    selector = selector or project.settings.deploy.selector
+    if not selector:
+        raise WrongUse("No selector: nothing says which pods serve.", "Name it: -l app=ml-model")
+    changed = threading.Event()
+    connect(project).close()
+    watcher = PodWatcher(lambda: connect(project), selector, changed.set)
+    watcher.start()
+    try:
+        snapshot = _first(watcher, changed)
+        shown = _print_rows(snapshot, {}, as_json=as_json)
+        while watch:
+            changed.wait(1)
+            changed.clear()
+            shown = _print_rows(watcher.snapshot(), shown, as_json=as_json)
+    finally:
+        watcher.stop()
+
+
+def _first(watcher: object, changed: threading.Event) -> PodsSnapshot:
+    """The first snapshot that is a full list, or what keeps it from coming as a problem."""
+    from mlconsole.services.kubernetes.watch import PodWatcher
+
+    assert isinstance(watcher, PodWatcher)
+    deadline = now().timestamp() + FIRST_LIST_SECONDS
+    while True:
+        snapshot = watcher.snapshot()
+        if snapshot.watch.state == "live":
+            return snapshot
+        if snapshot.watch.state in {"forbidden", "offline"} or now().timestamp() > deadline:
+            raise OutsideFailed(snapshot.watch.sentence or "The cluster does not answer.")
+        changed.wait(0.2)
+        changed.clear()
+
+
+def _print_rows(snapshot: PodsSnapshot, shown: dict[str, PodRow], *, as_json: bool) -> dict[str, PodRow]:
+    """Print the rows that are not as they were shown; return what is shown now."""
+    rows = {row.uid: row for row in snapshot.rows}
+    fresh = [row for uid, row in rows.items() if shown.get(uid) != row]
+    if as_json:
+        for row in fresh:
+            say_json(row)
+    elif fresh:
+        cells = tuple(_cells(row, snapshot) for row in fresh)
+        lines = lines_of(Table("", COLUMNS, cells))
+        for line in lines[1:] if shown else lines:
+            say(line)
+    elif not shown and not rows:
+        narrate(f"No pods match {snapshot.target.selector} in namespace {snapshot.target.namespace}.")
+    return rows
+
+
+def _cells(row: PodRow, snapshot: PodsSnapshot) -> tuple[str, ...]:
+    from mlconsole.services.kubernetes.rows import age
+
+    return (row.name, row.ready, row.status, row.restarts, age(row.created_at, snapshot.at), row.version)
+
+
+def show_logs(project: Project, pod: str, *, follow: bool, lines: int) -> None:
+    """Print the last lines of a pod's log, or of every pod's, each line under the pod's name."""
+    from mlconsole.services.kubernetes import logs
+    from mlconsole.services.kubernetes.watch import PodWatcher
+    from mlconsole.stages.deploy import connect
+
+    with closing(connect(project)) as connection:
+        names = [pod]
+        if not pod:
+            changed = threading.Event()
+            watcher = PodWatcher(lambda: connect(project), project.settings.deploy.selector, changed.set)
+            watcher.start()
+            try:
+                names = [row.name for row in _first(watcher, changed).rows]
+            finally:
+                watcher.stop()
+        for name in names:
+            for line in logs.tail(connection, connection.namespace, name, lines=lines):
+                say(line if pod else f"{name} | {line}")
+        if follow and names:
+            logs.follow(
+                connection, connection.namespace, names[0], since_seconds=1, on_line=say, cancelled=threading.Event()
+            )
+
+
+def show_diff(project: Project) -> int:
+    """Print what a deploy of the candidate would change; exit code 1 where it would change anything, as diff does."""
+    from mlconsole.headless.reports import journal_of
+    from mlconsole.release.preview import plan_candidate
+
+    with journal_of(project) as journal:
+        plan = plan_candidate(project, journal)
+    for change in plan.changes:
+        narrate(f"{change.action} {change.kind} {change.name}")
+        if change.diff:
+            say(change.diff.rstrip("\n"))
+    return Exit.REFUSED if any(change.action != "none" for change in plan.changes) else Exit.DONE

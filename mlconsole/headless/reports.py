@@ -1,0 +1,191 @@
+"""What the journal and the store know, as tables and lines."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlconsole.errors import Exit, Problem, WrongUse
+from mlconsole.evidence.base import StageName, now
+from mlconsole.evidence.release import Release, StageRun
+from mlconsole.evidence.repo import CloneProgress
+from mlconsole.headless.output import narrate, say, say_blocks, say_json
+from mlconsole.headless.output import table_lines as lines_of
+from mlconsole.journal import Journal
+from mlconsole.present import Lines, Table, age, blocks, glyph, reasons, record, word
+from mlconsole.project import Project
+from mlconsole.text import number, short_digest, size
+
+
+@contextmanager
+def journal_of(project: Project) -> Iterator[Journal]:
+    """Open a project's journal for a while."""
+    journal = Journal(project.journal_path)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def show_latest(project: Project, *, as_json: bool) -> None:
+    """Print the record of the latest release."""
+    with journal_of(project) as journal:
+        latest = journal.latest_release()
+    if latest is not None:
+        show_release(project, latest.number, None, as_json=as_json)
+    elif not as_json:
+        say("No release yet. Begin one: mlconsole run")
+
+
+def show_release(project: Project, release_number: int, stage: StageName | None, *, as_json: bool) -> None:
+    """Print the record of a release, or all that is known of one of its stages."""
+    with journal_of(project) as journal:
+        release = journal.release(release_number)
+        runs = journal.stage_runs(release_number)
+        decisions = journal.decisions(release_number)
+    if stage is not None:
+        _show_stage(next((run for run in runs if run.stage == stage), None), stage, release, as_json=as_json)
+    elif as_json:
+        for item in (release, *runs, *decisions):
+            say_json(item)
+    else:
+        say_blocks(record(release, runs, decisions))
+
+
+def _show_stage(run: StageRun | None, stage: StageName, release: Release, *, as_json: bool) -> None:
+    if run is None:
+        raise WrongUse(f"Release {release.number} did not come to {stage}.")
+    if as_json:
+        say_json(run)
+        return
+    if run.evidence is not None:
+        say_blocks(blocks(run.evidence))
+    if run.problem is not None:
+        say_blocks((Lines("Problem", (run.problem.sentence, run.problem.next_step, *run.problem.tail)),))
+    if run.verdict is not None and run.verdict.reasons:
+        say_blocks((Lines("Gate", reasons(run.verdict)),))
+
+
+def show_history(project: Project, most: int, *, as_json: bool) -> None:
+    """Print past releases, newest first."""
+    with journal_of(project) as journal:
+        releases = journal.releases(most)
+    if as_json:
+        for release in releases:
+            say_json(release)
+        return
+    moment = now()
+    rows = tuple(
+        (
+            str(r.number),
+            f"{glyph(r.state)} {word(r.state)}",
+            r.kind,
+            r.version,
+            age(r.started_at, moment),
+            r.started_by,
+            r.reason,
+        )
+        for r in releases
+    )
+    columns = ("release", "state", "kind", "version", "started", "by", "reason")
+    for line in lines_of(Table("", columns, rows, frozenset({0}))) if rows else ["No release yet."]:
+        say(line)
+
+
+def show_models(project: Project, *, as_json: bool) -> None:
+    """Print a model's versions with their aliases and metrics."""
+    name = project.settings.name
+    with journal_of(project) as journal:
+        versions = journal.versions(name)
+        aliases = {alias: journal.alias(name, alias) for alias in ("champion", "previous", "candidate")}
+    if as_json:
+        for version in versions:
+            say_json(version)
+        return
+    rows = []
+    for version in versions:
+        names = ", ".join(alias for alias, at in aliases.items() if at and at.number == version.number)
+        metrics = ", ".join(f"{metric.name} {number(metric.value)}" for metric in version.metrics[:3])
+        digest = short_digest(version.model.digest)
+        rows.append((version.label, names, str(version.release), metrics, size(version.model.size), digest))
+    columns = ("version", "aliases", "release", "metrics", "size", "digest")
+    for line in lines_of(Table("", columns, tuple(rows), frozenset({2, 4}))) if rows else ["No version yet."]:
+        say(line)
+
+
+def verify_store(project: Project) -> int:
+    """Compute the digest of every stored model again, and tell which are not what they were."""
+    from mlconsole.services.models import ModelStore
+
+    store = ModelStore(project.store)
+    with journal_of(project) as journal:
+        versions = journal.versions(project.settings.name)
+    code = Exit.DONE
+    for version in versions:
+        try:
+            store.verify(version.model)
+            say(f"✓ {version.label} {version.model.digest}")
+        except Problem as problem:
+            say(f"✗ {version.label} {problem.sentence}")
+            code = Exit.OUTSIDE_FAILED
+    return code
+
+
+def cancel_release(project: Project, release_number: int) -> None:
+    """Ask a running release to end."""
+    from mlconsole.release.decisions import cancel, who_am_i
+
+    with journal_of(project) as journal:
+        cancel(journal, release_number, who=who_am_i())
+    narrate(f"Release {release_number} was asked to end.")
+
+
+def initialise_settings(project: Project) -> None:
+    """Write the settings that were found, and say which were not."""
+    from mlconsole.project.writing import initialise
+
+    path = initialise(project)
+    for found in project.found:
+        value = found.value if isinstance(found.value, str) else ", ".join(found.value)
+        narrate(f"{found.key} = {value}  (found: {found.where})")
+    settings = project.settings
+    for value, key, what in (
+        (settings.data.path, "data.path", "training data"),
+        (settings.data.target, "data.target", "name of the column that the model predicts"),
+        (settings.train.command, "train.command", "training script"),
+        (settings.test.paths, "test.paths", "tests"),
+        (settings.deploy.manifests, "deploy.manifests", "manifests"),
+        (settings.deploy.selector, "deploy.selector", "workload with a selector in the manifests"),
+    ):
+        if not value:
+            narrate(f"{key} is open: no {what} was found. Name it in {path.name}.")
+    say(str(path))
+
+
+def clone_repository(url: str, directory: Path | None) -> None:
+    """Clone with progress on standard error; print the folder."""
+    import sys
+
+    from mlconsole.services import git
+
+    target = directory or Path(url.rstrip("/").rpartition("/")[2].removesuffix(".git"))
+    is_terminal = sys.stderr.isatty()
+    said = ""
+
+    def report(progress: CloneProgress) -> None:
+        nonlocal said
+        part = f" {progress.fraction:4.0%}" if progress.fraction is not None else ""
+        words = f"{progress.phase}{part} {progress.message}".rstrip()
+        if is_terminal:
+            sys.stderr.write(f"\r\x1b[K{words}")
+            sys.stderr.flush()
+        elif progress.phase != said:
+            narrate(words)
+        said = progress.phase
+
+    path = git.clone(url, target, report=report, cancelled=threading.Event())
+    if is_terminal:
+        narrate("")
+    say(str(path))
