@@ -61,6 +61,9 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 75.0
 """A watch that says nothing for so long is dead: bookmarks come about every 60 s."""
 
+LONGEST_LINE = 8 * 1024 * 1024
+"""No object of a cluster is as large; a log line that is gets cut."""
+
 RELOAD_SECONDS = 10.0
 EXPIRY_MARGIN = timedelta(seconds=60)
 IN_CLUSTER = "in-cluster"
@@ -324,6 +327,9 @@ class Stream:
             for chunk in self._chunks():
                 *lines, self.rest = (self.rest + chunk).split(b"\n")
                 yield from lines
+                if len(self.rest) > LONGEST_LINE:
+                    yield self.rest
+                    self.rest = b""
                 if self._stopped.is_set():
                     return
         except (HTTPError, OSError, ValueError, AttributeError) as error:

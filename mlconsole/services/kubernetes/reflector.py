@@ -49,12 +49,6 @@ BATCH_SECONDS = 0.1
 STOP_SECONDS = 0.045
 
 
-class _Named(msgspec.Struct):
-    """Any object, as far as it is told from others."""
-
-    metadata: Metadata
-
-
 T = TypeVar("T", bound=msgspec.Struct)
 StateName = Literal["connecting", "live", "stale", "reconnecting", "offline", "forbidden", "stopped"]
 
@@ -76,9 +70,6 @@ class _Backoff:
         delay = self._delay * random.uniform(1, 1.5)
         self._delay = min(self._delay * 2, LONGEST_DELAY)
         return min(delay, LONGEST_DELAY)
-
-    def reset(self) -> None:
-        self.attempt, self._delay = 0, FIRST_DELAY
 
 
 class ResourceWatcher(Generic[T]):
@@ -179,6 +170,8 @@ class ResourceWatcher(Generic[T]):
 
     def _failed(self, problem: Problem) -> float:
         """Note a failure in the state; returns for how many seconds to wait."""
+        if self._lost_at is None:
+            self._backoff.attempt = 0
         delay = self._backoff.next()
         moment = time.monotonic()
         self._lost_at = self._lost_at or moment
@@ -256,11 +249,12 @@ class ResourceWatcher(Generic[T]):
         finally:
             self._stream.close()
             self._stream = None
+            if time.monotonic() - started > SHORT_WATCH_SECONDS:
+                self._lost_at = None
         if self._stopping.is_set():
             return
         if not events and time.monotonic() - started < SHORT_WATCH_SECONDS:
             raise ServerFailed("The cluster ends each watch at once.", "Look at the API server, or a proxy before it.")
-        self._lost_at = None
 
     def _take(self, line: bytes) -> None:
         event = decode(line, WatchEvent)

@@ -1,0 +1,258 @@
+"""Container logs: the last lines, or all that comes, without losing or doubling a line when the connection breaks."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mlconsole.services.kubernetes.objects import ContainerStatus, Pod
+from mlconsole.services.kubernetes.problems import Invalid, NotFound, ServerFailed, TooManyRequests, Unreachable, decode
+from mlconsole.services.kubernetes.resources import PODS
+from mlconsole.text import clean_line
+
+if TYPE_CHECKING:
+    from mlconsole.services.kubernetes.connection import Connection, Stream
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
+_STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) ?")
+
+
+def tail(
+    connection: Connection, namespace: str, pod: str, *, container: str = "", lines: int = 20, previous: bool = False
+) -> tuple[str, ...]:
+    """Return the last lines of a container's log, cleaned.
+
+    Args:
+        connection: to the cluster.
+        namespace: the pod's.
+        pod: its name.
+        container: the pod's only one, or its first, where empty.
+        lines: how many.
+        previous: those of the run before the last restart.
+
+    Returns:
+        The lines; none where the container has not run yet, or not before.
+
+    Raises:
+        Problem: the log can't be had.
+    """
+    query = {"tailLines": str(lines), **({"container": container} if container else {})}
+    if previous:
+        query["previous"] = "true"
+    path = _path(namespace, pod)
+    try:
+        data = connection.request("GET", path, query=query)
+    except Invalid as problem:
+        named = _first_container(problem.sentence)
+        if not named:
+            return ()
+        try:
+            data = connection.request("GET", path, query={**query, "container": named})
+        except Invalid:
+            return ()
+    return tuple(clean_line(line) for line in data.decode("utf-8", "replace").splitlines()[-lines:])
+
+
+def follow(
+    connection: Connection,
+    namespace: str,
+    pod: str,
+    *,
+    container: str = "",
+    since_seconds: int | None = None,
+    on_line: Callable[[str], None],
+    cancelled: threading.Event,
+) -> None:
+    """Hand over each line of a container's log, as it comes, until the container has ended for good.
+
+    Args:
+        connection: to the cluster.
+        namespace: the pod's.
+        pod: its name.
+        container: the pod's first one where empty.
+        since_seconds: begin with lines of so many seconds ago; with the first line where None.
+        on_line: called in this thread with each cleaned line.
+        cancelled: once set, this returns within moments.
+
+    Raises:
+        NotFound: there is no such pod.
+        Problem: the log can't be had, and that will not pass.
+    """
+    _Follower(connection, namespace, pod, container, since_seconds, on_line, cancelled).run()
+
+
+class _Seen:
+    """Tells new lines from those that came before a reconnect, by their timestamps."""
+
+    def __init__(self) -> None:
+        self.since = ""
+        self._last: tuple[float, str] = (0.0, "")
+        self._at_last: list[str] = []
+        self._again: list[str] = []
+
+    def reconnect(self) -> None:
+        """The server sends again what it has of the last second."""
+        self._again = list(self._at_last)
+
+    def new(self, stamp: tuple[float, str], text: str) -> bool:
+        """Whether a line was not handed over yet."""
+        if stamp < self._last:
+            return False
+        if stamp == self._last and text in self._again:
+            self._again.remove(text)
+            return False
+        if stamp > self._last:
+            self._last, self._at_last, self._again = stamp, [], []
+        self._at_last.append(text)
+        return True
+
+
+class _Follower:
+    def __init__(
+        self,
+        connection: Connection,
+        namespace: str,
+        pod: str,
+        container: str,
+        since_seconds: int | None,
+        on_line: Callable[[str], None],
+        cancelled: threading.Event,
+    ) -> None:
+        self._connection, self._namespace, self._pod = connection, namespace, pod
+        self._container, self._since_seconds = container, since_seconds
+        self._on_line, self._cancelled = on_line, cancelled
+        self._seen = _Seen()
+        self._since = ""
+        self._restarts = 0
+
+    def run(self) -> None:
+        self._status()
+        delay = FIRST_DELAY
+        while not self._cancelled.is_set():
+            try:
+                if self._once():
+                    delay = FIRST_DELAY
+                if self._ended():
+                    return
+            except NotFound:
+                if not self._since:
+                    raise
+                return
+            except (Unreachable, ServerFailed, TooManyRequests):
+                # The log goes on where it is read on: by timestamps.
+                pass
+            self._cancelled.wait(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    def _once(self) -> bool:
+        """Read until the stream ends; True where a new line came."""
+        query = {"follow": "true", "timestamps": "true", "container": self._container}
+        if self._since:
+            query["sinceTime"] = self._since
+        elif self._since_seconds is not None:
+            query["sinceSeconds"] = str(max(self._since_seconds, 1))
+        self._seen.reconnect()
+        try:
+            stream = self._connection.stream(_path(self._namespace, self._pod), query)
+        except Invalid:
+            # The container has not started yet.
+            return False
+        got = False
+        with _stopped_by(self._cancelled, stream):
+            for line in stream:
+                got = self._take(line) or got
+            if stream.rest and not self._cancelled.is_set():
+                got = self._take(stream.rest) or got
+        return got
+
+    def _take(self, line: bytes) -> bool:
+        text = line.decode("utf-8", "replace")
+        stamp, rest, second = _split(text)
+        if stamp is not None:
+            if not self._seen.new(stamp, rest):
+                return False
+            self._since = second
+        if not self._cancelled.is_set():
+            self._on_line(clean_line(rest))
+        return True
+
+    def _ended(self) -> bool:
+        """Whether no more can come; where the container has restarted, its last words are fetched first."""
+        if self._cancelled.is_set():
+            return True
+        restarts = self._restarts
+        pod, status = self._status()
+        if self._restarts > restarts:
+            self._last_words()
+            return False
+        if status is None or status.state.terminated is None:
+            return pod.status.phase in ("Succeeded", "Failed")
+        return pod.status.phase in ("Succeeded", "Failed") or pod.metadata.deletion_timestamp is not None
+
+    def _last_words(self) -> None:
+        query = {"timestamps": "true", "container": self._container, "previous": "true"}
+        if self._since:
+            query["sinceTime"] = self._since
+        self._seen.reconnect()
+        try:
+            data = self._connection.request("GET", _path(self._namespace, self._pod), query=query)
+        except (Invalid, NotFound):
+            return
+        for line in data.splitlines():
+            self._take(line)
+
+    def _status(self) -> tuple[Pod, ContainerStatus | None]:
+        pod = decode(self._connection.request("GET", PODS.path(self._namespace, self._pod)), Pod)
+        if not self._container:
+            self._container = next((entry.name for entry in pod.spec.containers or ()), "")
+        statuses = [*(pod.status.container_statuses or ()), *(pod.status.init_container_statuses or ())]
+        status = next((entry for entry in statuses if entry.name == self._container), None)
+        self._restarts = status.restart_count if status else 0
+        return pod, status
+
+
+@contextmanager
+def _stopped_by(cancelled: threading.Event, stream: Stream) -> Iterator[None]:
+    """End a stream once `cancelled` is set, while this thread waits in it."""
+    done = threading.Event()
+
+    def wait() -> None:
+        while not done.is_set():
+            if cancelled.wait(0.05):
+                stream.stop()
+                return
+
+    thread = threading.Thread(target=wait, name="log-cancel", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        stream.close()
+        thread.join()
+
+
+def _split(text: str) -> tuple[tuple[float, str] | None, str, str]:
+    """Split a line into its timestamp (seconds, fraction), its text, and the second to go on from (RFC 3339)."""
+    found = _STAMP.match(text)
+    if found is None:
+        return None, text, ""
+    seconds, fraction, zone = found.groups()
+    moment = datetime.fromisoformat(f"{seconds}{'+00:00' if zone == 'Z' else zone}")
+    moment -= moment.utcoffset() or timedelta()
+    whole = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (moment.timestamp(), (fraction or "").ljust(9, "0")), text[found.end() :], whole
+
+
+def _first_container(message: str) -> str:
+    """`a container name must be specified for pod p, choose one of: [a b]` → `a`."""
+    found = re.search(r"choose one of: \[([^\s\]]+)", message)
+    return found.group(1) if found else ""
+
+
+def _path(namespace: str, pod: str) -> str:
+    return f"{PODS.path(namespace, pod)}/log"
