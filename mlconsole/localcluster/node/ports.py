@@ -1,0 +1,87 @@
+"""Real ports for the ports that containers declare: there is one loopback for all pods, so each gets free ones."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from typing import Any
+
+from mlconsole.localcluster.controllers.addresses import LOOPBACK
+
+_OPTION = re.compile(r"(port|listen|bind|address|http\.server)$|^-[pbP]$", re.IGNORECASE)
+
+
+class PortBook:
+    """Hands out free loopback ports, none of them twice at the same time."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self, wanted: int | None = None) -> int:
+        """A free port: ``wanted`` where nobody has it, else another."""
+        if wanted is not None and wanted not in self._taken and is_free(wanted):
+            self._taken.add(wanted)
+            return wanted
+        while True:
+            with socket.socket() as probe:
+                probe.bind((LOOPBACK, 0))
+                port = int(probe.getsockname()[1])
+            if port not in self._taken:
+                self._taken.add(port)
+                return port
+
+    def keep(self, port: int) -> None:
+        """Notes a port that a surviving process uses."""
+        self._taken.add(port)
+
+    def give_back(self, port: int) -> None:
+        """Makes a port free for others."""
+        self._taken.discard(port)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((LOOPBACK, port))
+        return True
+    return False
+
+
+def declared_ports(pod: dict[str, Any]) -> list[str]:
+    """The ports that the pod's containers declare, as text; ``""`` for a container that declares none."""
+    spec = pod["spec"]
+    containers = [*spec["containers"], *(spec.get("initContainers") or [])]
+    declared = [str(entry["containerPort"]) for item in containers for entry in item.get("ports") or []]
+    bare = any(not item.get("ports") for item in spec["containers"])
+    return list(dict.fromkeys([*declared, *([""] if bare else [])]))
+
+
+def main_port(container: dict[str, Any], ports: dict[str, int]) -> int | None:
+    """The real port for PORT: that of the port named http, else of the first one."""
+    entries = container.get("ports") or []
+    chosen = next((entry for entry in entries if entry.get("name") == "http"), entries[0] if entries else None)
+    return ports.get(str(chosen["containerPort"]) if chosen else "")
+
+
+def with_real_ports(words: tuple[str, ...], ports: dict[str, int]) -> tuple[str, ...]:
+    """The command with each declared port that it is told to listen on (``--port 8080``, ``0.0.0.0:8080``) made real.
+
+    A container has the port to itself; here several replicas would fight for it. Numbers that no option about ports
+    stands before stay as they are.
+    """
+    real = {number: str(port) for number, port in ports.items() if number}
+    if not real:
+        return words
+    numbers = "|".join(sorted(real, key=len, reverse=True))
+    inside = re.compile(
+        rf"((?:port|listen|bind|address|http\.server)[=\s]+|:|(?<!\S)-[pbP][=\s]*)({numbers})(?!\d)", re.I
+    )
+    found = []
+    for index, word in enumerate(words):
+        if word in real and index and _OPTION.search(words[index - 1]):
+            found.append(real[word])
+        else:
+            found.append(inside.sub(lambda match: match.group(1) + real[match.group(2)], word))
+    return tuple(found)
