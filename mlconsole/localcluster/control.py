@@ -15,7 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlconsole.localcluster.records import KUBECONFIG, SERVER, ServerRecord, read_server, remembered_port, url_of
+from mlconsole.localcluster.records import (
+    AUTHORITY,
+    KUBECONFIG,
+    SERVER,
+    ServerRecord,
+    read_server,
+    remembered_port,
+    url_of,
+)
 
 LOG = "server.log"
 LOCK = "start.lock"
@@ -160,7 +168,7 @@ def _spawn(root: Path, state: Path) -> subprocess.Popen[bytes]:
 def _wait_ready(state: Path, process: subprocess.Popen[bytes], deadline: float) -> ClusterInfo:
     while time.monotonic() < deadline:
         record = read_server(state)
-        if record is not None and record.pid == process.pid and _answers(record.port):
+        if record is not None and record.pid == process.pid and _answers(state, record.port):
             return _info(state, record)
         if process.poll() is not None:
             raise ClusterError(f"the local cluster ended while it started: {_last_line(state)}", f"see {state / LOG}")
@@ -171,7 +179,7 @@ def _wait_ready(state: Path, process: subprocess.Popen[bytes], deadline: float) 
 
 
 def _wait_answering(state: Path, record: ServerRecord, deadline: float) -> None:
-    while not _answers(record.port):
+    while not _answers(state, record.port):
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"the local cluster (process {record.pid}) runs but does not answer",
@@ -180,10 +188,15 @@ def _wait_answering(state: Path, record: ServerRecord, deadline: float) -> None:
         time.sleep(_POLL)
 
 
-def _answers(port: int) -> bool:
+def _answers(state: Path, port: int) -> bool:
     import http.client
+    import ssl
 
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        context = ssl.create_default_context(cafile=state / AUTHORITY)
+    except (OSError, ssl.SSLError):
+        return False
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=2, context=context)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

@@ -1,7 +1,8 @@
-"""The files by which a running cluster is found: ``server.json``, ``kubeconfig``, ``token``, ``port``."""
+"""The files by which a running cluster is found: ``server.json``, ``kubeconfig``, ``ca.crt``, ``token``, ``port``."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ SERVER = "server.json"
 KUBECONFIG = "kubeconfig"
 TOKEN = "token"
 PORT = "port"
+AUTHORITY = "ca.crt"
 
 _KUBECONFIG = """\
 apiVersion: v1
@@ -22,6 +24,7 @@ clusters:
 - name: local
   cluster:
     server: {url}
+    certificate-authority-data: {authority}
 contexts:
 - name: local
   context:
@@ -74,12 +77,13 @@ def ensure_token(state: Path) -> str:
 
 def write_kubeconfig(state: Path, port: int, token: str) -> None:
     """Lets kubectl and others find the cluster."""
-    write_whole(state / KUBECONFIG, _KUBECONFIG.format(url=url_of(port), token=token))
+    authority = base64.b64encode((state / AUTHORITY).read_bytes()).decode()
+    write_whole(state / KUBECONFIG, _KUBECONFIG.format(url=url_of(port), authority=authority, token=token))
 
 
 def url_of(port: int) -> str:
     """Where the API answers."""
-    return f"http://127.0.0.1:{port}"
+    return f"https://127.0.0.1:{port}"
 
 
 def read_server(state: Path) -> ServerRecord | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
+from mlconsole.localcluster.certificates import ensure_certificate
 from mlconsole.localcluster.records import (
     SERVER,
     ServerRecord,
@@ -66,7 +67,7 @@ async def _run(root: Path, state: Path, stopped: asyncio.Event) -> None:
     from mlconsole.localcluster.api.server import ApiServer
     from mlconsole.localcluster.node import Cluster
 
-    token = ensure_token(state)
+    token, tls = ensure_token(state), ensure_certificate(state)
     store = Store(state / "objects.db")
     _seed(store)
     cluster = Cluster(store, root, state)
@@ -75,13 +76,12 @@ async def _run(root: Path, state: Path, stopped: asyncio.Event) -> None:
     server = ApiServer(store, host, token)
     try:
         await machinery.start()
-        with _listen(state) as listening:
-            port = listening.getsockname()[1]
-            await server.start(listening)
-            _announce(root, state, port, token)
-            log.info("serving %s on port %d", root, port)
-            await stopped.wait()
-            log.info("stopping")
+        listening = _listen(state)
+        await server.start(listening, tls)
+        _announce(root, state, listening.getsockname()[1], token)
+        log.info("serving %s on port %d", root, listening.getsockname()[1])
+        await stopped.wait()
+        log.info("stopping")
     finally:
         await machinery.stop(kill_pods=True)
         await server.stop()

@@ -16,6 +16,7 @@ from mlconsole.localcluster.store import Store
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from mlconsole.localcluster.api.hosting import Host
 
@@ -42,8 +43,8 @@ class ApiServer:
         self._address = ""
         self._runner: web.AppRunner | None = None
 
-    async def start(self, listening: socket.socket) -> None:
-        """Begins to answer on a bound socket."""
+    async def start(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Begins to answer on a bound socket, in plain HTTP where there is no TLS context (tests)."""
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._answer)
         # A watch whose client is gone must end at once, not at its next event.
@@ -51,7 +52,7 @@ class ApiServer:
             app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=75
         )
         await runner.setup()
-        await web.SockSite(runner, listening).start()
+        await web.SockSite(runner, listening, ssl_context=tls).start()
         self._runner = runner
         host, port = listening.getsockname()[:2]
         self._address = f"{host}:{port}"
