@@ -141,7 +141,8 @@ async def run_probe(
     """Asks again and again until cancelled.
 
     Args:
-        eager: ask as soon as somebody listens, not only when the period is over (readiness and startup).
+        eager: where nobody listens, ask as soon as somebody does, not only when the period is over. The first
+            question waits for that in any case, at most one period.
         on_answer: told each answer.
         on_verdict: told, with every answer, that a threshold is reached: True for success, False for failure.
     """
@@ -149,8 +150,7 @@ async def run_probe(
     timeout = float(spec.get("timeoutSeconds") or 1)
     needed = {True: int(spec.get("successThreshold") or 1), False: int(spec.get("failureThreshold") or 3)}
     await asyncio.sleep(float(spec.get("initialDelaySeconds") or 0))
-    if eager:
-        await _wait_for_listener(spec, target, min(period, FIRST_WAIT))
+    await _wait_for_listener(spec, target, min(period, FIRST_WAIT) if eager else period)
     last, streak = False, 0
     while True:
         answer = await ask(spec, target, timeout)
