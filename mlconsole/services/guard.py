@@ -45,16 +45,18 @@ def reap(codes: dict[int, int]) -> bool:
 
 
 def signal_all(group: int, number: int) -> int:
-    """Send a signal to the command's group and to every descendant; return how many got it."""
+    """Send a signal once to every descendant, in the command's group or not; return how many got it."""
     import psutil
 
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
     reached = 0
     for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
             if process.status() != psutil.STATUS_ZOMBIE:
-                process.send_signal(number)
+                # A second SIGTERM would cut short what a child does at the first.
+                if os.getpgid(process.pid) != group:
+                    process.send_signal(number)
                 reached += 1
     return reached
 
