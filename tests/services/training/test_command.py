@@ -1,0 +1,209 @@
+"""The training command: placeholders, the shell, and the files that it depends on."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlconsole.services.training.command import CommandUnusable, fill, sources
+
+PYTHON = Path("/project/.venv/bin/python")
+
+
+def filled(template: str, *, data: str = "data/training.csv", params: str = "") -> tuple[str, ...]:
+    return fill(
+        template, data=data, model=Path("models/m.pkl"), version="v3", commit="abc", python=PYTHON, params=params
+    )
+
+
+def test_placeholders_are_filled_and_python_is_the_projects() -> None:
+    assert filled("python train_model.py --data {data} --output={model} --tag {version}-{commit}") == (
+        str(PYTHON),
+        "train_model.py",
+        "--data",
+        "data/training.csv",
+        "--output=models/m.pkl",
+        "--tag",
+        "v3-abc",
+    )
+
+
+def test_a_path_with_blanks_stays_one_argument() -> None:
+    assert filled("python3 train.py {data}", data="my data/it's.csv") == (str(PYTHON), "train.py", "my data/it's.csv")
+
+
+def test_only_a_leading_python_is_replaced() -> None:
+    assert filled("make train PYTHON=python")[0] == "make"
+    assert filled("echo python") == ("echo", "python")
+
+
+def test_a_tool_of_the_projects_environment_is_taken_from_there(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "pyvenv.cfg").write_text("")
+    tool = tmp_path / "bin" / "torchrun"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    command = fill(
+        "torchrun train.py", data="", model=Path("m"), version="", commit="", python=tmp_path / "bin" / "python"
+    )
+    assert command == (str(tool), "train.py")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python a.py && python b.py",
+        "python a.py | tee log",
+        "python a.py > log",
+        "SEED=1 python a.py",
+        "python a.py $HOME",
+        'python a.py "$(date)"',
+        "python a.py data/*.csv",
+        "python a.py; true",
+        "python a.py \\\n  --data x",
+    ],
+)
+def test_a_line_that_needs_the_shell_gets_one(line: str) -> None:
+    assert filled(line)[:2] == ("sh", "-c")
+    assert str(PYTHON) in filled(line)[2]
+
+
+@pytest.mark.parametrize("line", ["python a.py '$HOME'", "python a.py 'a|b' \"c;d\"", "python a.py a\\|b --x=[1]"])
+def test_quoted_operators_need_none(line: str) -> None:
+    assert filled(line) == (str(PYTHON), *shlex.split(line)[1:])
+
+
+def test_every_leading_python_of_a_shell_line_is_the_projects() -> None:
+    line = filled("A=1 python a.py && (python3 b.py) | grep python > python; B=2 C=3 python c.py")[2]
+    assert line == f"A=1 {PYTHON} a.py && ({PYTHON} b.py) | grep python > python; B=2 C=3 {PYTHON} c.py"
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0")), st.sampled_from(["{data}", "'{data}'", '"{data}"'])
+)
+def test_the_shell_takes_a_value_as_it_is(data: str, place: str) -> None:
+    # The shell drops nothing of an argument that printf is given.
+    command = filled(f"true && printf %s {place}", data=data)
+    assert command[:2] == ("sh", "-c")
+    words = shlex.split(command[2].replace("true && ", "", 1))
+    assert words == ["printf", "%s", data]
+
+
+def test_a_real_shell_agrees() -> None:
+    data = "a b'c\"d$HOME`id`\\ü"
+    for place in ("{data}", "'{data}'", '"{data}"'):
+        done = subprocess.run(
+            filled(f"true && printf %s {place}", data=data), capture_output=True, timeout=20, check=True
+        )
+        assert done.stdout.decode() == data
+
+
+def test_an_unknown_placeholder_names_the_nearest() -> None:
+    with pytest.raises(CommandUnusable, match=r"uses \{modle\}, which is not known\. Did you mean \{model\}\?"):
+        filled("python train.py {modle}")
+
+
+def test_braces_of_other_kinds_are_left_alone() -> None:
+    assert filled("""python a.py '{"lr": 0.1}' {} ${HOME}""")[2].endswith("""a.py '{"lr": 0.1}' {} ${HOME}""")
+
+
+def test_params_have_to_be_there_to_be_used() -> None:
+    assert filled("python a.py {params}", params="params.yaml")[-1] == "params.yaml"
+    with pytest.raises(CommandUnusable, match="no parameter file"):
+        filled("python a.py {params}")
+
+
+@pytest.mark.parametrize("line", ["", "  ", 'python "a.py'])
+def test_a_line_that_is_none_is_a_sentence(line: str) -> None:
+    with pytest.raises(CommandUnusable):
+        filled(line)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "train.py": "import os, helpers\nfrom package.models import build\nimport numpy\n",
+        "helpers.py": "def f():\n    from . import x\n    import lazy\n",
+        "lazy.py": "raise SystemExit('never run')",
+        "unused.py": "",
+        "package/__init__.py": "",
+        "package/models.py": "from .layers import dense\nfrom . import shapes\nfrom .. import out_of_reach",
+        "package/layers.py": "import package.sub.deep as deep\n",
+        "package/shapes.py": "import importlib\nimportlib.import_module('plugin')",
+        "package/sub/deep.py": "def broken(:\n",
+        "package/__main__.py": "from package import models",
+        "plugin.py": "import train",
+        "src/other/__init__.py": "",
+        "src/other/cli.py": "import other.io",
+        "src/other/io.py": "",
+        "tests/test_it.py": "",
+        ".hidden/x.py": "",
+        "env/pyvenv.cfg": "",
+        "env/lib/y.py": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def names(root: Path, *command: str) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in sources(root, command)]
+
+
+def test_sources_are_what_the_script_imports_from_the_project(project: Path) -> None:
+    expected = [
+        "helpers.py",
+        "lazy.py",
+        "package/__init__.py",
+        "package/layers.py",
+        "package/models.py",
+        "package/shapes.py",
+        "package/sub/deep.py",
+        "plugin.py",
+        "train.py",
+    ]
+    assert names(project, "python", "-u", "train.py", "--data", "x") == expected
+    assert names(project, "sh", "-c", "python train.py; true") == expected
+    assert names(project, "uv", "run", "./train.py") == expected
+
+
+def test_sources_of_a_module(project: Path) -> None:
+    assert names(project, "python", "-m", "other.cli") == [
+        "src/other/__init__.py",
+        "src/other/cli.py",
+        "src/other/io.py",
+    ]
+    assert "package/__main__.py" in names(project, "python", "-m", "package")
+    assert "package/models.py" in names(project, "python", "-m", "package")
+
+
+def test_sources_of_another_command_are_all_files_that_may_matter(project: Path) -> None:
+    assert names(project, "make", "train") == [
+        "helpers.py",
+        "lazy.py",
+        "package/__init__.py",
+        "package/__main__.py",
+        "package/layers.py",
+        "package/models.py",
+        "package/shapes.py",
+        "package/sub/deep.py",
+        "plugin.py",
+        "src/other/__init__.py",
+        "src/other/cli.py",
+        "src/other/io.py",
+        "train.py",
+        "unused.py",
+    ]
+
+
+def test_a_script_outside_the_project_is_not_followed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "train.py"
+    outside.write_text("import helpers")
+    assert outside not in sources(project, ("python", str(outside)))
