@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientSession, web
@@ -12,6 +13,7 @@ from mlconsole.localcluster.api.deletes import Remover, delete_options
 from mlconsole.localcluster.api.errors import bad_request, method_not_allowed, unsupported_media_type
 from mlconsole.localcluster.api.lists import list_page
 from mlconsole.localcluster.api.logs import serve_log
+from mlconsole.localcluster.api.protobuf import MEDIA_TYPE, load_protobuf
 from mlconsole.localcluster.api.proxy import forward
 from mlconsole.localcluster.api.rendering import Renderer, encode
 from mlconsole.localcluster.api.reviews import review_access
@@ -102,7 +104,7 @@ class Handlers:
         return respond(renderer.one(stored), status, wanted.warnings)
 
     async def _delete(self, request: web.Request, target: Target) -> web.Response:
-        body = load_json(data) if (data := await request.read()) else {}
+        body = await _body(request) if request.body_exists else {}
         wanted = delete_options(body, request.query)
         if target.name is not None:
             return respond(self.remover.delete(target, wanted))
@@ -124,8 +126,10 @@ class Handlers:
         if request.method not in ("PUT", "PATCH"):
             raise method_not_allowed()
         wanted = _write_options(request)
-        patch_type = request.content_type if request.method == "PATCH" else ""
-        return respond(set_scale(self.writer, target, await request.read(), patch_type, wanted))
+        if request.method == "PATCH":
+            patch = load_json(await request.read())
+            return respond(set_scale(self.writer, target, patch, request.content_type, wanted))
+        return respond(set_scale(self.writer, target, await _body(request), "", wanted))
 
     async def _review(self, request: web.Request, target: Target) -> web.Response:
         if request.method != "POST" or target.name is not None:
@@ -151,8 +155,16 @@ async def _body(request: web.Request) -> Any:
     data = await request.read()
     if not data:
         raise bad_request("the request has no body")
-    if request.content_type in ("application/yaml", "application/x-yaml", "text/yaml"):
-        return load_yaml(data)
-    if request.content_type not in ("application/json", "application/octet-stream", "text/plain"):
-        raise unsupported_media_type(("application/json", "application/yaml"))
-    return load_json(data)
+    load = _BODY_TYPES.get(request.content_type)
+    if load is None:
+        raise unsupported_media_type(("application/json", "application/yaml", MEDIA_TYPE))
+    return load(data)
+
+
+_BODY_TYPES: dict[str, Callable[[bytes], Any]] = {
+    "application/json": load_json,
+    "application/octet-stream": load_json,
+    "text/plain": load_json,
+    "application/yaml": load_yaml,
+    MEDIA_TYPE: load_protobuf,
+}

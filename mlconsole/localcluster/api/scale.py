@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlconsole.localcluster.api.bodies import load_json
 from mlconsole.localcluster.api.errors import bad_request, conflict, unsupported_media_type
 from mlconsole.localcluster.api.options import WriteOptions
 from mlconsole.localcluster.api.patching.documents import json_patch, merge_patch
@@ -31,10 +30,9 @@ def scale_of(obj: Object) -> Object:
     return scale | {"spec": replicas, "status": shown}
 
 
-def set_scale(writer: Writer, target: Target, body: bytes, patch_type: str, options: WriteOptions) -> Object:
+def set_scale(writer: Writer, target: Target, given: Any, patch_type: str, options: WriteOptions) -> Object:
     """Sets the replicas by PUT (no patch type) or PATCH; returns the new Scale. Raises ApiError."""
     old = writer.existing(target)
-    given = load_json(body)
     if not patch_type:
         scale = given
     elif patch_type not in PATCH_TYPES:

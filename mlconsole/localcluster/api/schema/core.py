@@ -85,6 +85,11 @@ CORE = {
     "SelfSubjectAccessReviewSpec": "resourceAttributes:ResourceAttributes nonResourceAttributes:NonResourceAttributes",
     "ResourceAttributes": "namespace verb group version resource subresource name fieldSelector:any labelSelector:any",
     "NonResourceAttributes": "path verb",
+    "DeleteOptions": """
+        apiVersion kind gracePeriodSeconds:int64 preconditions:Preconditions orphanDependents:bool propagationPolicy
+        dryRun:[string]
+    """,
+    "Preconditions": "uid resourceVersion",
     "Scale": _HEAD + "spec:ScaleSpec status:ScaleStatus",
     "ScaleSpec": "replicas:int32",
     "ScaleStatus": "replicas:int32 selector",
