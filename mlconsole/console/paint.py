@@ -1,0 +1,190 @@
+"""Text as lines with style names of the theme. Foreign text is only ever text here: nothing parses it.
+
+Style names are Textual's own variables, so that dark, light and user themes work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from mlconsole.evidence.base import GateLevel, Verdict
+from mlconsole.evidence.release import ProblemRecord, ReleaseState, StageState
+from mlconsole.present import Block, Table, reasons
+
+GOOD = "$text-success"
+BAD = "$text-error"
+WARN = "$text-warning"
+BUSY = "$text-primary"
+DIM = "$text-muted"
+FAINT = "$text-disabled"
+STRONG = "bold"
+KEY = "bold $text-accent"
+
+STATE_STYLES: dict[StageState | ReleaseState | None, str] = {
+    "running": BUSY,
+    "done": GOOD,
+    "reused": GOOD,
+    "waiting": WARN,
+    "paused": WARN,
+    "interrupted": WARN,
+    "refused": BAD,
+    "failed": BAD,
+    "cancelled": DIM,
+    None: FAINT,
+}
+LEVEL_STYLES: dict[GateLevel, str] = {"pass": GOOD, "warn": WARN, "fail": BAD}
+LEVEL_GLYPHS: dict[GateLevel, str] = {"pass": "✓", "warn": "!", "fail": "✗"}
+
+Part = str | Content | tuple[str, str]
+
+
+def line(*parts: Part) -> Content:
+    """One line of text and (text, style) pairs."""
+    return Content.assemble(*parts)
+
+
+def blank() -> Content:
+    """An empty line."""
+    return Content("")
+
+
+def fit(text: str, width: int) -> str:
+    """Cut or pad a text to just `width` cells, its cut end marked with an ellipsis."""
+    if width <= 0:
+        return ""
+    return set_cell_size(text, width - 1) + "…" if cell_len(text) > width else set_cell_size(text, width)
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text to at most `width` cells, its cut end marked with an ellipsis."""
+    return fit(text, width) if cell_len(text) > width else text
+
+
+def fit_line(content: Content, width: int) -> Content:
+    """Cut or pad a line to just `width` cells."""
+    return content.truncate(max(width, 0), ellipsis=True, pad=True)
+
+
+def split(left: Content, right: Content, width: int) -> Content:
+    """A line with a left and a right part; the left one is cut where both don't fit."""
+    room = max(width - right.cell_length - (1 if right.cell_length else 0), 0)
+    return Content.assemble(fit_line(left, room), " " if right.cell_length else "", right)
+
+
+def wrapped(content: Content, width: int, *, indent: int = 0) -> list[Content]:
+    """A paragraph in lines of at most `width` cells; those after the first are indented."""
+    if content.cell_length <= width:
+        return [content]
+    first, *rest = content.wrap(max(width - indent, 8))
+    return [first.rstrip(), *(Content.assemble(" " * indent, part.rstrip()) for part in rest)]
+
+
+def heading(title: str, note: str = "") -> Content:
+    """The heading of a section, with a note in small voice."""
+    return line((title, "bold $text-accent"), (f"  {note}" if note else "", DIM))
+
+
+def keys(pairs: Iterable[tuple[str, str]]) -> Content:
+    """Keys and what they do: `a approve  c cancel`."""
+    return Content("  ").join([line((key, KEY), f" {words}") for key, words in pairs])
+
+
+def bar(fraction: float, width: int) -> Content:
+    """A progress bar of `width` cells, in eighths of a cell."""
+    eighths = round(min(max(fraction, 0.0), 1.0) * width * 8)
+    full, part = divmod(eighths, 8)
+    filled = "█" * full + ("▏▎▍▌▋▊▉"[part - 1] if part else "")
+    return line((filled, BUSY), ("░" * (width - len(filled)), FAINT))
+
+
+def problem_lines(problem: ProblemRecord, width: int) -> list[Content]:
+    """A problem as a panel shows it: what failed, the next step, the command and its last lines."""
+    lines = wrapped(line(("✗ ", BAD), (problem.sentence, f"bold {BAD}")), width, indent=2)
+    if problem.next_step:
+        lines += wrapped(line(("→ ", KEY), problem.next_step), width, indent=2)
+    if problem.command:
+        lines += [blank(), *wrapped(line(("$ ", DIM), problem.command), width, indent=2)]
+    if problem.tail:
+        lines += [blank(), heading("Last lines"), *(line(("│ ", FAINT), text) for text in problem.tail)]
+    return lines
+
+
+def verdict_lines(verdict: Verdict, width: int) -> list[Content]:
+    """What a gate found, the worst first."""
+    if not verdict.reasons:
+        return [line((f"{LEVEL_GLYPHS[verdict.level]} ", LEVEL_STYLES[verdict.level]), "The gate passed.")]
+    order: tuple[GateLevel, ...] = ("fail", "warn", "pass")
+    lines: list[Content] = []
+    for level in order:
+        part = Verdict(level=level, reasons=tuple(reason for reason in verdict.reasons if reason.level == level))
+        for words in reasons(part) if part.reasons else ():
+            lines += wrapped(line((f"{LEVEL_GLYPHS[level]} ", LEVEL_STYLES[level]), words), width, indent=2)
+    return lines
+
+
+def block_lines(blocks: Sequence[Block], width: int) -> list[Content]:
+    """Evidence as sections, with an empty line between them."""
+    lines: list[Content] = []
+    for block in blocks:
+        if lines:
+            lines.append(blank())
+        if isinstance(block, Table):
+            lines += table_lines(block, width)
+            continue
+        if block.title:
+            lines.append(heading(block.title))
+        for text in block.lines:
+            lines += wrapped(Content(text), width, indent=2)
+    return lines
+
+
+def table_lines(table: Table, width: int) -> list[Content]:
+    """A small table in full; its widest column of words gives way where it does not fit."""
+    widths = column_widths(table.columns, table.rows, table.numeric, width)
+    lines = [heading(table.title)] if table.title else []
+    lines.append(line((_row(table.columns, widths, table.numeric), DIM)))
+    return lines + [Content(_row(row, widths, table.numeric)) for row in table.rows]
+
+
+def column_widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[int], width: int, gap: int = 2
+) -> list[int]:
+    """The width of each column in cells, such that a row fits into `width` where that can be."""
+    widths = [cell_len(name) for name in columns]
+    for row in rows:
+        for index, text in enumerate(row[: len(widths)]):
+            length = len(text) if text.isascii() else cell_len(text)
+            if length > widths[index]:
+                widths[index] = length
+    least = [min(wide, wide if index in numeric else 8) for index, wide in enumerate(widths)]
+    while sum(widths) + gap * (len(widths) - 1) > width:
+        most = max(range(len(widths)), key=lambda index: widths[index] - least[index])
+        spare = widths[most] - least[most]
+        if spare <= 0:
+            break
+        widths[most] -= min(spare, sum(widths) + gap * (len(widths) - 1) - width)
+    return widths
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], numeric: frozenset[int]) -> str:
+    parts = []
+    for index, wide in enumerate(widths):
+        text = cells[index] if index < len(cells) else ""
+        parts.append(" " * max(wide - cell_len(text), 0) + cut(text, wide) if index in numeric else fit(text, wide))
+    return "  ".join(parts).rstrip()
+
+
+def diff_line(text: str) -> Content:
+    """One line of a unified diff: its sign says what colour repeats."""
+    if text.startswith("@@"):
+        return line((text, "$text-accent"))
+    if text.startswith(("+++", "---")):
+        return line((text, f"bold {DIM}"))
+    if text.startswith("+"):
+        return line((text, GOOD))
+    if text.startswith("-"):
+        return line((text, BAD))
+    return line((text, DIM))

@@ -1,0 +1,45 @@
+"""The command palette: the registry of actions, to be found by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from mlconsole.console.actions import ACTIONS, Action
+
+if TYPE_CHECKING:
+    from mlconsole.console.app import MlconsoleApp
+
+
+class ActionCommands(Provider):
+    """All actions; one that does not apply says why instead of what it does."""
+
+    @property
+    def _console(self) -> MlconsoleApp:
+        return cast("MlconsoleApp", self.app)
+
+    def _told(self, action: Action) -> str:
+        reason = action.available(self._console.view)
+        return f"{action.label}  {action.help}" if reason is None else f"{action.label}  not now: {reason}"
+
+    async def discover(self) -> Hits:
+        """All actions, before anything was typed."""
+        for action in ACTIONS:
+            if action.id != "palette":
+                yield DiscoveryHit(
+                    action.words, lambda name=action.id: self._console.perform(name), help=self._told(action)
+                )
+
+    async def search(self, query: str) -> Hits:
+        """The actions whose name is like what was typed."""
+        matcher = self.matcher(query)
+        for action in ACTIONS:
+            score = matcher.match(action.words)
+            if score > 0 and action.id != "palette":
+                yield Hit(
+                    score,
+                    matcher.highlight(action.words),
+                    lambda name=action.id: self._console.perform(name),
+                    help=self._told(action),
+                )

@@ -1,0 +1,171 @@
+"""What all panels share: a title line, a body, and a view to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
+
+from mlconsole.console.live_words import QUESTIONS, TITLES, elapsed, state_words
+from mlconsole.console.paint import DIM, FAINT, blank, block_lines, heading, line, problem_lines, split, verdict_lines
+from mlconsole.console.view import View
+from mlconsole.console.widgets.lines import Document
+from mlconsole.evidence.base import STAGES, StageName
+from mlconsole.evidence.release import StageRun
+from mlconsole.present import blocks
+
+
+class PanelTitle(Widget):
+    """Which stage, what it asks, how it stands."""
+
+    DEFAULT_CSS = """
+    PanelTitle { height: 1; padding: 0 1; text-wrap: nowrap; }
+    """
+
+    def __init__(self, stage: StageName, view: View) -> None:
+        super().__init__()
+        self._stage = stage
+        self._view = view
+
+    def show(self, view: View) -> None:
+        """Show a view."""
+        self._view = view
+        self.refresh()
+
+    def render(self) -> Content:
+        """The line, in the present width."""
+        run = self._view.run(self._stage)
+        sign, words, style = state_words(run)
+        number = STAGES.index(self._stage) + 1
+        inside = self.parent is not None and isinstance(self.parent, Widget) and self.parent.has_focus_within
+        left = line(
+            (f"{number} {TITLES[self._stage]}", "bold $text-accent reverse" if inside else "bold $text-accent"),
+            "  ",
+            (QUESTIONS[self._stage], DIM),
+        )
+        took = elapsed(run, self._view)
+        right = line((f"{sign} {words}", style), (f"  {took}" if took else "", DIM))
+        return split(left, right, self.content_size.width)
+
+
+class Panel(Vertical):
+    """A panel. A subclass names its stage, composes its body and draws a view in `draw`."""
+
+    DEFAULT_CSS = """
+    Panel { height: 1fr; }
+    Panel > .panel--body { padding: 0 1; }
+    """
+    stage: ClassVar[StageName]
+
+    def __init__(self, view: View) -> None:
+        super().__init__(id=f"panel-{self.stage}")
+        self.view = view
+        self._title = PanelTitle(self.stage, view)
+
+    def compose(self) -> ComposeResult:
+        """The title over the body."""
+        yield self._title
+        for part in self.body():
+            part.add_class("panel--body")
+            yield part
+
+    def body(self) -> Iterator[Widget]:
+        """The widgets below the title."""
+        raise NotImplementedError
+
+    def draw(self, view: View) -> None:
+        """Bring the body up to a view."""
+        raise NotImplementedError
+
+    @property
+    def target(self) -> Widget:
+        """What gets the focus when a person goes into the panel."""
+        raise NotImplementedError
+
+    def show(self, view: View) -> None:
+        """Show a view."""
+        self.view = view
+        self._title.show(view)
+        self.draw(view)
+
+    def on_descendant_focus(self) -> None:
+        """The title says where the keys go."""
+        self._title.refresh()
+
+    def on_descendant_blur(self) -> None:
+        """The title says where the keys go."""
+        self._title.refresh()
+
+
+class DocumentPanel(Panel):
+    """A panel that is one document."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view)
+        self.document = Document()
+
+    def body(self) -> Iterator[Widget]:
+        """The document."""
+        yield self.document
+
+    @property
+    def target(self) -> Widget:
+        """The document."""
+        return self.document
+
+    def draw(self, view: View) -> None:
+        """Make the lines of a view."""
+        self.document.show(lambda width: self.lines(view, width))
+
+    def lines(self, view: View, width: int) -> list[Content]:
+        """All lines of a view, in `width` cells."""
+        raise NotImplementedError
+
+
+def sections(*parts: list[Content]) -> list[Content]:
+    """Put sections one below the other, with an empty line between those that say something."""
+    lines: list[Content] = []
+    for part in parts:
+        if part:
+            lines += [*([blank()] if lines else []), *part]
+    return lines
+
+
+def run_lines(run: StageRun | None, width: int) -> list[Content]:
+    """What every panel tells of a stage's run: its problem, its gate, why it ran or did not."""
+    if run is None:
+        return []
+    parts: list[list[Content]] = []
+    if run.problem is not None:
+        parts.append(problem_lines(run.problem, width))
+    if run.verdict is not None and run.verdict.reasons:
+        parts.append([heading("Gate"), *verdict_lines(run.verdict, width)])
+    if run.reused_from is not None:
+        parts.append([line((f"Nothing it depends on has changed: the evidence is release {run.reused_from}'s.", DIM))])
+    elif run.because:
+        parts.append([line((f"It ran because of: {', '.join(run.because)}.", DIM))])
+    return sections(*parts)
+
+
+def evidence_lines(run: StageRun | None, width: int) -> list[Content]:
+    """A run's evidence as tables and lines."""
+    return block_lines(blocks(run.evidence), width) if run is not None and run.evidence is not None else []
+
+
+def command_lines(run: StageRun | None) -> list[Content]:
+    """The commands that do what the stage did, to be typed by hand."""
+    if run is None or not run.commands:
+        return []
+    lines = [heading("By hand")]
+    for command in run.commands:
+        lines.append(line(("$ ", FAINT), command.line, (f"   {command.note}" if command.note else "", DIM)))
+    return lines
+
+
+def quiet(sentence: str, next_step: str = "") -> list[Content]:
+    """A sentence where there is nothing to show yet."""
+    return [line((sentence, DIM)), *([line((next_step, DIM))] if next_step else [])]

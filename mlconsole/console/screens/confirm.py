@@ -1,0 +1,104 @@
+"""Asks before anything outside is changed: what happens, the exact command, and an answer that no stray key gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from mlconsole.console.paint import keys
+from mlconsole.console.widgets.lines import Document, Maker
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    `verb` is on the button that says yes. `typed` is a name that has to be typed, where one is asked for;
+    `wants_reason` asks for a sentence instead.
+    """
+
+    title: str
+    maker: Maker
+    verb: str
+    typed: str = ""
+    wants_reason: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Yes, with the reason where one was asked for."""
+
+    reason: str = ""
+
+
+class ConfirmScreen(ModalScreen[Answer | None]):
+    """Preview, then a button: the focus is on No, so that Enter alone changes nothing."""
+
+    CSS_PATH = "confirm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "refuse", "no", show=False),
+        Binding("left,up", "app.focus_previous", "other button", show=False),
+        Binding("right,down", "app.focus_next", "other button", show=False),
+    ]
+
+    def __init__(self, question: Question) -> None:
+        super().__init__()
+        self.question = question
+
+    def compose(self) -> ComposeResult:
+        """Title, preview, what is to be typed, buttons."""
+        question = self.question
+        with Vertical():
+            yield Static(Content(question.title), classes="title", markup=False)
+            yield Document()
+            if question.typed:
+                yield Static(Content(f"Type the context's name, {question.typed}, to go on:"), markup=False)
+                yield Input(id="typed")
+            elif question.wants_reason:
+                yield Static(Content("Why? Your reason is kept with the release:"), markup=False)
+                yield Input(id="reason")
+            with Horizontal():
+                yield Button("No, go back", id="no")
+                yield Button(Content(question.verb), id="yes", variant="warning")
+            yield Static(keys([("Tab →", "choose"), ("Enter", "press"), ("Esc", "no")]), classes="keys")
+
+    def on_mount(self) -> None:
+        """Show the preview; the focus goes where nothing can happen by mistake."""
+        self.query_one(Document).show(self.question.maker)
+        self._judge("")
+        asks = self.question.typed or self.question.wants_reason
+        self.query_one("Input" if asks else "#no").focus()
+
+    def _judge(self, text: str) -> None:
+        question = self.question
+        ready = text == question.typed if question.typed else bool(text.strip()) or not question.wants_reason
+        self.query_one("#yes", Button).disabled = not ready
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """The button waits until the right thing is typed."""
+        self._judge(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes on to the button; it does not press it."""
+        button = self.query_one("#yes", Button)
+        if not button.disabled:
+            button.focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        if event.button.id != "yes":
+            self.dismiss(None)
+            return
+        reason = self.query_one("#reason", Input).value.strip() if self.question.wants_reason else ""
+        self.dismiss(Answer(reason))
+
+    def action_refuse(self) -> None:
+        """No."""
+        self.dismiss(None)

@@ -1,0 +1,49 @@
+"""One thing in full: a test's traceback, a problem with its last lines."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from mlconsole.console.paint import keys
+from mlconsole.console.widgets.lines import Document, Maker
+
+
+class DetailScreen(ModalScreen[None]):
+    """A document over the rest of the screen.
+
+    Args:
+        title: its heading; any text.
+        maker: makes the lines for a width.
+    """
+
+    CSS_PATH = "detail.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "close", "back", show=False)]
+
+    def __init__(self, title: str, maker: Maker) -> None:
+        super().__init__()
+        self._heading = title
+        self._maker = maker
+
+    def compose(self) -> ComposeResult:
+        """Title, document, keys."""
+        with Vertical():
+            yield Static(Content(self._heading), classes="title", markup=False)
+            yield Document()
+            yield Static(keys([("↓ ↑", "scroll"), ("Esc", "back")]), classes="keys")
+
+    def on_mount(self) -> None:
+        """Show the lines."""
+        document = self.query_one(Document)
+        document.show(self._maker)
+        document.focus()
+
+    def action_close(self) -> None:
+        """Back to where one was."""
+        self.dismiss(None)

@@ -1,0 +1,133 @@
+"""What the events of a release say so far, folded into what the panels draw."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mlconsole.evidence.base import StageName
+from mlconsole.evidence.cluster import DeployPlan, RolloutProgress
+from mlconsole.evidence.release import (
+    Event,
+    MetricSeen,
+    PlanMade,
+    ProgressSeen,
+    ReleaseFinished,
+    RolloutSeen,
+    StageStarted,
+    TestReported,
+    TestsCollected,
+)
+from mlconsole.evidence.testing import TestOutcome
+from mlconsole.evidence.training import MetricPoint, TrainingProgress
+
+MOST_POINTS = 4000
+MOST_LINES = 400
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One line of a release's story: the moment, its stage, and words."""
+
+    at: datetime
+    stage: StageName | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """A release's events so far. `metrics` holds the points of each metric in order; `rollouts` the latest of each."""
+
+    metrics: tuple[tuple[str, tuple[MetricPoint, ...]], ...] = ()
+    progress: TrainingProgress | None = None
+    progress_at: datetime | None = None
+    collected: int | None = None
+    outcomes: tuple[TestOutcome, ...] = ()
+    plan: DeployPlan | None = None
+    rollouts: tuple[RolloutProgress, ...] = ()
+    happenings: tuple[Happening, ...] = ()
+    last_words: str = ""
+    """Why the runner ended, as it said it."""
+
+
+@dataclass
+class StoryTeller:
+    """Folds events one by one, so that a long release is not read again at each change."""
+
+    last_id: int = 0
+    _metrics: dict[str, list[MetricPoint]] = field(default_factory=dict)
+    _progress: TrainingProgress | None = None
+    _progress_at: datetime | None = None
+    _collected: int | None = None
+    _outcomes: list[TestOutcome] = field(default_factory=list)
+    _plan: DeployPlan | None = None
+    _rollouts: dict[str, RolloutProgress] = field(default_factory=dict)
+    _happenings: deque[Happening] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    _last_words: str = ""
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Take in events that came after those taken in before."""
+        from mlconsole.present import event_line
+
+        for event in events:
+            self.last_id = event.id
+            if words := event_line(event):
+                self._happenings.append(Happening(event.at, event.stage, words))
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event.body:
+            case StageStarted():
+                self._begin(event.stage)
+                self._last_words = ""
+            case MetricSeen(point=point):
+                self._metric(point)
+            case ProgressSeen(progress=progress):
+                self._progress, self._progress_at = progress, event.at
+            case TestsCollected(count=count):
+                self._collected = count
+            case TestReported(outcome=outcome):
+                self._outcomes.append(outcome)
+            case PlanMade(plan=plan):
+                self._plan = plan
+            case RolloutSeen(progress=rollout):
+                self._rollouts[f"{rollout.workload.kind}/{rollout.workload.name}"] = rollout
+            case ReleaseFinished(sentence=sentence):
+                self._last_words = sentence
+            case _:
+                pass
+
+    def _begin(self, stage: StageName | None) -> None:
+        """A stage that is tried again tells its story anew."""
+        if stage == "train":
+            self._metrics.clear()
+            self._progress = self._progress_at = None
+        elif stage == "test":
+            self._outcomes.clear()
+            self._collected = None
+        elif stage == "deploy":
+            self._rollouts.clear()
+
+    def _metric(self, point: MetricPoint) -> None:
+        points = self._metrics.setdefault(point.name, [])
+        points.append(point)
+        if len(points) > MOST_POINTS:
+            # every second point of the older half: the curve keeps its shape, the memory its bound
+            half = len(points) // 2
+            points[:half] = points[:half:2]
+
+    def story(self) -> Story:
+        """The story as it stands, not to be changed any more."""
+        return Story(
+            metrics=tuple((name, tuple(points)) for name, points in self._metrics.items()),
+            progress=self._progress,
+            progress_at=self._progress_at,
+            collected=self._collected,
+            outcomes=tuple(self._outcomes),
+            plan=self._plan,
+            rollouts=tuple(self._rollouts.values()),
+            happenings=tuple(self._happenings),
+            last_words=self._last_words,
+        )

@@ -1,0 +1,143 @@
+"""All that the screen shows at one moment, as one value that is replaced and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING
+
+from mlconsole.console.story import Story
+from mlconsole.evidence.base import STAGES, StageName, now
+from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsSnapshot
+from mlconsole.evidence.release import ProblemRecord, Release, StageRun, StageState
+from mlconsole.evidence.repo import RepoEvidence
+
+if TYPE_CHECKING:
+    from mlconsole.project import Project
+
+FINISHED: frozenset[StageState] = frozenset({"done", "reused"})
+
+
+@dataclass(frozen=True)
+class JournalReading:
+    """What was read from the journal: the latest releases, and one of them with its stages and its story."""
+
+    releases: tuple[Release, ...] = ()
+    shown: Release | None = None
+    runs: Mapping[StageName, StageRun] = field(default_factory=dict)
+    story: Story = Story()
+    champion: str = ""
+    """The version that serves, such as `ml-model@v3`."""
+    previous: str = ""
+    """The version that a rollback goes to."""
+    problem: ProblemRecord | None = None
+
+
+@dataclass(frozen=True)
+class RepoReading:
+    """The repository as it is now, or why it can't be read."""
+
+    repo: RepoEvidence | None = None
+    problem: ProblemRecord | None = None
+
+
+@dataclass(frozen=True)
+class ClusterPlace:
+    """Where releases go: `local_running` is None where the project has no local cluster, or it was not asked yet."""
+
+    context: str = ""
+    namespace: str = ""
+    protected: bool = False
+    local_running: bool | None = None
+
+
+@dataclass(frozen=True)
+class DataReading:
+    """The data files that are there now (path and size in bytes), or why there are none."""
+
+    files: tuple[tuple[str, int], ...] = ()
+    problem: ProblemRecord | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """The state of the console. `past` tells that an older release than the latest is shown."""
+
+    project: Project
+    readonly: bool = False
+    selected: StageName = "repo"
+    journal: JournalReading | None = None
+    repo: RepoReading | None = None
+    data: DataReading | None = None
+    pods: PodsSnapshot | None = None
+    pods_problem: ProblemRecord | None = None
+    cluster: ClusterPlace = ClusterPlace()
+    runner_problem: ProblemRecord | None = None
+    """Why a runner that was started from here ended before it wrote anything."""
+    busy: str = ""
+    """What was asked for and has not shown an effect yet, such as `Starting a release`."""
+    moment: datetime = field(default_factory=now)
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """The latest releases, newest first."""
+        return self.journal.releases if self.journal else ()
+
+    @property
+    def latest(self) -> Release | None:
+        """The newest release."""
+        return self.releases[0] if self.releases else None
+
+    @property
+    def shown(self) -> Release | None:
+        """The release that rail and panels show."""
+        return self.journal.shown if self.journal else None
+
+    @property
+    def past(self) -> bool:
+        """Whether an older release than the latest is shown."""
+        return self.shown is not None and self.latest is not None and self.shown.number != self.latest.number
+
+    @property
+    def story(self) -> Story:
+        """What happened in the shown release."""
+        return self.journal.story if self.journal else Story()
+
+    @property
+    def champion(self) -> str:
+        """The version that serves."""
+        return self.journal.champion if self.journal else ""
+
+    def run(self, stage: StageName) -> StageRun | None:
+        """The shown release's run of a stage."""
+        return self.journal.runs.get(stage) if self.journal else None
+
+    @property
+    def open_release(self) -> Release | None:
+        """The release that can go on: the latest, where it did not end for good."""
+        latest = self.latest
+        return latest if latest is not None and latest.state not in ("done", "cancelled") else None
+
+    @property
+    def next_stage(self) -> StageName | None:
+        """The first stage of the shown release that has not finished."""
+        for stage in STAGES:
+            run = self.run(stage)
+            if run is None or run.state not in FINISHED:
+                return stage
+        return None
+
+    @property
+    def plan(self) -> DeployPlan | None:
+        """The plan of the shown release: the one that an approval is of, or the latest that was seen."""
+        run = self.run("deploy")
+        if run is not None and isinstance(run.evidence, DeployEvidence):
+            return run.evidence.plan
+        return self.story.plan
+
+
+def is_protected(context: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a change in a context needs its name typed."""
+    return bool(context) and any(fnmatch(context, pattern) for pattern in patterns)

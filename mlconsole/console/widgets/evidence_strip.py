@@ -1,0 +1,153 @@
+"""What the release waits for, or why it stopped, and the keys that come next."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+
+from mlconsole.console.actions import BY_ID
+from mlconsole.console.live_words import TITLES
+from mlconsole.console.paint import (
+    BAD,
+    BUSY,
+    DIM,
+    KEY,
+    STATE_STYLES,
+    WARN,
+    fit_line,
+    keys,
+    line,
+    verdict_lines,
+    wrapped,
+)
+from mlconsole.console.view import View
+from mlconsole.evidence.release import Release, StageRun
+from mlconsole.present import glyph, word
+
+_NEXT: dict[str | None, tuple[str, ...]] = {
+    None: ("next", "go"),
+    "running": ("cancel", "log"),
+    "waiting": ("approve",),
+    "paused": ("next", "go"),
+    "refused": ("next", "override", "log"),
+    "failed": ("next", "log"),
+    "interrupted": ("next", "go"),
+    "cancelled": ("next", "go"),
+    "done": ("next", "go", "rollback"),
+}
+
+
+class EvidenceStrip(Widget):
+    """A few lines under the panel, as many as are needed and no more than `most`."""
+
+    DEFAULT_CSS = """
+    EvidenceStrip { height: auto; background: $surface; padding: 0 1; }
+    """
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+        self.most = 4
+
+    def show(self, view: View) -> None:
+        """Show a view."""
+        self._view = view
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as there are."""
+        return len(strip_lines(self._view, width, self.most))
+
+    def render(self) -> Content:
+        """All lines."""
+        width = self.content_size.width
+        return Content("\n").join(fit_line(text, width) for text in strip_lines(self._view, width, self.most))
+
+
+def strip_lines(view: View, width: int, most: int) -> list[Content]:
+    """The strip in at most `most` lines: the state with its next keys first, then the reasons."""
+    if view.runner_problem is not None:
+        return _shortened(wrapped(line(("✗ ", BAD), view.runner_problem.sentence), width, indent=2), most)
+    if view.journal is not None and view.journal.problem is not None:
+        problem = view.journal.problem
+        return _shortened(wrapped(line(("✗ ", BAD), f"{problem.sentence} {problem.next_step}"), width, indent=2), most)
+    if view.busy:
+        return [line(("◌ ", BUSY), f"{view.busy} …")]
+    release = view.shown
+    if release is None:
+        if view.journal is None:
+            return [line(("Reading the journal …", DIM))]
+        return [_with_keys(line("No release yet."), view, None, width)]
+    head = line((f"{glyph(release.state)} {_headline(view, release)}", STATE_STYLES[release.state]))
+    return _shortened([_with_keys(head, view, release.state, width), *_reasons(view, release, width)], most)
+
+
+def _headline(view: View, release: Release) -> str:
+    name = f"Release {release.number}"
+    stopped = _stopped(view)
+    where = f" at {TITLES[stopped.stage]}" if stopped else ""
+    match release.state:
+        case "running":
+            running = next(
+                (run for run in (view.journal.runs.values() if view.journal else ()) if run.state == "running"), None
+            )
+            return f"{name} runs{f': {TITLES[running.stage]}' if running else ''}."
+        case "waiting":
+            return f"{name} waits for your approval{f' to change {view.plan.target.context}' if view.plan else ''}."
+        case "paused":
+            return f"{name} is paused{f' before {TITLES[view.next_stage]}' if view.next_stage else ''}."
+        case "refused":
+            return f"{name} was refused{where}."
+        case "failed":
+            return f"{name} failed{where}."
+        case "interrupted":
+            return f"{name} was interrupted{where}: its runner is gone."
+        case "done":
+            return f"{name} is done{f': {release.version} serves' if release.version else ''}."
+        case _:
+            return f"{name}: {word(release.state)}{where}."
+
+
+def _stopped(view: View) -> StageRun | None:
+    """The stage at which the shown release stands."""
+    runs = view.journal.runs.values() if view.journal else ()
+    return next(
+        (run for run in runs if run.state in ("refused", "failed", "waiting", "cancelled", "interrupted")), None
+    )
+
+
+def _reasons(view: View, release: Release, width: int) -> list[Content]:
+    stopped = _stopped(view)
+    if stopped is None or release.state == "done":
+        return [line((view.story.last_words, DIM))] if view.story.last_words and release.state == "paused" else []
+    lines: list[Content] = []
+    if stopped.problem is not None:
+        lines += wrapped(line(stopped.problem.sentence), width, indent=2)
+        if stopped.problem.next_step:
+            lines += wrapped(line(("→ ", KEY), stopped.problem.next_step), width, indent=2)
+    if stopped.verdict is not None and stopped.verdict.reasons:
+        lines += verdict_lines(stopped.verdict, width)
+    if release.state == "waiting" and view.plan is not None and not lines:
+        changed = sum(change.action != "none" for change in view.plan.changes)
+        lines.append(line(f"{changed} of {len(view.plan.changes)} objects change, for {view.plan.version}."))
+    return lines
+
+
+def _with_keys(head: Content, view: View, state: str | None, width: int) -> Content:
+    """The head with the keys that come next at its right, where they fit."""
+    if view.past:
+        pairs = [("Esc", "back to the latest")]
+    else:
+        actions = (BY_ID[name] for name in _NEXT.get(state, ()))
+        pairs = [(action.label, action.words) for action in actions if action.available(view) is None]
+    hints = keys(pairs)
+    space = width - head.cell_length - hints.cell_length
+    return Content.assemble(head, " " * space, hints) if space >= 2 else head
+
+
+def _shortened(lines: list[Content], most: int) -> list[Content]:
+    if len(lines) <= most:
+        return lines
+    left = len(lines) - most + 1
+    return [*lines[: most - 1], line((f"… {left} more lines: Enter shows them in the panel", WARN))]

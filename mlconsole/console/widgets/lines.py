@@ -1,0 +1,139 @@
+"""Lines that scroll: only those on the screen are drawn, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.segment import Segment
+from textual.binding import Binding
+from textual.content import Content
+from textual.events import Resize
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.style import Style
+
+MOVES = [
+    Binding("j,down", "scroll_down", "down", show=False),
+    Binding("k,up", "scroll_up", "up", show=False),
+    Binding("pagedown,ctrl+f,space", "page_down", "page down", show=False),
+    Binding("pageup,ctrl+b", "page_up", "page up", show=False),
+    Binding("home", "scroll_home", "top", show=False),
+    Binding("end,G", "scroll_end", "bottom", show=False),
+    Binding("left", "scroll_left", "left", show=False),
+    Binding("right", "scroll_right", "right", show=False),
+]
+
+
+class Lines(ScrollView, can_focus=True):
+    """A scrolling view of lines that a subclass tells one by one."""
+
+    DEFAULT_CSS = """
+    Lines { height: 1fr; scrollbar-size: 1 1; overflow-x: hidden; overflow-y: auto; }
+    Lines:focus { background-tint: $foreground 0%; }
+    """
+    BINDINGS = MOVES
+
+    def line_at(self, index: int) -> Content | None:
+        """The line of a number from 0, or None behind the last one."""
+        raise NotImplementedError
+
+    def painted(self, content: Content | None, base: Style) -> Strip:
+        """A line as it goes to the screen, by the present theme and scrolled sideways."""
+        width = self.size.width
+        if content is None:
+            return Strip.blank(width, base.rich_style)
+        parse = self.app.stylesheet.parse_style
+        parts = content.render(base, end="", parse_style=parse)
+        strip = Strip([Segment(text, style.rich_style) for text, style in parts])
+        left = self.scroll_offset.x
+        return strip.crop_extend(left, left + width, base.rich_style)
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        return self.painted(self.line_at(self.scroll_offset.y + y), self.visual_style)
+
+    def action_scroll_down(self) -> None:
+        """One line down."""
+        self.scroll_relative(y=1, animate=False)
+
+    def action_scroll_up(self) -> None:
+        """One line up."""
+        self.scroll_relative(y=-1, animate=False)
+
+    def action_page_down(self) -> None:
+        """One screen down."""
+        self.scroll_relative(y=max(self.size.height - 1, 1), animate=False)
+
+    def action_page_up(self) -> None:
+        """One screen up."""
+        self.scroll_relative(y=-max(self.size.height - 1, 1), animate=False)
+
+    def action_scroll_home(self) -> None:
+        """To the first line."""
+        self.scroll_to(y=0, animate=False)
+
+    def action_scroll_end(self) -> None:
+        """To the last line."""
+        self.scroll_to(y=self.max_scroll_y, animate=False)
+
+    def action_scroll_left(self) -> None:
+        """Half a screen to the left."""
+        self.scroll_relative(x=-max(self.size.width // 2, 1), animate=False)
+
+    def action_scroll_right(self) -> None:
+        """Half a screen to the right."""
+        self.scroll_relative(x=max(self.size.width // 2, 1), animate=False)
+
+
+Maker = Callable[[int], Sequence[Content]]
+"""Makes lines for a width in cells."""
+
+
+class Document(Lines):
+    """Lines that are made anew whenever the width changes; they keep their place while they change."""
+
+    DEFAULT_CSS = """
+    Document { overflow-x: auto; scrollbar-size-horizontal: 0; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._maker: Maker = lambda width: ()
+        self._lines: Sequence[Content] = ()
+        self._made_for = -1
+
+    @property
+    def plain(self) -> str:
+        """The text without its styles."""
+        return "\n".join(content.plain for content in self._lines)
+
+    def show(self, maker: Maker) -> None:
+        """Show the lines that `maker` makes."""
+        self._maker = maker
+        if self.size.width:
+            self._make()
+
+    def _make(self) -> None:
+        width = self.scrollable_content_region.width or self.size.width
+        self._made_for = width
+        self._lines = self._maker(width)
+        widest = max((content.cell_length for content in self._lines), default=0)
+        self.virtual_size = Size(widest, len(self._lines))
+        self.refresh()
+
+    def on_resize(self, event: Resize) -> None:
+        """Make the lines for the new width."""
+        if (self.scrollable_content_region.width or self.size.width) != self._made_for:
+            self._make()
+
+    def line_at(self, index: int) -> Content | None:
+        """The line of a number from 0."""
+        return self._lines[index] if index < len(self._lines) else None
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as there are, for `height: auto`."""
+        if width != self._made_for and width:
+            self._made_for = width
+            self._lines = self._maker(width)
+        return len(self._lines)
