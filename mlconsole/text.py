@@ -6,6 +6,7 @@ or hide what follows. Everything from outside passes `clean` at the border; noth
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -63,6 +64,8 @@ def size(count: int) -> str:
 
 def number(value: float) -> str:
     """Say a measured number with at most four significant digits and no exponent where a person can read it."""
+    if not math.isfinite(value):
+        return str(value)
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.4g}" if 1e-4 <= abs(value) < 1e4 else f"{value:,.1f}" if abs(value) < 1e12 else f"{value:.3e}"

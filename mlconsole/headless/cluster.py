@@ -23,28 +23,27 @@ COLUMNS = ("name", "ready", "status", "restarts", "age", "version")
 
 def start(project: Project) -> None:
     """Start the project's local cluster, where it does not run, and print its kubeconfig."""
-    from mlconsole.localcluster import control
+    from mlconsole.services import local_cluster
     from mlconsole.stages.train import project_python
 
-    python = project_python(project).executable
-    info = control.start(project.root, project.cluster_state, environment={"MLCONSOLE_PYTHON": python})
+    info = local_cluster.start(project.root, project.cluster_state, project_python(project).executable)
     narrate(f"The local cluster runs at {info.url} (process {info.pid}). With kubectl:")
     say(f"export KUBECONFIG={info.kubeconfig}")
 
 
 def stop(project: Project) -> None:
     """Stop the project's local cluster, with all of its pods."""
-    from mlconsole.localcluster import control
+    from mlconsole.services import local_cluster
 
-    was_running = control.stop(project.cluster_state)
+    was_running = local_cluster.stop(project.cluster_state)
     narrate("The local cluster is stopped." if was_running else "The local cluster was not running.")
 
 
 def status(project: Project, *, as_json: bool) -> int:
     """Tell whether the local cluster runs; exit code 3 where it does not."""
-    from mlconsole.localcluster import control
+    from mlconsole.services import local_cluster
 
-    info = control.status(project.cluster_state)
+    info = local_cluster.status(project.cluster_state)
     running = info is not None and info.running
     if as_json:
         say_json({"running": running, "url": info.url if info else "", "pid": info.pid if info else 0})

@@ -39,6 +39,7 @@ from mlconsole.project import Project
 from mlconsole.release.decisions import CancelWatch, approval_of, override_of
 from mlconsole.stages import stage_of
 from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
+from mlconsole.text import clean
 
 _EXITS: dict[ReleaseState, Exit] = {
     "done": Exit.DONE,
@@ -187,6 +188,9 @@ class Engine:
                 self._all_stages(order)
             except _Stop as stop:
                 return self._finish(stop)
+            except Exception as defect:
+                self._finish(_Stop("failed", f"A defect of mlconsole's: {type(defect).__name__}: {defect}"))
+                raise
         last = order.until == STAGES[-1]
         words = f"{self._known.candidate.label} is serving." if last else f"Stopped after {order.until}, as asked."
         return self._finish(_Stop("done" if last else "paused", words))
@@ -295,6 +299,10 @@ class Engine:
             raise _Stop("cancelled", "Cancelled.") from cancelled
         except Problem as problem:
             self._fail(run, problem)
+        except Exception as defect:
+            sentence = clean(f"A defect of mlconsole's: {type(defect).__name__}: {defect}")
+            self._end(msgspec.structs.replace(run, problem=ProblemRecord(sentence=sentence)), "failed")
+            raise
         run = msgspec.structs.replace(run, commands=tuple(noted.command for noted in commands))
         self._conclude(stage, context, run, evidence)
 
