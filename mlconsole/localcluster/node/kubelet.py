@@ -69,10 +69,8 @@ class Kubelet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         workers = list(self._workers.values())
-        if kill_pods:
-            await asyncio.gather(*(worker.halt(self._timing.stop_grace) for worker in workers))
-        for worker in workers:
-            await worker.release()
+        grace = self._timing.stop_grace
+        await asyncio.gather(*(worker.halt(grace) if kill_pods else worker.release() for worker in workers))
         if self._session is not None:
             await self._session.close()
 

@@ -127,11 +127,13 @@ class PodWorker:
                     await task
 
     async def halt(self, grace: float) -> None:
-        """Ends the containers but keeps the pod, for a stop of the whole cluster."""
-        for runner in self.runners.values():
-            await runner.stop(grace, hooks=False)
+        """Ends the containers but keeps the pod as it is: the next server restarts them, as a node does that reboots."""
+        processes = [runner.process for runner in self.runners.values() if runner.process is not None]
+        await self.release()
+        for process in processes:
+            process.stop(grace)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._task, grace + FINAL_WAIT)
+            await asyncio.wait_for(asyncio.gather(*(process.wait() for process in processes)), grace + FINAL_WAIT)
 
     def _take_over(self, pod: Object) -> None:
         status = pod.get("status") or {}

@@ -272,9 +272,9 @@ async def test_a_pre_stop_hook_runs_before_the_end(world: Any, py: Box) -> None:
 
 
 async def test_containers_inherit_no_files_of_the_server(world: Any, py: Box) -> None:
-    leak = open(world.root / "server.py")  # noqa: SIM115, PTH123, ASYNC230 - kept open on purpose
+    leak = open(world.root / "server.py")  # noqa: SIM115, PTH123 - kept open on purpose
     os.set_inheritable(leak.fileno(), True)
-    code = "import os; print(sorted(int(name) for name in os.listdir('/proc/self/fd')) if os.path.isdir('/proc') else [0, 1, 2])"
+    code = "import os; print(sorted(int(name) for name in os.listdir('/dev/fd')))"
     world.create("pods", "fds", {"restartPolicy": "Never", "containers": [py(code)]})
     await world.until(lambda: world.pod("fds")["status"]["phase"] == "Succeeded")
     leak.close()
@@ -339,3 +339,13 @@ async def test_many_pods_start_together(world: Any, py: Box) -> None:
     await world.until(lambda: all(pod["status"]["phase"] == "Succeeded" for pod in world.pods()))
     await asyncio.sleep(0)
     assert len(world.pods()) == 12
+
+
+async def test_a_cluster_that_was_stopped_starts_its_pods_again(world: Any, make_world: Any, box: Box) -> None:
+    world.create("pods", "web", {"containers": [box()]})
+    await world.until(world.ready)
+    await world.cluster.stop(kill_pods=True)
+    assert not world.shims()
+    world.cluster = make_world(world.root, world.store).cluster
+    await world.cluster.start()
+    await world.until(lambda: world.status("web")["restartCount"] == 1 and world.ready())
