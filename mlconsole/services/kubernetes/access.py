@@ -53,7 +53,7 @@ def review(connection: Connection, manifests: Sequence[Manifest]) -> tuple[Acces
     Raises:
         Problem: the cluster can't be asked.
     """
-    answers = []
+    answers: list[AccessAnswer] = []
     seen: set[tuple[str, str]] = set()
     for manifest in manifests:
         try:

@@ -80,7 +80,10 @@ def _stateful_set(workload: Workload) -> RolloutStatus:
         )
     else:
         state = "done"
-        sentence = f"statefulset rolling update complete {status.current_replicas} pods at revision {status.current_revision}..."
+        sentence = (
+            f"statefulset rolling update complete {status.current_replicas} pods at "
+            f"revision {status.current_revision}..."
+        )
     return RolloutStatus(
         sentence=sentence,
         state=state,
