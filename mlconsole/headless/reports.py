@@ -117,7 +117,7 @@ def show_models(project: Project, *, as_json: bool) -> None:
 
 def verify_store(project: Project) -> int:
     """Compute the digest of every stored model again, and tell which are not what they were."""
-    from mlconsole.services.models import ModelStore
+    from mlconsole.services.models.store import ModelStore
 
     store = ModelStore(project.store)
     with journal_of(project) as journal:
@@ -148,8 +148,8 @@ def initialise_settings(project: Project) -> None:
 
     path = initialise(project)
     for found in project.found:
-        value = found.value if isinstance(found.value, str) else ", ".join(found.value)
-        narrate(f"{found.key} = {value}  (found: {found.where})")
+        shown = found.value if isinstance(found.value, str) else ", ".join(found.value)
+        narrate(f"{found.key} = {shown}  (found: {found.where})")
     settings = project.settings
     for value, key, what in (
         (settings.data.path, "data.path", "training data"),

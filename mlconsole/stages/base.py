@@ -111,6 +111,8 @@ class Stage(ABC, Generic[E]):
     """One step of a release. It reads the context, and hands back evidence; it writes no journal itself."""
 
     name: StageName
+    is_of_the_world = False
+    """Whether its evidence is about the cluster: then only the latest run can still be true."""
 
     @abstractmethod
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
@@ -135,7 +137,10 @@ class Stage(ABC, Generic[E]):
 
     def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
         """A completed run whose evidence still stands, so that the stage need not run."""
-        return context.journal.done_stage(self.name, fingerprint)
+        if not self.is_of_the_world:
+            return context.journal.done_stage(self.name, fingerprint)
+        last = context.journal.last_run(self.name)
+        return last if last and last.state == "done" and last.fingerprint == fingerprint else None
 
     def conclude(self, context: StageContext, evidence: E) -> None:
         """Write what follows from an accepted stage, in the one transaction that ends it."""

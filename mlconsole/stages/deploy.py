@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.base import Fingerprint, Input, Reason, Verdict, now
+from mlconsole.evidence.base import Input, Reason, Verdict, now
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, RolloutVerdict
-from mlconsole.evidence.release import CommandNoted, PlanMade, RolloutSeen, StageRun
+from mlconsole.evidence.release import CommandNoted, PlanMade, RolloutSeen
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.kubernetes import apply, kubeconfig, manifests, rollout
@@ -63,6 +63,7 @@ class DeployStage(Stage[DeployEvidence]):
     """Plans by a dry run, waits for the approval of that plan, applies it, and follows the rollout to its end."""
 
     name = "deploy"
+    is_of_the_world = True
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         deploy, candidate = context.project.settings.deploy, context.known.candidate
@@ -72,11 +73,6 @@ class DeployStage(Stage[DeployEvidence]):
             Input(name="target", digest=digest_of(context_name(context.project), deploy.namespace, deploy.selector)),
             Input(name="image", digest=deploy.image),
         )
-
-    def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
-        """Only what was deployed last is there still."""
-        last = context.journal.last_run(self.name)
-        return last if last and last.state == "done" and last.fingerprint == fingerprint else None
 
     def run(self, context: StageContext) -> DeployEvidence:
         with closing(connect(context.project)) as connection:

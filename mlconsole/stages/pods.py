@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from mlconsole.evidence.base import Fingerprint, Input, Reason, Verdict
+from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.cluster import DeployPlan, PodsEvidence, PodsSnapshot
-from mlconsole.evidence.release import PodSeen, StageRun
+from mlconsole.evidence.release import PodSeen
 from mlconsole.project.settings import seconds
 from mlconsole.services.kubernetes.documents import from_yaml
 from mlconsole.services.kubernetes.facts import SERVING_KINDS
@@ -26,6 +26,7 @@ class PodsStage(Stage[PodsEvidence]):
     """Waits until every pod serves the candidate, watches on for the settling time, and makes it the champion."""
 
     name = "pods"
+    is_of_the_world = True
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         plan = needed(context.known.deploy).plan
@@ -36,11 +37,6 @@ class PodsStage(Stage[PodsEvidence]):
             Input(name="target", digest=target),
             Input(name="settling time", digest=context.project.settings.deploy.settle),
         )
-
-    def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
-        """Only what was looked at last says how the pods are."""
-        last = context.journal.last_run(self.name)
-        return last if last and last.state == "done" and last.fingerprint == fingerprint else None
 
     def run(self, context: StageContext) -> PodsEvidence:
         plan = needed(context.known.deploy).plan

@@ -50,6 +50,7 @@ class ToldStage(Stage[Any]):
 
     def __init__(self, name: StageName, world: World) -> None:
         self.name, self._world = name, world
+        self.is_of_the_world = name in {"deploy", "pods"}
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         given = Input(name=f"{self.name} input", digest=self._world.inputs.get(self.name, ""))
