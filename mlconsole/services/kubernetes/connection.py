@@ -375,7 +375,7 @@ def _problem_of_transport(error: Exception, host: str) -> Problem:
 
     if isinstance(error, exceptions.NameResolutionError):
         return unreachable(host, "its name can't be resolved")
-    if isinstance(error, exceptions.ConnectTimeoutError):
+    if isinstance(error, exceptions.ConnectTimeoutError) and not isinstance(error, exceptions.NewConnectionError):
         return unreachable(host, f"no answer within {CONNECT_SECONDS:.0f} s")
     if isinstance(error, exceptions.ReadTimeoutError):
         return unreachable(host, "it took the request, but says nothing")

@@ -11,7 +11,6 @@ from mlconsole.services.kubernetes import problems
 from mlconsole.services.kubernetes.problems import ApplyConflict, FieldConflict, Invalid, problem_of
 from tests.services.kubernetes import recordings
 
-
 CASES: list[tuple[str, type[Problem], Exit, list[str]]] = [
     ("apply-conflict", problems.ApplyConflict, Exit.OUTSIDE_FAILED, ["mlconsole owns .spec.replicas", "--force"]),
     (

@@ -1,0 +1,195 @@
+"""A real HTTP server on a free port that answers as a test says, and one that plays a recorded cluster."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from mlconsole.services.kubernetes.connection import Connection
+from tests.services.kubernetes import recordings
+
+
+@dataclass
+class Request:
+    """What the server was asked."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Reply:
+    """What it answers: a body at once, or chunks as they are made (a stream)."""
+
+    status: int = 200
+    body: Any = None
+    chunks: Iterator[bytes] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def data(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+class FakeCluster:
+    """Serves `respond` on loopback; remembers all requests."""
+
+    def __init__(self, respond: Callable[[Request], Reply]) -> None:
+        self.requests: list[Request] = []
+        self.closing = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments: object) -> None:
+                return
+
+            def serve(self) -> None:
+                parts = urlsplit(self.path)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                request = Request(
+                    self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()), body
+                )
+                outer.requests.append(request)
+                reply = respond(request)
+                try:
+                    self.send(reply)
+                except OSError:
+                    self.close_connection = True
+
+            def send(self, reply: Reply) -> None:
+                self.send_response(reply.status)
+                self.send_header("Content-Type", "application/json")
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                if reply.chunks is None:
+                    data = reply.data()
+                    self.send_header("Content-Length", str(len(data)))
+                    self.end_headers()
+                    self.wfile.write(data)
+                    return
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.flush()
+                for chunk in reply.chunks:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                    self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
+
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = serve
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def kubeconfig(self, folder: Path, *, user: dict[str, Any] | None = None, namespace: str = "lab") -> Path:
+        """Write a kubeconfig that leads here."""
+        path = folder / "kubeconfig"
+        content = {
+            "current-context": "lab",
+            "contexts": [{"name": "lab", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
+            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
+            "users": [{"name": "u", "user": user or {"token": "secret-token"}}],
+        }
+        path.write_text(json.dumps(content))
+        return path
+
+    def close(self) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def serving(respond: Callable[[Request], Reply], folder: Path) -> Iterator[tuple[FakeCluster, Connection]]:
+    """A fake cluster and a connection to it."""
+    cluster = FakeCluster(respond)
+    connection = Connection.open(kubeconfig=cluster.kubeconfig(folder))
+    try:
+        yield cluster, connection
+    finally:
+        connection.close()
+        cluster.close()
+
+
+KINDS = {"pods": "Pod", "deployments": "Deployment", "replicasets": "ReplicaSet", "events": "Event", "jobs": "Job"}
+
+
+class Recorded:
+    """Plays a scenario: lists are empty, then the recorded events come at `speed` times their pace.
+
+    `logs` answers a request for a log: path and whether the previous run's is wanted.
+    """
+
+    def __init__(self, name: str, speed: float, *, start: float = 0, logs: bytes = b"") -> None:
+        self.scenario = recordings.scenario(name)
+        self.speed = speed
+        self.start = start
+        self.began = time.monotonic()
+        self.logs = logs
+        self.stopped = threading.Event()
+
+    def now(self) -> float:
+        """The scenario's time."""
+        return self.start + (time.monotonic() - self.began) * self.speed
+
+    def respond(self, request: Request) -> Reply:
+        resource = request.path.rsplit("/", 1)[-1]
+        if resource == "log":
+            return Reply(body=self.logs)
+        if resource == "services":
+            return Reply(body={"items": [], "metadata": {}})
+        kind = KINDS.get(resource)
+        if kind is None:
+            return Reply(404, {"kind": "Status", "code": 404, "message": "not found"})
+        if request.query.get("watch"):
+            return Reply(chunks=self.events(kind, int(request.query["resourceVersion"])))
+        return Reply(body=self.list(kind))
+
+    def list(self, kind: str) -> dict[str, Any]:
+        objects: dict[str, Any] = {}
+        version = 1
+        for event in self.scenario["stream"]:
+            if event["at"] > self.now() or event["kind"] != kind:
+                continue
+            version = max(version, int(event["object"]["metadata"]["resourceVersion"]))
+            if event["type"] == "BOOKMARK":
+                continue
+            uid = event["object"]["metadata"]["uid"]
+            objects[uid] = event["object"]
+            if event["type"] == "DELETED":
+                del objects[uid]
+        return {"items": list(objects.values()), "metadata": {"resourceVersion": str(version)}}
+
+    def events(self, kind: str, version: int) -> Iterator[bytes]:
+        for event in self.scenario["stream"]:
+            if event["kind"] != kind or int(event["object"]["metadata"]["resourceVersion"]) <= version:
+                continue
+            wait = (event["at"] - self.now()) / self.speed
+            if wait > 0 and self.stopped.wait(wait):
+                return
+            yield json.dumps({"type": event["type"], "object": event["object"]}).encode() + b"\n"
+        self.stopped.wait(60)
+
+
+@contextmanager
+def playing(recorded: Recorded, folder: Path) -> Iterator[tuple[FakeCluster, Connection]]:
+    """A recorded scenario as a cluster, and a connection to it."""
+    with serving(recorded.respond, folder) as (cluster, connection):
+        try:
+            yield cluster, connection
+        finally:
+            recorded.stopped.set()
