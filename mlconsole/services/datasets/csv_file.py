@@ -1,0 +1,316 @@
+"""One CSV file, compressed or not: its delimiter and header, and its rows in chunks that any thread can parse."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, cast
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from mlconsole.services.datasets import faults
+from mlconsole.services.datasets.faults import DataUnfit
+from mlconsole.text import clean_line
+
+CHUNK = 6 * 1024 * 1024
+HEAD = 1024 * 1024
+LONGEST_ROW = 512 * 1024 * 1024
+DELIMITERS = (",", ";", "\t", "|")
+
+# What pandas reads as missing: training will see the same holes.
+MISSING = (
+    *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "None"),
+    *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+)
+TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+
+
+class StartAgain(Exception):
+    """What was assumed of a file by its beginning turned out wrong: its chunks have to be read anew."""
+
+
+class NeedsWiderTypes(StartAgain):
+    """A value does not fit the type that its column was taken for: find the types over all rows first."""
+
+
+class CsvFile:
+    """A CSV file, opened far enough to know its columns.
+
+    Args:
+        path: where it is; the ending says how it is compressed.
+        name: what to call it in messages.
+
+    Raises:
+        DataUnfit: it is empty, no text, or its header can't be read.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._path = path
+        self._old_mac = self._exact = False
+        with self._open() as stream:
+            head = self._read(stream, HEAD)
+        self._check_head(head)
+        self._old_mac = b"\n" not in head and b"\r" in head
+        head = head.replace(b"\r", b"\n") if self._old_mac else head
+        start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        while head[start : start + 1] in (b"\n", b"\r"):
+            start += 1
+        self.check_text(head[: row_end(head) or len(head)], 0)
+        rows = head[start : row_end(head)] if len(head) == HEAD else head[start:]
+        text = rows.decode("utf-8", "replace")
+        self._delimiter = sniff_delimiter(text, name)
+        self._body = start + first_row_end(rows)
+        self._first_rows = rows[self._body - start :]
+        header = rows[: self._body - start].decode("utf-8", "replace")
+        self.columns = tuple(next(csv.reader(io.StringIO(header, newline="\n"), delimiter=self._delimiter), []))
+
+    def first_types(self) -> dict[str, Any]:
+        """The types by the first rows; text where nothing narrower fits."""
+        table = CsvChunk(self, self._first_rows, self._body).parse(None, self.columns)
+        return {field.name: field.type for field in table.schema}
+
+    def chunks(
+        self, types: Mapping[str, Any] | None, columns: Sequence[str], tick: Callable[[int], None]
+    ) -> Iterator[Callable[[], Any]]:
+        """Yield functions that each parse some whole rows.
+
+        Raises:
+            DataUnfit: from here or from one of the functions, with the line.
+            StartAgain: from one of the functions.
+        """
+        done = False
+        with self._open() as stream:
+            self._read(stream, self._body)
+            rest, offset = b"", self._body
+            while not done:
+                data = self._read(stream, CHUNK)
+                tick(self._position())
+                done, data = not data, rest + data
+                cut = len(data) if done else self._cut(data)
+                if not cut and len(data) > LONGEST_ROW:
+                    raise faults.unclosed(self.name, self.line_at(offset))
+                if cut:
+                    yield partial(CsvChunk(self, data[:cut], offset).parse, types, columns)
+                rest, offset = data[cut:], offset + cut
+
+    def cut_exactly(self) -> bool:
+        """From now on cut between rows by reading every field. False if that is how it was cut already."""
+        was, self._exact = self._exact, True
+        return not was
+
+    def options(self, types: Mapping[str, Any] | None, columns: Sequence[str]) -> dict[str, Any]:
+        """The pyarrow options that read this file as pandas would."""
+        return {
+            "parse_options": pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+            "convert_options": pa_csv.ConvertOptions(
+                column_types=None if types is None else {column: types[column] for column in columns},
+                include_columns=list(columns),
+                null_values=list(MISSING),
+                true_values=list(TRUE),
+                false_values=list(FALSE),
+                strings_can_be_null=True,
+            ),
+        }
+
+    def rows_of(self, data: bytes) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows of some bytes: the line at which each begins, from 0, and its fields."""
+        limit = csv.field_size_limit(LONGEST_ROW)
+        before = 0
+        try:
+            reader = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="\n"), delimiter=self._delimiter)
+            for row in reader:
+                yield before, row
+                before = reader.line_num
+        except csv.Error as error:
+            raise DataUnfit(f"{self.name}: {error}.", "Write the file again from its source.") from error
+        finally:
+            csv.field_size_limit(limit)
+
+    def line_at(self, offset: int) -> int:
+        """The number of the line, from 1, in which a byte of the (decompressed) file is."""
+        lines = 1
+        with self._open() as stream:
+            while offset > 0 and (block := self._read(stream, min(offset, CHUNK))):
+                lines += block.count(b"\n")
+                offset -= len(block)
+        return lines
+
+    def _check_head(self, head: bytes) -> None:
+        if not head.strip(b"\xef\xbb\xbf\r\n \t"):
+            raise DataUnfit(f"{self.name} is empty.", "Put the data there, or set `path` under `[data]`.")
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataUnfit(f"{self.name} is UTF-16.", f"Convert it: `iconv -f utf-16 -t utf-8 {self.name}`.")
+        if head.startswith((b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd")):
+            raise DataUnfit(f"{self.name} is not a text table, though its name says so.", "Correct its name.")
+
+    def check_text(self, data: bytes, offset: int) -> None:
+        """Raise with the line where some bytes of the file are not UTF-8, or NUL."""
+        position = data.find(b"\0")
+        if position >= 0:
+            raise faults.nul(self.name, self.line_at(offset) + data.count(b"\n", 0, position))
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = self.line_at(offset) + data.count(b"\n", 0, error.start)
+            raise faults.not_utf8(self.name, line) from error
+
+    def _cut(self, data: bytes) -> int:
+        """Where the last whole row of some bytes ends, 0 if there is no end."""
+        if not self._exact:
+            return row_end(data)
+        starts = [line for line, _ in self.rows_of(data)]
+        end = -1
+        for _ in range(starts[-1]):
+            end = data.index(b"\n", end + 1)
+        return end + 1
+
+    def _raw(self) -> BinaryIO:
+        self._file = self._path.open("rb", buffering=0)
+        return cast("BinaryIO", self._file)
+
+    def _position(self) -> int:
+        """How many bytes of the file, as it is on disk, were read."""
+        return 0 if self._file.closed else self._file.tell()
+
+    def _open(self) -> BinaryIO:
+        name = self._path.name.lower()
+        try:
+            if name.endswith(".gz"):
+                import gzip
+
+                return cast("BinaryIO", gzip.open(self._raw(), "rb"))
+            if name.endswith(".bz2"):
+                import bz2
+
+                return cast("BinaryIO", bz2.open(self._raw(), "rb"))
+            if name.endswith(".xz"):
+                import lzma
+
+                return cast("BinaryIO", lzma.open(self._raw(), "rb"))
+            if name.endswith(".zst"):
+                return cast("BinaryIO", pa.input_stream(self._raw(), compression="zstd"))
+            return self._raw()
+        except OSError as error:
+            raise faults.unreadable(self.name, error) from error
+
+    def _read(self, stream: BinaryIO, size: int) -> bytes:
+        """Read up to `size` bytes, fewer only at the end."""
+        import lzma
+        import zlib
+
+        parts, left = [], size
+        try:
+            while left > 0 and (part := stream.read(left)):
+                parts.append(part)
+                left -= len(part)
+        except (EOFError, zlib.error, lzma.LZMAError) as error:
+            raise DataUnfit(f"{self.name} is cut off or damaged.", "Fetch or compress it again.") from error
+        except OSError as error:
+            if error.errno is None:
+                raise DataUnfit(f"{self.name} is not compressed as its ending says.", "Correct its name.") from error
+            raise faults.unreadable(self.name, error) from error
+        data = b"".join(parts)
+        return data.replace(b"\r", b"\n") if self._old_mac else data
+
+
+class CsvChunk:
+    """Some whole rows of a file, as bytes, and where in the file they begin."""
+
+    def __init__(self, file: CsvFile, data: bytes, offset: int) -> None:
+        self._file, self._data, self._offset = file, data, offset
+
+    def parse(self, types: Mapping[str, Any] | None, columns: Sequence[str]) -> Any:
+        """Return the rows as an Arrow table with some of the columns, of given types or of those that fit.
+
+        Raises:
+            DataUnfit, StartAgain.
+        """
+        options = self._file.options(types, columns)
+        if not self._data.strip(b"\r\n"):
+            kinds = [(types or {}).get(column, pa.null()) for column in columns]
+            return pa.Table.from_arrays([pa.nulls(0, kind) for kind in kinds], list(columns))
+        if b"\0" in self._data:
+            self._file.check_text(self._data, self._offset)
+        reading = pa_csv.ReadOptions(
+            use_threads=False, block_size=len(self._data) + 1, column_names=list(self._file.columns)
+        )
+        try:
+            table = pa_csv.read_csv(pa.BufferReader(self._data), read_options=reading, **options)
+        except pa.ArrowInvalid as error:
+            self._explain(error)
+        return table if types is not None else table.cast(_plain(table.schema))
+
+    def _explain(self, error: Exception) -> NoReturn:
+        """Raise what is really wrong with the rows."""
+        said = str(error)
+        if "UTF8" in said or "UTF-8" in said:
+            self._file.check_text(self._data, self._offset)
+        if "conversion error" in said:
+            raise NeedsWiderTypes from error
+        if b'"' in self._data and self._file.cut_exactly():
+            raise StartAgain from error
+        expected = len(self._file.columns)
+        first = None
+        for line, row in self._file.rows_of(self._data):
+            if row and len(row) != expected:
+                first = faults.ragged(
+                    self._file.name, self._file.line_at(self._offset) + line, expected, len(row), self._line(line)
+                )
+                if any("\n" in field and field.count("\n") > 1 for field in row) and self._data.count(b'"') % 2:
+                    first = faults.unclosed(self._file.name, self._file.line_at(self._offset) + line)
+                raise first from error
+        raise DataUnfit(
+            f"{self._file.name} can't be read as a table: {clean_line(said)}.", "Write the file again from its source."
+        ) from error
+
+    def _line(self, number: int) -> str:
+        return self._data.split(b"\n", number + 1)[number].decode("utf-8", "replace")
+
+
+def _plain(schema: Any) -> Any:
+    """A schema as this program counts: times of day and undecodable bytes are text."""
+    odd = (pa.types.is_time, pa.types.is_binary, pa.types.is_duration)
+    fields = [field.with_type(pa.string()) if any(test(field.type) for test in odd) else field for field in schema]
+    return pa.schema(fields)
+
+
+def row_end(data: bytes) -> int:
+    """Where the last whole row ends: after a line end with an even number of quotation marks before it."""
+    end = data.rfind(b"\n")
+    inside = data.count(b'"', 0, end) % 2 if end >= 0 else 0
+    while end >= 0 and inside:
+        before = data.rfind(b"\n", 0, end)
+        inside = (inside + data.count(b'"', max(before, 0), end)) % 2
+        end = before
+    return end + 1
+
+
+def first_row_end(data: bytes) -> int:
+    """Where the first row ends: after the first line end with an even number of quotation marks before it."""
+    end = data.find(b"\n")
+    while end >= 0 and data.count(b'"', 0, end) % 2:
+        end = data.find(b"\n", end + 1)
+    return end + 1 if end >= 0 else len(data)
+
+
+def sniff_delimiter(text: str, name: str) -> str:
+    """Find what separates the fields: the delimiter that gives every one of the first rows the same number of them."""
+    best, best_score = ",", (False, 1)
+    preferred = "\t" if ".tsv" in name.lower() else ","
+    for delimiter in sorted(DELIMITERS, key=lambda mark: mark != preferred):
+        try:
+            rows = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter)
+            widths = [len(row) for row in itertools.islice(rows, 100) if row]
+        except csv.Error:
+            continue
+        score = (len(set(widths)) == 1, widths[0] if widths else 1)
+        if score[1] > 1 and score > best_score:
+            best, best_score = delimiter, score
+    return best

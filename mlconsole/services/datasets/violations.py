@@ -1,0 +1,215 @@
+"""New data held against a schema, by its profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlconsole.evidence.base import GateLevel
+from mlconsole.evidence.data import ColumnProfile, ColumnRule, DataProfile, DataSchema, Violation
+from mlconsole.text import count, listed, number, shorten
+
+FEW_MISSING = 0.01
+FAR = 3
+MEDIAN = 3
+"""The place of the median among the quantiles of a profile."""
+EXAMPLES = 3
+
+_FAMILY = {"integer": "number", "number": "number", "category": "text", "text": "text"}
+_WORDS = {
+    "integer": "whole numbers",
+    "number": "numbers",
+    "boolean": "true or false",
+    "category": "categories",
+    "text": "text",
+    "date": "dates",
+    "empty": "nothing at all",
+}
+
+
+def check(profile: DataProfile, schema: DataSchema) -> tuple[Violation, ...]:
+    """Say which rules of a schema the data breaks, by its profile alone.
+
+    How many rows are out of range or have a new value is a lower bound here, and exact after `count_violations`.
+
+    A column that is missing or of another kind fails, and so does a table with too few rows. Missing values where
+    there were none fail above 1 % of the rows, or in the target. Values out of range warn (or fail where the rule
+    says so); they always fail where they are further out than three times the expected span, or where the median is
+    out of range: that is another unit, not another season. A column that was constant has no such measure.
+    """
+    found: list[Violation] = []
+    if profile.rows < schema.minimum_rows:
+        found.append(
+            Violation(
+                rule="rows",
+                column="",
+                sentence=f"There are {count(profile.rows, 'row')}; at least {schema.minimum_rows:,} are expected.",
+                level="fail",
+                count=profile.rows,
+            )
+        )
+    columns = {column.name: column for column in profile.columns}
+    for rule in schema.columns:
+        column = columns.get(rule.name)
+        found += _missing_column(rule) if column is None else _check_column(column, rule, profile)
+    known = {rule.name for rule in schema.columns}
+    for column in profile.columns:
+        if column.name not in known:
+            sentence = f"{column.name} is a new column ({_WORDS[column.kind]})."
+            found.append(Violation(rule="extra column", column=column.name, sentence=sentence, level="warn"))
+    return tuple(found)
+
+
+def _missing_column(rule: ColumnRule) -> Iterator[Violation]:
+    if rule.required:
+        sentence = f"The column {rule.name} is missing."
+        yield Violation(rule="missing column", column=rule.name, sentence=sentence, level="fail")
+
+
+def _check_column(column: ColumnProfile, rule: ColumnRule, profile: DataProfile) -> Iterator[Violation]:
+    yield from _gaps(column, rule, profile)
+    if column.kind == "empty" or rule.kind == "empty":
+        return
+    if _FAMILY.get(column.kind, column.kind) != _FAMILY.get(rule.kind, rule.kind):
+        examples = tuple(shorten(entry.value, 40) for entry in column.top[:EXAMPLES])
+        sentence = f"{column.name} holds {_WORDS[column.kind]}, where {_WORDS[rule.kind]} are expected"
+        sentence += f": {', '.join(examples)}." if examples else "."
+        yield Violation(
+            rule="kind", column=column.name, sentence=sentence, level="fail", count=column.rows, examples=examples
+        )
+        return
+    yield from _out_of_range(column, rule)
+    yield from _new_values(column, rule)
+    present = column.rows - column.missing
+    if rule.unique and column.distinct_exact and column.distinct < present:
+        again = present - column.distinct
+        sentence = f"{column.name} repeats values in {count(again, 'row')}; each is expected once."
+        yield Violation(rule="unique", column=column.name, sentence=sentence, level=rule.severity, count=again)
+
+
+def _gaps(column: ColumnProfile, rule: ColumnRule, profile: DataProfile) -> Iterator[Violation]:
+    if column.kind == "empty" and rule.kind != "empty":
+        sentence = f"{column.name} has no value at all, where {_WORDS[rule.kind]} are expected."
+        yield Violation(rule="missing values", column=column.name, sentence=sentence, level="fail", count=column.rows)
+        return
+    if rule.nullable or not column.missing:
+        return
+    many = column.missing > FEW_MISSING * column.rows or column.name == profile.target
+    share = column.missing / column.rows
+    sentence = (
+        f"{column.name} has no value in {count(column.missing, 'row')} ({share:.2%}), where none were missing before."
+    )
+    yield Violation(
+        rule="missing values",
+        column=column.name,
+        sentence=sentence,
+        level="fail" if many else "warn",
+        count=column.missing,
+    )
+
+
+def _out_of_range(column: ColumnProfile, rule: ColumnRule) -> Iterator[Violation]:
+    if column.minimum is None or column.maximum is None:
+        return
+    below = rule.minimum is not None and column.minimum < rule.minimum
+    above = rule.maximum is not None and column.maximum > rule.maximum
+    if not (below or above):
+        return
+    examples = (number(column.minimum),) * below + (number(column.maximum),) * above
+    yield Violation(
+        rule="range",
+        column=column.name,
+        sentence=range_sentence(column, rule, 0),
+        level=range_level(column, rule),
+        count=max(_certainly_outside(column, rule), below + above),
+        examples=examples,
+    )
+
+
+def range_sentence(column: ColumnProfile, rule: ColumnRule, rows: int) -> str:
+    """Say that values are out of range, in how many rows if that is known."""
+    assert column.minimum is not None and column.maximum is not None
+    how_many = f" in {count(rows, 'row')}" if rows else ""
+    if rule.minimum is None or rule.maximum is None:
+        bound = (
+            f"at most {number(rule.maximum)}" if rule.maximum is not None else f"at least {number(rule.minimum or 0)}"
+        )
+    else:
+        bound = f"{number(rule.minimum)} to {number(rule.maximum)}"
+    span = f"{number(column.minimum)} to {number(column.maximum)}"
+    text = f"{column.name} is out of range{how_many}: it goes from {span}, where {bound} is expected"
+    median = column.quantiles[MEDIAN] if len(column.quantiles) > MEDIAN else None
+    if median is not None and not _inside(median, rule):
+        text += f"; half of the rows are beyond {number(median)}, so the unit may be another one"
+    return f"{text}."
+
+
+def range_level(column: ColumnProfile, rule: ColumnRule) -> GateLevel:
+    """How bad it is that values are out of range."""
+    assert column.minimum is not None and column.maximum is not None
+    span = None if rule.minimum is None or rule.maximum is None else rule.maximum - rule.minimum
+    if span == 0:
+        return rule.severity
+    if len(column.quantiles) > MEDIAN and not _inside(column.quantiles[MEDIAN], rule):
+        return "fail"
+    if span is not None and rule.minimum is not None and rule.maximum is not None:
+        lowest, highest = rule.minimum - FAR * span, rule.maximum + FAR * span
+        if column.minimum < lowest or column.maximum > highest:
+            return "fail"
+    return rule.severity
+
+
+def _inside(value: float, rule: ColumnRule) -> bool:
+    return (rule.minimum is None or value >= rule.minimum) and (rule.maximum is None or value <= rule.maximum)
+
+
+def _certainly_outside(column: ColumnProfile, rule: ColumnRule) -> int:
+    """Rows in bins of the histogram that lie wholly out of range: at least so many are."""
+    if column.histogram is None:
+        return 0
+    edges, counts = column.histogram.edges, column.histogram.counts
+    low = rule.minimum if rule.minimum is not None else float("-inf")
+    high = rule.maximum if rule.maximum is not None else float("inf")
+    bins = zip(edges, edges[1:], counts, strict=False)
+    return sum(rows for start, end, rows in bins if end <= low or start > high)
+
+
+def _new_values(column: ColumnProfile, rule: ColumnRule) -> Iterator[Violation]:
+    if not rule.values:
+        return
+    known = allowed(column, rule)
+    new = [entry for entry in column.top if _key(column, entry.value) not in known]
+    hidden = column.distinct > max(len(known), len(column.top))
+    if not new and not hidden:
+        return
+    examples = tuple(shorten(entry.value, 40) for entry in new[:EXAMPLES])
+    rows = sum(entry.count for entry in new)
+    yield Violation(
+        rule="values",
+        column=column.name,
+        sentence=values_sentence(column, rule, rows, examples),
+        level=rule.severity,
+        count=rows,
+        examples=examples,
+    )
+
+
+def values_sentence(column: ColumnProfile, rule: ColumnRule, rows: int, examples: tuple[str, ...]) -> str:
+    """Say that there are new values, in how many rows if that is known."""
+    where = f" in {count(rows, 'row')}" if rows else ""
+    what = f", such as {listed(examples)}" if examples else ""
+    return f"{column.name} has new values{where}{what}; known are {listed(rule.values, 5)}."
+
+
+def allowed(column: ColumnProfile, rule: ColumnRule) -> frozenset[str | float]:
+    """The values that a rule allows, in the form that they are compared in."""
+    return frozenset(_key(column, value) for value in rule.values)
+
+
+def _key(column: ColumnProfile, value: str) -> str | float:
+    """What a value is compared by: numbers as numbers, whatever they are written like, true and false in any case."""
+    if column.kind in ("integer", "number"):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value.lower() if column.kind == "boolean" else value
