@@ -39,6 +39,8 @@ class MlconsoleApp(App[None]):
         follow_pods: watch the cluster.
     """
 
+    CSS_PATH = "screens/main.tcss"
+    """The default screen's: Textual reads the style sheets of screens only where they are pushed."""
     COMMANDS: ClassVar[set[Any]] = {ActionCommands}
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "f24"

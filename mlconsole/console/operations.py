@@ -14,7 +14,7 @@ from textual.content import Content
 
 from mlconsole.console.faults import as_record
 from mlconsole.console.log_feed import FileFeed, PodFeed
-from mlconsole.console.paint import DIM, FAINT, STRONG, block_lines, blank, heading, line, problem_lines, verdict_lines
+from mlconsole.console.paint import DIM, FAINT, STRONG, block_lines, heading, line, problem_lines, verdict_lines
 from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.deploy import plan_diff, plan_head, plan_summary
 from mlconsole.console.screens.confirm import Answer, ConfirmScreen, Question
@@ -24,7 +24,6 @@ from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.log import LogScreen
 from mlconsole.console.view import View
 from mlconsole.errors import OutsideFailed, Problem
-from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
 
 if TYPE_CHECKING:

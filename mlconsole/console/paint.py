@@ -12,7 +12,8 @@ from textual.content import Content
 
 from mlconsole.evidence.base import GateLevel, Verdict
 from mlconsole.evidence.release import ProblemRecord, ReleaseState, StageState
-from mlconsole.present import Block, Table, reasons
+from mlconsole.present import Block, Table
+from mlconsole.text import clean
 
 GOOD = "$text-success"
 BAD = "$text-error"
@@ -42,8 +43,21 @@ Part = str | Content | tuple[str, str]
 
 
 def line(*parts: Part) -> Content:
-    """One line of text and (text, style) pairs."""
-    return Content.assemble(*parts)
+    """One line of text and (text, style) pairs; whatever the text is, it stays on the line and drives no terminal."""
+    return Content.assemble(*(_safe(part) for part in parts))
+
+
+def _safe(part: Part) -> Part:
+    if isinstance(part, Content):
+        return part
+    return one_line(part) if isinstance(part, str) else (one_line(part[0]), part[1])
+
+
+def one_line(text: str) -> str:
+    """Text without escapes, tabs and line ends."""
+    if text.isascii() and text.isprintable():
+        return text
+    return clean(text).expandtabs(4).replace("\n", " ")
 
 
 def blank() -> Content:
@@ -118,10 +132,11 @@ def verdict_lines(verdict: Verdict, width: int) -> list[Content]:
         return [line((f"{LEVEL_GLYPHS[verdict.level]} ", LEVEL_STYLES[verdict.level]), "The gate passed.")]
     order: tuple[GateLevel, ...] = ("fail", "warn", "pass")
     lines: list[Content] = []
-    for level in order:
-        part = Verdict(level=level, reasons=tuple(reason for reason in verdict.reasons if reason.level == level))
-        for words in reasons(part) if part.reasons else ():
-            lines += wrapped(line((f"{LEVEL_GLYPHS[level]} ", LEVEL_STYLES[level]), words), width, indent=2)
+    for reason in sorted(verdict.reasons, key=lambda reason: order.index(reason.level)):
+        sign = (f"{LEVEL_GLYPHS[reason.level]} ", LEVEL_STYLES[reason.level])
+        lines += wrapped(line(sign, reason.sentence), width, indent=2)
+        if reason.next_step:
+            lines += wrapped(line(("  → ", KEY), (reason.next_step, DIM)), width, indent=4)
     return lines
 
 
@@ -137,7 +152,7 @@ def block_lines(blocks: Sequence[Block], width: int) -> list[Content]:
         if block.title:
             lines.append(heading(block.title))
         for text in block.lines:
-            lines += wrapped(Content(text), width, indent=2)
+            lines += wrapped(line(text), width, indent=2)
     return lines
 
 
@@ -146,7 +161,7 @@ def table_lines(table: Table, width: int) -> list[Content]:
     widths = column_widths(table.columns, table.rows, table.numeric, width)
     lines = [heading(table.title)] if table.title else []
     lines.append(line((_row(table.columns, widths, table.numeric), DIM)))
-    return lines + [Content(_row(row, widths, table.numeric)) for row in table.rows]
+    return lines + [line(_row(row, widths, table.numeric)) for row in table.rows]
 
 
 def column_widths(

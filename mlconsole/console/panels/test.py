@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from textual.content import Content
 from textual.widget import Widget
 
-from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, STRONG, WARN, bar, blank, heading, line, wrapped
+from mlconsole.console.paint import BAD, DIM, GOOD, STRONG, WARN, bar, blank, heading, line, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.screens.detail import DetailScreen
 from mlconsole.console.view import View
@@ -168,7 +168,7 @@ def outcome_lines(test: TestOutcome, width: int) -> list[Content]:
     mark, style = MARKS[test.outcome]
     lines = [line((mark, f"bold {style}"), (f"  {duration(test.seconds)}", DIM))]
     if test.message:
-        lines += wrapped(Content(test.message), width)
+        lines += wrapped(line(test.message), width)
     for title, text in (("Traceback", test.traceback), ("Output", test.output)):
         if text:
             lines += [blank(), heading(title), *(_traced(part) for part in text.splitlines())]
@@ -182,4 +182,4 @@ def _traced(text: str) -> Content:
         return line((text, BAD))
     if text.startswith(">"):
         return line((text, STRONG))
-    return Content(text) if text.strip() else line(("", FAINT))
+    return line(text)

@@ -8,11 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from mlconsole.console.paint import keys
+from mlconsole.console.paint import keys, line
 from mlconsole.console.widgets.lines import Document, Maker
 
 
@@ -56,17 +55,17 @@ class ConfirmScreen(ModalScreen[Answer | None]):
         """Title, preview, what is to be typed, buttons."""
         question = self.question
         with Vertical():
-            yield Static(Content(question.title), classes="title", markup=False)
+            yield Static(line(question.title), classes="title", markup=False)
             yield Document()
             if question.typed:
-                yield Static(Content(f"Type the context's name, {question.typed}, to go on:"), markup=False)
+                yield Static(line(f"Type the context's name, {question.typed}, to go on:"), markup=False)
                 yield Input(id="typed")
             elif question.wants_reason:
-                yield Static(Content("Why? Your reason is kept with the release:"), markup=False)
+                yield Static(line("Why? Your reason is kept with the release:"), markup=False)
                 yield Input(id="reason")
             with Horizontal():
                 yield Button("No, go back", id="no")
-                yield Button(Content(question.verb), id="yes", variant="warning")
+                yield Button(line(question.verb), id="yes", variant="warning")
             yield Static(keys([("Tab →", "choose"), ("Enter", "press"), ("Esc", "no")]), classes="keys")
 
     def on_mount(self) -> None:

@@ -7,11 +7,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from mlconsole.console.paint import keys
+from mlconsole.console.paint import keys, line
 from mlconsole.console.widgets.lines import Document, Maker
 
 
@@ -34,7 +33,7 @@ class DetailScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Title, document, keys."""
         with Vertical():
-            yield Static(Content(self._heading), classes="title", markup=False)
+            yield Static(line(self._heading), classes="title", markup=False)
             yield Document()
             yield Static(keys([("↓ ↑", "scroll"), ("Esc", "back")]), classes="keys")
 

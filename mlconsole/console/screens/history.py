@@ -8,11 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from mlconsole.console.paint import DIM, STATE_STYLES, keys
+from mlconsole.console.paint import DIM, STATE_STYLES, keys, line
 from mlconsole.console.view import View
 from mlconsole.console.widgets.table import Row, Table
 from mlconsole.evidence.release import Release
@@ -34,7 +33,7 @@ class HistoryScreen(ModalScreen[int | None]):
         """Title, table, keys."""
         columns = ("release", "state", "version", "started", "took", "by", "reason")
         with Vertical():
-            yield Static(Content(f"Releases of {self._view.project.settings.name}"), classes="title", markup=False)
+            yield Static(line(f"Releases of {self._view.project.settings.name}"), classes="title", markup=False)
             yield Table(columns, numeric=frozenset({0}))
             yield Static(keys([("Enter", "open"), ("Esc", "back")]), classes="keys")
 

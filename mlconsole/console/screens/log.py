@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -16,7 +15,7 @@ from mlconsole.console.background import Post
 from mlconsole.console.faults import as_record
 from mlconsole.console.log_feed import Feed, LogGrew
 from mlconsole.console.messages import Faulted
-from mlconsole.console.paint import keys
+from mlconsole.console.paint import keys, line
 from mlconsole.console.widgets.log_view import LogView
 
 
@@ -43,7 +42,7 @@ class LogScreen(ModalScreen[None]):
         """Title, log, keys."""
         hints = [("↓ ↑ ← →", "scroll"), ("G", "follow the end"), ("Esc", "back")]
         with Vertical():
-            yield Static(Content(self._heading), classes="title", markup=False)
+            yield Static(line(self._heading), classes="title", markup=False)
             yield LogView(empty=self._empty)
             yield Static(keys(hints), classes="keys")
 

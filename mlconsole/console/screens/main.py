@@ -35,7 +35,6 @@ PANELS: tuple[type[Panel], ...] = (RepoPanel, DataPanel, TrainPanel, TestPanel, 
 class MainScreen(Screen[None]):
     """Draws the app's view. What a person selects and enters here is the screen's own; the rest is the app's."""
 
-    CSS_PATH = "main.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(action.keys, f"app.perform('{action.id}')", action.words, show=False) for action in ACTIONS),
         *(Binding(str(place), f"select('{stage}')", stage, show=False) for place, stage in enumerate(STAGES, 1)),

@@ -71,9 +71,9 @@ class LogView(Lines):
     def line_at(self, index: int) -> Content | None:
         """The line of a number from 0."""
         if index < len(self._lines):
-            return Content(self._lines[index])
+            return line(self._lines[index])
         if index == len(self._lines) and self._partial:
-            return Content(self._partial)
+            return line(self._partial)
         if index == 0 and self._empty:
             return line((self._empty, FAINT))
         return None
