@@ -15,7 +15,7 @@ from mlconsole.localcluster.api.registry import GROUP_VERSIONS, RESOURCES, Resou
 Object = dict[str, Any]
 
 _OBJECT = {"schema": {"type": "object"}}
-_WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
+WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 
 
 def index() -> Object:
@@ -42,21 +42,24 @@ def document(path: str) -> Object | None:
     return None
 
 
+def item_path(resource: Resource) -> str:
+    """The path of one object, with placeholders."""
+    namespace = "namespaces/{namespace}/" if resource.namespaced else ""
+    return f"/{_path(resource.group, resource.version)}/{namespace}{resource.plural}/{{name}}"
+
+
 def _operations(resource: Resource) -> Object:
-    base = "/" + _path(resource.group, resource.version)
-    if resource.namespaced:
-        base += "/namespaces/{namespace}"
-    base += f"/{resource.plural}"
+    base = item_path(resource).removesuffix("/{name}")
     collection: Object = {}
     if "create" in resource.verbs:
-        collection["post"] = _operation(resource, "post", _WRITE_PARAMETERS)
+        collection["post"] = _operation(resource, "post", WRITE_PARAMETERS)
     if "list" not in resource.verbs:
         return {base: collection}
     collection["get"] = _operation(resource, "list", ("labelSelector", "fieldSelector", "limit", "watch"))
     item = {
         "get": _operation(resource, "get", ()),
-        "put": _operation(resource, "put", _WRITE_PARAMETERS),
-        "patch": _operation(resource, "patch", (*_WRITE_PARAMETERS, "force")),
+        "put": _operation(resource, "put", WRITE_PARAMETERS),
+        "patch": _operation(resource, "patch", (*WRITE_PARAMETERS, "force")),
         "delete": _operation(resource, "delete", ("dryRun", "gracePeriodSeconds", "propagationPolicy")),
     }
     return {base: collection, base + "/{name}": item}

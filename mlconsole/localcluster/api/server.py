@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from mlconsole.localcluster.api import discovery, openapi
+from mlconsole.localcluster.api import discovery, openapi, openapi_v2
 from mlconsole.localcluster.api.errors import ApiError, unauthorized
 from mlconsole.localcluster.api.handlers import Handlers, respond
 from mlconsole.localcluster.api.targets import resolve
@@ -98,6 +98,8 @@ class ApiServer:
         path = request.path.rstrip("/") or "/"
         if path in OPEN_PATHS:
             return web.Response(text="ok")
+        if path == "/openapi/v2":
+            return web.Response(body=openapi_v2.document(), content_type=openapi_v2.MEDIA_TYPE)
         document = self._document(path)
         if document is not None and request.method == "GET":
             return respond(document)
