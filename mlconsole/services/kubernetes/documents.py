@@ -210,6 +210,8 @@ def _objects(body: object, source: str, number: int) -> Iterator[Manifest]:
 
 _LOOKS_TYPED = re.compile(r"^(?:[-+.]?\d|y$|n$|yes$|no$|on$|off$|true$|false$|null$|nan$|[-+]?\.(?:inf|nan)$|~$)", re.I)
 
+_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029]")
+
 
 class _Dumper(yaml.SafeDumper):
     """Without anchors; strings that another YAML library might take for a number (`12e4567`) in quotes."""
@@ -219,7 +221,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else '"' if _LOOKS_TYPED.match(text) else None
+    quoted = _LOOKS_TYPED.match(text) or _OTHER_BREAKS.search(text)
+    style = '"' if quoted else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
