@@ -24,6 +24,7 @@ from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.log import LogScreen
 from mlconsole.console.view import View
 from mlconsole.errors import OutsideFailed, Problem
+from mlconsole.evidence.release import StageRun
 from mlconsole.journal import Journal
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Operations:
 
     # how
 
-    def _runs(self) -> Sequence[object]:
+    def _runs(self) -> Sequence[StageRun]:
         return tuple(self._view.journal.runs.values()) if self._view.journal else ()
 
     def _typed(self, context: str) -> str:

@@ -17,7 +17,7 @@ LONGEST_LINE = 4000
 
 @dataclass(frozen=True)
 class Growth:
-    """What is new in a log. `fresh`: the lines shown before are of another file and go. `partial`: a line without end."""
+    """What is new in a log. `fresh`: lines shown before are of another file. `partial`: a last line without an end."""
 
     lines: tuple[str, ...] = ()
     partial: str = ""

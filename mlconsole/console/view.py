@@ -27,7 +27,7 @@ class JournalReading:
     releases: tuple[Release, ...] = ()
     shown: Release | None = None
     runs: Mapping[StageName, StageRun] = field(default_factory=dict)
-    story: Story = Story()
+    story: Story = field(default_factory=Story)
     champion: str = ""
     """The version that serves, such as `ml-model@v3`."""
     previous: str = ""
@@ -73,7 +73,7 @@ class View:
     data: DataReading | None = None
     pods: PodsSnapshot | None = None
     pods_problem: ProblemRecord | None = None
-    cluster: ClusterPlace = ClusterPlace()
+    cluster: ClusterPlace = field(default_factory=ClusterPlace)
     runner_problem: ProblemRecord | None = None
     """Why a runner that was started from here ended before it wrote anything."""
     busy: str = ""

@@ -123,7 +123,8 @@ def data_evidence() -> DataEvidence:
             top=(ValueCount(value="spring", count=2_000), ValueCount(value="summer", count=1_548)),
         ),
         ColumnProfile(
-            name="hr", kind="integer", type="int64", rows=rows, missing=0, distinct=24, minimum=0, maximum=23, mean=11.57,
+            name="hr", kind="integer", type="int64", rows=rows, missing=0, distinct=24, minimum=0, maximum=23,
+            mean=11.57,
         ),
         ColumnProfile(
             name="temp", kind="number", type="double", rows=rows, missing=12, distinct=48, minimum=0.02, maximum=0.9,
@@ -387,7 +388,7 @@ class Builder:
         self.journal.emit(release.number, PlanMade(plan=a_plan(self.context)), "deploy")
         progress = RolloutProgress(
             workload=WorkloadRef(kind="Deployment", name="ml-model", namespace="ml"),
-            sentence='Waiting for deployment "ml-model" rollout to finish: 2 out of 3 new replicas have been updated...',
+            sentence='Waiting for deployment "ml-model" rollout to finish: 2 out of 3 new replicas updated',
             wanted=3, updated=2, ready=2, available=1,
         )  # fmt: skip
         self.journal.emit(release.number, RolloutSeen(progress=progress), "deploy")

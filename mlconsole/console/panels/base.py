@@ -160,10 +160,9 @@ def command_lines(run: StageRun | None) -> list[Content]:
     """The commands that do what the stage did, to be typed by hand."""
     if run is None or not run.commands:
         return []
-    lines = [heading("By hand")]
-    for command in run.commands:
-        lines.append(line(("$ ", FAINT), command.line, (f"   {command.note}" if command.note else "", DIM)))
-    return lines
+    notes = (f"   {command.note}" if command.note else "" for command in run.commands)
+    lines = [line(("$ ", FAINT), command.line, (note, DIM)) for command, note in zip(run.commands, notes, strict=True)]
+    return [heading("By hand"), *lines]
 
 
 def quiet(sentence: str, next_step: str = "") -> list[Content]:

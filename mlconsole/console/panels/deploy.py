@@ -65,10 +65,10 @@ def _not_yet(view: View) -> list[Content]:
 def _waits(view: View, run: StageRun) -> list[Content]:
     if run.state != "waiting" or view.past:
         return []
-    hint = (
-        "a shows it once more with the exact command, and asks." if not view.readonly else "READ-ONLY: not from here."
-    )
-    return [line(("◆ ", WARN), ("This plan waits for your approval. ", STRONG), hint)]
+    words = ("This plan waits for your approval", STRONG)
+    if view.readonly:
+        return [line(("? ", WARN), words, ", but not from here: READ-ONLY.")]
+    return [line(("? ", WARN), words, ": press ", ("a", KEY), ".")]
 
 
 def _verdicts(evidence: DeployEvidence, width: int) -> list[Content]:

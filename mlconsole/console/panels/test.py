@@ -145,7 +145,8 @@ def _comparison(evidence: TestEvidence, width: int) -> list[Content]:
             return []
         return wrapped(line(("Not compared with a champion: ", DIM), evidence.not_compared), width)
     mark, style = VERDICTS[found.verdict]
-    rows = f"{found.metric}, {'less' if found.lower_is_better else 'more'} is better, {count(found.rows, 'row')} that neither has seen"
+    direction = "less" if found.lower_is_better else "more"
+    rows = f"{found.metric}, {direction} is better, {count(found.rows, 'row')} that neither has seen"
     wide = max(len(found.candidate), len(found.champion))
     return [
         heading("Candidate against champion", rows),

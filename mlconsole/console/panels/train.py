@@ -29,7 +29,7 @@ class TrainPanel(Panel):
     DEFAULT_CSS = """
     TrainPanel Document { height: auto; max-height: 60%; }
     TrainPanel.-no-log Document { height: 1fr; max-height: 100%; }
-    TrainPanel LogView { border-top: solid $surface-lighten-2; }
+    TrainPanel LogView { border-top: solid $surface-lighten-3; border-title-color: $foreground 60%; }
     TrainPanel.-no-log LogView { display: none; }
     """
 
@@ -37,6 +37,7 @@ class TrainPanel(Panel):
         super().__init__(view)
         self.document = Document()
         self.log_view = LogView()
+        self.log_view.border_title = "Log"
         self._feed: FileFeed | None = None
 
     def body(self) -> Iterator[Widget]:
@@ -129,7 +130,7 @@ def metric_lines(view: View, width: int, height: int) -> list[Content]:
         if len(values) < 2:
             lines.append(line(f"{cut(name, names):<{names}}  ", (f"{number(values[-1]):>9}", STRONG)))
             continue
-        note = _way(points)
+        note = _way(points, in_full=width >= 90)
         room = max(min(width - names - 13 - len(note) - 2, 60), 8)
         drawn = curve(values, room, height)
         lines.append(
@@ -144,6 +145,7 @@ def metric_lines(view: View, width: int, height: int) -> list[Content]:
     return lines
 
 
-def _way(points: tuple[MetricPoint, ...]) -> str:
+def _way(points: tuple[MetricPoint, ...], *, in_full: bool) -> str:
     values = [point.value for point in points]
-    return f"from {number(values[0])}, least {number(min(values))}, {len(values)} points"
+    words = f"from {number(values[0])}, least {number(min(values))}, most {number(max(values))}"
+    return f"{words}, {len(values)} points" if in_full else f"from {number(values[0])}"

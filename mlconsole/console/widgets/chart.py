@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot by row and column (Unicode block Braille Patterns)."""
@@ -11,7 +12,7 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 def curve(values: Sequence[float], width: int, height: int = 1) -> list[str]:
     """Draw values in their order as `height` lines of at most `width` cells; the least value is at the bottom.
 
-    More values than dots are averaged in groups; not-a-number is left out.
+    More values than dots are averaged in groups, fewer are joined by lines; not-a-number is left out.
     """
     points = _resampled([value for value in values if value == value and abs(value) != float("inf")], width * 2)
     if not points or width < 1 or height < 1:
@@ -30,7 +31,14 @@ def curve(values: Sequence[float], width: int, height: int = 1) -> list[str]:
 
 
 def _resampled(values: list[float], most: int) -> list[float]:
-    if len(values) <= most:
-        return values
+    if len(values) < 2 or most < 2:
+        return values[:most]
+    if len(values) < most:
+        return [_between(values, index * (len(values) - 1) / (most - 1)) for index in range(most)]
     edges = [round(index * len(values) / most) for index in range(most + 1)]
-    return [sum(values[start:end]) / (end - start) for start, end in zip(edges, edges[1:], strict=False) if end > start]
+    return [sum(values[start:end]) / (end - start) for start, end in pairwise(edges) if end > start]
+
+
+def _between(values: list[float], place: float) -> float:
+    before = min(int(place), len(values) - 2)
+    return values[before] + (values[before + 1] - values[before]) * (place - before)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from rich.segment import Segment
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
@@ -13,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
 
-MOVES = [
+MOVES: list[BindingType] = [
     Binding("j,down", "scroll_down", "down", show=False),
     Binding("k,up", "scroll_up", "up", show=False),
     Binding("pagedown,ctrl+f,space", "page_down", "page down", show=False),
@@ -32,7 +33,7 @@ class Lines(ScrollView, can_focus=True):
     Lines { height: 1fr; scrollbar-size: 1 1; overflow-x: hidden; overflow-y: auto; }
     Lines:focus { background-tint: $foreground 0%; }
     """
-    BINDINGS = MOVES
+    BINDINGS: ClassVar[list[BindingType]] = MOVES
 
     def line_at(self, index: int) -> Content | None:
         """The line of a number from 0, or None behind the last one."""

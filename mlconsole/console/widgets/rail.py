@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from mlconsole.console.live_words import TITLES, elapsed, stage_fact, state_words
-from mlconsole.console.paint import BUSY, DIM, FAINT, STATE_STYLES, cut, fit_line, line, split
+from mlconsole.console.paint import BUSY, DIM, FAINT, STATE_STYLES, STRONG, WARN, cut, fit_line, line, split
 from mlconsole.console.view import View
 from mlconsole.evidence.base import STAGES, StageName
 from mlconsole.present import age, glyph, word
@@ -117,6 +117,25 @@ def rail_lines(view: View, shape: Shape, width: int, height: int) -> list[tuple[
         if spaced:
             lines.append((Content(""), None))
         lines += [(content, stage) for content in _tall_lines(view, stage, width)]
+    return lines + [(content, None) for content in _releases(view, width, height - len(lines) - 2)]
+
+
+def _releases(view: View, width: int, most: int) -> list[Content]:
+    """The latest releases, where there is room below the stages."""
+    if most < 3 or len(view.releases) < 2:
+        return []
+    lines = [Content(""), Content(""), line((" Releases", "bold $text-accent"))]
+    for release in view.releases[: most - 1]:
+        style = STATE_STYLES[release.state]
+        shown = view.shown is not None and release.number == view.shown.number
+        left = line(
+            (f" {release.number:>2} ", STRONG if shown else DIM),
+            (f"{glyph(release.state)} {word(release.state)}", style),
+            ("  rollback" if release.kind == "rollback" else "", DIM),
+            f"  {release.version.rpartition('@')[2]}" if release.version else "",
+            ("  shown" if shown and view.past else "", WARN),
+        )
+        lines.append(split(left, line((f"{age(release.started_at, view.moment)} ", DIM)), width))
     return lines
 
 

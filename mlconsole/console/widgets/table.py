@@ -38,7 +38,7 @@ class Table(Lines):
     """
 
     DEFAULT_CSS = """
-    Table > .table--header { color: $text-muted; text-style: none; }
+    Table > .table--header { color: $foreground 60%; text-style: none; }
     Table > .table--cursor { background: $surface-lighten-1; }
     Table:focus > .table--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
     """
