@@ -59,8 +59,10 @@ class DeploymentController(Controller):
             return self._hold(deployment, new, old)
         self._note_resumed(deployment)
         if self._was_scaled(deployment, new, old):
-            new = self._ensure_revision(deployment, new, old) if new else None
             self._scale_all(deployment, new, old)
+            new, old = self._split(deployment)
+            if new is not None:
+                self._ensure_revision(deployment, new, old)
         elif rollout.is_rolling(deployment):
             new = self._roll(deployment, new, old)
         else:

@@ -115,8 +115,10 @@ def proportional_sizes(deployment: Object, active: list[Object]) -> list[tuple[O
         step = min(share, change - done) if change > 0 else max(share, change - done)
         sizes.append(replicas_of(item) + (step if change else 0))
         done += step if change else 0
-    if sizes and change:
-        sizes[0] = max(0, sizes[0] + change - done)
+    left = change - done
+    for index, size in enumerate(sizes):
+        sizes[index] = max(0, size + left)
+        left -= sizes[index] - size
     return list(zip(ordered, sizes, strict=True))
 
 
