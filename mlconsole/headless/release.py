@@ -11,13 +11,14 @@ from types import FrameType
 
 import click
 
-from mlconsole.evidence.release import Event, PlanMade, ProgressSeen
+from mlconsole.evidence.release import Event, MetricSeen, PlanMade, ProgressSeen
 from mlconsole.headless.output import narrate, say, say_json, styled
 from mlconsole.journal import Journal
 from mlconsole.present import event_line
 from mlconsole.project import Project
 from mlconsole.release.decisions import approve, who_am_i
 from mlconsole.release.engine import Engine, Order, Outcome
+from mlconsole.text import number
 
 _COLOURS = {"✓": "green", "✗": "red", "?": "yellow", "↺": "cyan", "!": "yellow", "⊘": "yellow", "$": "bright_black"}
 
@@ -32,12 +33,12 @@ def carry_out(
     journal = Journal(project.journal_path)
     try:
         with ended_by_signals() as cancelled:
-            engine = Engine(project, journal, listen=say_json if as_json else say_event, cancelled=cancelled)
+            engine = Engine(project, journal, listen=say_json if as_json else Printer(), cancelled=cancelled)
             outcome = begin(engine, journal)
             while (
                 outcome.release and outcome.release.state == "waiting" and _person_approves(journal, outcome, as_json)
             ):
-                engine = Engine(project, journal, listen=say_event, cancelled=cancelled)
+                engine = Engine(project, journal, listen=Printer(), cancelled=cancelled)
                 outcome = engine.resume(outcome.release.number, order)
     finally:
         journal.close()
@@ -77,20 +78,50 @@ def ended_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def say_event(event: Event) -> None:
-    """Print an event as one or more lines: when, at which stage, what."""
-    if isinstance(event.body, ProgressSeen):
-        return
-    for index, line in enumerate(_lines(event)):
-        moment = f"{event.at.astimezone():%H:%M:%S}" if index == 0 else " " * 8
-        say(f"{styled(moment, fg='bright_black')}  {event.stage or '':<7}{_coloured(line)}".rstrip())
+class Printer:
+    """Prints events as lines: when, at which stage, what. Metrics of one step share a line."""
+
+    def __init__(self) -> None:
+        self._metrics: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        """Print an event, once it is known that no further metric belongs to it."""
+        if isinstance(event.body, MetricSeen):
+            step = event.body.point.step
+            if step is None or not self._metrics or self._step() != step:
+                self._flush()
+            self._metrics.append(event)
+            return
+        if not isinstance(event.body, ProgressSeen):
+            self._flush()
+            self._print(event, _lines(event))
+
+    def _step(self) -> int | None:
+        body = self._metrics[-1].body
+        return body.point.step if isinstance(body, MetricSeen) else None
+
+    def _flush(self) -> None:
+        if not self._metrics:
+            return
+        points = [event.body.point for event in self._metrics if isinstance(event.body, MetricSeen)]
+        words = "  ".join(f"{point.name} {number(point.value)}" for point in points)
+        step = self._step()
+        self._print(self._metrics[-1], [words if step is None else f"step {step}: {words}"])
+        self._metrics = []
+
+    def _print(self, event: Event, lines: list[str]) -> None:
+        for index, line in enumerate(lines):
+            moment = f"{event.at.astimezone():%H:%M:%S}" if index == 0 else " " * 8
+            say(f"{styled(moment, fg='bright_black')}  {event.stage or '':<7}{_coloured(line)}".rstrip())
 
 
 def _lines(event: Event) -> list[str]:
     lines = event_line(event).splitlines()
     if isinstance(event.body, PlanMade):
         for change in event.body.plan.changes:
-            lines += [f"  {line}" for line in change.diff.splitlines()]
+            # what is new is in the manifests already; a person wants to see what differs
+            if change.action == "change":
+                lines += [f"  {line}" for line in change.diff.splitlines()]
     return lines
 
 

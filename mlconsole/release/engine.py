@@ -293,7 +293,7 @@ class Engine:
             run = msgspec.structs.replace(run, evidence=needed.evidence)
             self._end(run, "waiting")
             words = f"Look at the plan, then: mlconsole approve {self._number}"
-            raise _Stop("waiting", f"Waits for an approval. {words}") from needed
+            raise _Stop("waiting", words) from needed
         except Cancelled as cancelled:
             self._end(run, "cancelled")
             raise _Stop("cancelled", "Cancelled.") from cancelled
