@@ -66,7 +66,7 @@ def paired(metric: Metric, actual: Any, candidate: Any, champion: Any, cancelled
         values = float(np.median(errors[0])), float(np.median(errors[1]))
         differences = _by_median(*errors, cancelled)
     else:
-        value = by_scikit_learn(metric.name, actual)
+        value = by_scikit_learn(metric.name)
         values = value(actual, candidate), value(actual, champion)
         differences = np.array(
             [
@@ -116,7 +116,7 @@ def _by_median(ours: Floats, theirs: Floats, cancelled: threading.Event) -> Floa
 def _draws(rows: int, cancelled: threading.Event) -> Iterator[NDArray[np.int64]]:
     """Rows drawn with replacement, 2,000 times; fewer where there are so many rows that fewer tell as much."""
     random = np.random.default_rng(SEED)
-    for _ in range(max(min(RESAMPLES, _MOST_WORK // max(rows, 1)), _FEWEST_RESAMPLES)):
+    for _ in range(min(RESAMPLES, max(_MOST_WORK // max(rows, 1), _FEWEST_RESAMPLES))):
         _stop_if(cancelled)
         yield random.integers(0, rows, size=rows)
 

@@ -88,7 +88,6 @@ OF_CLASSES = (
     "hamming_loss",
     "zero_one_loss",
 )
-_AVERAGED = ("f1_score", "precision_score", "recall_score", "jaccard_score")
 
 
 class MetricUnknown(WrongUse):
@@ -192,7 +191,69 @@ def _by_sums() -> dict[str, tuple[Callable[[Any, Any], Floats], Callable[[Floats
         "root_mean_squared_log_error": (logarithmic, root),
         "accuracy_score": (one(lambda actual, predicted: actual == predicted), mean),
         "zero_one_loss": (one(lambda actual, predicted: actual != predicted), mean),
+        "log_loss": (one(_surprise), mean),
+        "brier_score_loss": (squared, mean),
         "r2_score": (_squares, _explained),
+        **{name: (_counts, value) for name, value in _of_counts().items()},
+    }
+
+
+def _surprise(actual: Any, probability: Any) -> Any:
+    """What a probability of the class that came is worth, in nats; the bounds are those of scikit-learn."""
+    import numpy as np
+
+    smallest = np.finfo(np.float64).eps
+    return -np.log(np.clip(np.where(actual == 1, probability, 1 - probability), smallest, 1))
+
+
+def _counts(actual: Any, predicted: Any) -> Floats:
+    """Per class whether a row was rightly found, was predicted, and was of it: three columns for each class."""
+    import numpy as np
+
+    columns = []
+    for label in np.union1d(actual, predicted):
+        columns += [(actual == label) & (predicted == label), predicted == label, actual == label]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _of_counts() -> dict[str, Callable[[Floats, Any], Floats]]:
+    """The metrics that `_counts` is enough for: of the last of two classes, else the mean over all classes."""
+    import numpy as np
+
+    def split(sums: Floats) -> tuple[Floats, Floats, Floats]:
+        return sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
+
+    def each(part: Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]) -> Callable[[Floats, Any], Floats]:
+        def value(sums: Floats, _rows: Any) -> Floats:
+            right, found, real = split(sums)
+            above, below = part(right, found, real)
+            scores = np.where(found + real > 0, above / np.maximum(below, 1), np.nan)
+            if scores.shape[-1] <= 2:
+                return np.asarray(np.nan_to_num(scores[..., -1]), dtype=np.float64)
+            return np.asarray(np.nanmean(scores, axis=-1), dtype=np.float64)
+
+        return value
+
+    def balanced(sums: Floats, _rows: Any) -> Floats:
+        right, _found, real = split(sums)
+        return np.asarray(
+            np.nanmean(np.where(real > 0, right / np.maximum(real, 1), np.nan), axis=-1), dtype=np.float64
+        )
+
+    def correlation(sums: Floats, rows: Any) -> Floats:
+        right, found, real = split(sums)
+        rows = np.asarray(rows, dtype=np.float64)
+        agreed = right.sum(axis=-1) * rows - (found * real).sum(axis=-1)
+        spread = (rows**2 - (found**2).sum(axis=-1)) * (rows**2 - (real**2).sum(axis=-1))
+        return np.asarray(np.where(spread > 0, agreed / np.sqrt(np.maximum(spread, 1)), 0.0), dtype=np.float64)
+
+    return {
+        "f1_score": each(lambda right, found, real: (2 * right, found + real)),
+        "precision_score": each(lambda right, found, real: (right, found)),
+        "recall_score": each(lambda right, found, real: (right, real)),
+        "jaccard_score": each(lambda right, found, real: (right, found + real - right)),
+        "balanced_accuracy_score": balanced,
+        "matthews_corrcoef": correlation,
     }
 
 
@@ -212,27 +273,19 @@ def _explained(sums: Floats, rows: Any) -> Floats:
         return np.asarray(np.where(spread > 0, 1 - sums[..., 0] / spread, np.nan), dtype=np.float64)
 
 
-def by_scikit_learn(name: str, actual: Any) -> Callable[[Any, Any], float]:
+def by_scikit_learn(name: str) -> Callable[[Any, Any], float]:
     """A function of actual and predicted values (n,) that asks `sklearn.metrics`; not a number where it can't say."""
     import warnings
 
-    import numpy as np
     from sklearn import metrics
 
     function = getattr(metrics, name)
-    options: dict[str, object] = {}
-    if name in _AVERAGED:
-        classes = np.unique(actual)
-        options = {"average": "macro"} if len(classes) > 2 else {"pos_label": classes[-1].item()}
-        options["zero_division"] = 0.0
-    elif name == "log_loss":
-        options = {"labels": [0, 1]}
 
     def value(actual: Any, predicted: Any) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return float(function(actual, predicted, **options))
+                return float(function(actual, predicted))
             except ValueError:
                 return float("nan")
 

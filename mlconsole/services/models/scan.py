@@ -18,6 +18,7 @@ import lzma
 import pickle
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ def imports(path: Path) -> tuple[str, ...]:
         raise ScanFailed(
             f"{path.name} can't be scanned: {error}.", "Load it only if you trust where it comes from."
         ) from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, lzma.LZMAError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, lzma.LZMAError, zlib.error) as error:
         why = clean_line(" ".join(str(getattr(error, "strerror", None) or error).split()))
         raise ScanFailed(f"{path.name} can't be scanned: {why or 'it breaks off'}.") from error
 

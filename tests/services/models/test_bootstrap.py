@@ -1,0 +1,179 @@
+"""The values and bounds of differences, against scikit-learn and against what is known of them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from mlconsole.errors import Cancelled
+from mlconsole.services.models import bootstrap
+from mlconsole.services.models.bootstrap import Difference, paired
+from mlconsole.services.models.compare import verdict
+from mlconsole.services.models.metrics import MetricUnknown, find_metric, metric_direction
+
+
+def predictions(rows: int, seed: int = 0, worse: float = 0.0) -> tuple[Any, Any, Any]:
+    random = np.random.default_rng(seed)
+    actual = random.gamma(2, 50, rows)
+    return actual, np.abs(actual + random.normal(0, 10 + worse, rows)), np.abs(actual + random.normal(0, 10, rows))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mean_absolute_error",
+        "mean_squared_error",
+        "root_mean_squared_error",
+        "mean_absolute_percentage_error",
+        "mean_squared_log_error",
+        "root_mean_squared_log_error",
+        "median_absolute_error",
+        "r2_score",
+        "explained_variance_score",
+        "max_error",
+    ],
+)
+def test_values_are_those_of_scikit_learn(name: str) -> None:
+    actual, candidate, champion = predictions(300)
+    found = paired(find_metric(name), actual, candidate, champion, threading.Event())
+    function = getattr(sklearn_metrics, name)
+    assert found.candidate == pytest.approx(function(actual, candidate))
+    assert found.champion == pytest.approx(function(actual, champion))
+    assert found.low <= found.difference <= found.high
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1", "zero_one_loss", "balanced_accuracy", "matthews_corrcoef"])
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c")])
+def test_classes_may_be_words(name: str, classes: tuple[str, ...]) -> None:
+    random = np.random.default_rng(1)
+    actual = random.choice(classes, 250)
+    candidate = np.where(random.random(250) < 0.9, actual, classes[0])
+    champion = np.where(random.random(250) < 0.3, actual, classes[0])
+    metric = find_metric(name)
+    found = paired(metric, actual, candidate, champion, threading.Event())
+    assert (found.high < 0) if metric.lower_is_better else (found.low > 0)
+
+
+@pytest.mark.parametrize("name", ["f1", "precision", "recall", "jaccard_score", "balanced_accuracy", "mcc", "accuracy"])
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c", "d")])
+def test_values_of_classes_are_those_of_scikit_learn(name: str, classes: tuple[str, ...]) -> None:
+    random = np.random.default_rng(2)
+    actual, guess = random.choice(classes, 200), random.choice(classes, 200)
+    metric = find_metric(name)
+    options: dict[str, Any] = {}
+    if name in ("f1", "precision", "recall", "jaccard_score"):
+        options = {"average": "macro"} if len(classes) > 2 else {"pos_label": "yes"}
+    found = paired(metric, actual, guess, actual, threading.Event())
+    assert found.candidate == pytest.approx(getattr(sklearn_metrics, metric.name)(actual, guess, **options))
+    assert found.champion == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "brier_score_loss", "roc_auc", "average_precision"])
+def test_values_of_probabilities_are_those_of_scikit_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
+    random = np.random.default_rng(2)
+    actual, sure, unsure = random.integers(0, 2, 200).astype(float), random.random(200), random.random(200)
+    metric = find_metric(name)
+    found = paired(metric, actual, sure, unsure, threading.Event())
+    assert found.candidate == pytest.approx(getattr(sklearn_metrics, metric.name)(actual, sure))
+    assert found.low <= found.difference <= found.high
+
+
+def test_the_bounds_are_those_that_theory_gives_for_a_mean() -> None:
+    actual, candidate, champion = predictions(2_000)
+    found = paired(find_metric("mae"), actual, candidate, champion, threading.Event())
+    losses = np.abs(candidate - actual) - np.abs(champion - actual)
+    half = 1.96 * losses.std() / np.sqrt(len(losses))
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_many_rows_are_drawn_in_groups_with_the_same_bounds() -> None:
+    actual, candidate, champion = predictions(50_003)
+    found = paired(find_metric("mae"), actual, candidate, champion, threading.Event())
+    losses = np.abs(candidate - actual) - np.abs(champion - actual)
+    assert found.difference == pytest.approx(losses.mean())
+    half = 1.96 * losses.std() / np.sqrt(len(losses))
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_the_same_rows_give_the_same_bounds() -> None:
+    data = predictions(300)
+    metric = find_metric("rmse")
+    assert paired(metric, *data, threading.Event()) == paired(metric, *data, threading.Event())
+
+
+def test_equal_models_are_found_worse_seldom() -> None:
+    metric = find_metric("mae")
+    found = [paired(metric, *predictions(250, seed), threading.Event()) for seed in range(60)]
+    outside = sum(not difference.low <= 0 <= difference.high for difference in found)
+    assert outside <= 8  # 5% of 60 is 3; more than 8 comes about once in 300 runs of other seeds
+
+
+def test_a_cancel_ends_it() -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+    for name in ("mae", "median_absolute_error", "max_error"):
+        with pytest.raises(Cancelled):
+            paired(find_metric(name), *predictions(300), cancelled)
+
+
+def difference(low: float, high: float, champion: float = 10.0) -> Difference:
+    middle = (low + high) / 2
+    return Difference(champion + middle, champion, middle, low, high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rows", "expected"),
+    [
+        (0.5, 1.5, 1000, "worse"),
+        (-1.5, -0.5, 1000, "better"),
+        (-0.05, 0.05, 1000, "equal"),
+        (0.01, 0.05, 1000, "equal"),  # worse beyond chance, but within the tolerance of 0.1
+        (-0.5, 0.5, 1000, "undecided"),
+        (0.01, 0.15, 1000, "undecided"),
+        (-0.5, 0.05, 1000, "equal"),
+        (0.5, 1.5, 199, "undecided"),
+        (-1.5, -0.5, 199, "undecided"),
+        (0.0, 0.0, 1000, "equal"),
+    ],
+)
+def test_a_verdict_needs_both_size_and_certainty(low: float, high: float, rows: int, expected: str) -> None:
+    found = difference(low, high)
+    assert verdict(True, rows, found, found.difference / 10, 0.01) == expected
+    mirrored = difference(-high, -low)
+    assert verdict(False, rows, mirrored, -mirrored.difference / 10, 0.01) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "lower"),
+    [
+        ("mean_absolute_error", True),
+        ("mae", True),
+        ("neg_root_mean_squared_error", True),
+        ("log_loss", True),
+        ("accuracy", False),
+        ("R2", False),
+        ("roc_auc_score", False),
+        ("f1", False),
+        ("d2_log_loss_score", False),
+        ("mean_pinball_loss", True),
+    ],
+)
+def test_the_direction_of_a_metric_is_known(name: str, lower: bool) -> None:
+    assert metric_direction(name) is lower
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("mean_absolut_error", "mean_absolute_error"), ("acuracy", "accuracy")])
+def test_an_unknown_metric_names_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(MetricUnknown, match=f"Did you mean {nearest}"):
+        metric_direction(name)
+
+
+@pytest.mark.parametrize("name", ["", "accuracy_scorer_of_ours", "confusion_matrix", "__name__", "os.system"])
+def test_what_is_no_metric_is_a_sentence(name: str) -> None:
+    with pytest.raises(MetricUnknown, match="there is no such metric"):
+        metric_direction(name)

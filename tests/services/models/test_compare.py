@@ -1,0 +1,278 @@
+"""Candidate against champion, with real models in a real child process."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from mlconsole.errors import Cancelled
+from mlconsole.evidence.testing import Comparison
+from mlconsole.services.models import bootstrap
+from mlconsole.services.models.compare import NotComparable, RowsUnusable, compare
+from mlconsole.services.models.metrics import MetricUnknown
+
+HELPERS = """
+import numpy as np
+
+class Short:
+    def predict(self, rows):
+        return np.zeros(len(rows) - 1)
+
+class Holes:
+    def predict(self, rows):
+        values = np.zeros(len(rows))
+        values[:3] = np.nan
+        return values
+
+class Wide:
+    def predict(self, rows):
+        return np.zeros((len(rows), 2))
+
+class Angry:
+    def predict(self, rows):
+        raise RuntimeError("no such \\x1b[31mcolumn")
+
+class Deadly:
+    def predict(self, rows):
+        import os
+        os.kill(os.getpid(), 9)
+
+class Words:
+    def predict(self, rows):
+        return ["yes"] * len(rows)
+
+class Slow:
+    def predict(self, rows):
+        import time
+        print("predicting", flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({"hour": random.integers(0, 24, 400), "temp": random.normal(15, 8, 400)})
+    frame["bikers"] = 3.0 * frame["hour"] + 2.0 * frame["temp"] + random.normal(0, 5, 400)
+    frame["busy"] = np.where(frame["bikers"] > frame["bikers"].median(), "yes", "no")
+    return frame
+
+
+class Bench:
+    """A project folder with rows and models in it, and a comparison of two of them."""
+
+    def __init__(self, root: Path, frame: pd.DataFrame) -> None:
+        self.root, self.frame = root, frame
+        self.rows = root / "holdout.csv"
+        self.cancelled = threading.Event()
+        frame.to_csv(self.rows, index=False)
+        (root / "shop.py").write_text(HELPERS)
+        (root / "store.py").write_text("raise ImportError('the project has a store of its own')")
+
+    def put(self, name: str, model: Any) -> Path:
+        joblib.dump(model, self.root / name)
+        return self.root / name
+
+    def helper(self, name: str) -> Path:
+        """A pickle of an object of a class in the project's own module."""
+        path = self.root / f"{name}.pkl"
+        path.write_bytes(b"\x80\x02cshop\n" + name.encode() + b"\n)\x81.")
+        return path
+
+    def __call__(self, candidate: Path, champion: Path, **options: Any) -> Comparison:
+        settings: dict[str, Any] = {
+            "target": "bikers",
+            "metric": "mean_absolute_error",
+            "tolerance": 0.01,
+            "rows": self.rows,
+            **options,
+        }
+        return compare(
+            python=Path(sys.executable),
+            root=self.root,
+            candidate=candidate,
+            champion=champion,
+            candidate_label="ml-model@v2",
+            champion_label="ml-model@v1",
+            log_path=self.root / "logs" / "compare.log",
+            cancelled=self.cancelled,
+            **settings,
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path, frame: pd.DataFrame) -> Bench:
+    return Bench(tmp_path, frame)
+
+
+@pytest.fixture
+def good(bench: Bench, frame: pd.DataFrame) -> Path:
+    return bench.put("good.pkl", LinearRegression().fit(frame[["temp", "hour"]], frame["bikers"]))
+
+
+@pytest.fixture
+def bad(bench: Bench, frame: pd.DataFrame) -> Path:
+    return bench.put("bad.pkl", DummyRegressor().fit(frame[["hour"]], frame["bikers"]))
+
+
+def test_a_better_candidate_is_told_from_a_worse_one(bench: Bench, good: Path, bad: Path) -> None:
+    better = bench(good, bad)
+    assert (better.verdict, better.rows, better.lower_is_better) == ("better", 400, True)
+    assert better.high < 0 > better.relative
+    assert better.candidate_value == pytest.approx(4, abs=1)
+    worse = bench(bad, good)
+    assert worse.verdict == "worse"
+    assert worse.difference == pytest.approx(-better.difference)
+    assert bench(good, good).verdict == "equal"
+    assert not list((bench.root / "logs").glob("predictions-*"))
+
+
+def test_rows_may_be_parquet(bench: Bench, frame: pd.DataFrame, good: Path, bad: Path) -> None:
+    rows = bench.root / "holdout.parquet"
+    frame.to_parquet(rows)
+    assert bench(good, bad, rows=rows) == bench(good, bad)
+
+
+def test_few_rows_decide_nothing(bench: Bench, frame: pd.DataFrame, good: Path, bad: Path) -> None:
+    frame[:150].to_csv(bench.rows, index=False)
+    assert bench(bad, good).verdict == "undecided"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "roc_auc", "log_loss", "average_precision"])
+def test_classes_are_compared_too(
+    bench: Bench, frame: pd.DataFrame, metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
+    features = frame[["hour", "temp"]]
+    sharp = bench.put("sharp.pkl", LogisticRegression(max_iter=1000).fit(features, frame["busy"]))
+    blunt = bench.put(
+        "blunt.pkl", LogisticRegression(C=1e-9).fit(features, frame["busy"].sample(frac=1, random_state=1))
+    )
+    found = bench(sharp, blunt, target="busy", metric=metric)
+    assert found.verdict == "better"
+    assert found.lower_is_better is (metric == "log_loss")
+
+
+def test_the_models_classes_come_from_the_project(bench: Bench, good: Path) -> None:
+    with pytest.raises(NotComparable, match="made 399 predictions for 400 rows"):
+        bench(bench.helper("Short"), good)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Holes", r"ml-model@v2 predicted no number for 3 rows of 400\."),
+        ("Wide", r"ml-model@v2 can't predict the rows: ValueError: it predicts 2 values for each row"),
+        ("Angry", r"ml-model@v2 can't predict the rows: RuntimeError: no such column"),
+        ("Deadly", r"The models could not be asked to predict \(signal 9\)\. Perhaps the machine ran out of memory\."),
+        ("Words", r"ml-model@v2 predicts text, but the target holds numbers\."),
+        ("Gone", r"ml-model@v2 can't predict the rows: AttributeError: .*Gone"),
+    ],
+)
+def test_a_candidate_that_can_not_be_judged_is_a_sentence(bench: Bench, good: Path, name: str, words: str) -> None:
+    with pytest.raises(NotComparable, match=words) as caught:
+        bench(bench.helper(name), good)
+    assert "\x1b" not in str(caught.value) + "".join(caught.value.tail)
+
+
+def test_the_one_that_fails_is_named(bench: Bench, good: Path) -> None:
+    with pytest.raises(NotComparable, match=r"ml-model@v1 can't predict the rows"):
+        bench(good, bench.helper("Angry"))
+    with pytest.raises(NotComparable, match=r"ml-model@v1 could not be asked to predict"):
+        bench(good, bench.helper("Deadly"))
+
+
+def test_a_model_that_can_not_be_loaded_is_a_sentence(bench: Bench, good: Path) -> None:
+    broken = bench.root / "broken.pkl"
+    broken.write_bytes(b"no pickle")
+    with pytest.raises(NotComparable, match=r"ml-model@v2 can't predict the rows: ") as caught:
+        bench(broken, good)
+    assert any("Traceback" in line or "Error" in line for line in caught.value.tail)
+    with pytest.raises(NotComparable, match="it holds a list, which has no predict"):
+        bench(bench.put("list.pkl", [1]), good)
+
+
+def test_a_class_of_the_script_itself_gets_advice(bench: Bench, good: Path) -> None:
+    path = bench.root / "main.pkl"
+    path.write_bytes(b"\x80\x02c__main__\nMyModel\n)\x81.")
+    with pytest.raises(NotComparable) as caught:
+        bench(path, good)
+    assert "module of its own" in caught.value.next_step
+
+
+def test_a_model_inside_a_dictionary_is_found(bench: Bench, good: Path, bad: Path) -> None:
+    wrapped = bench.put("wrapped.pkl", {"model": joblib.load(good), "threshold": 0.5})
+    assert bench(wrapped, bad) == bench(good, bad)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("hour,temp\n1,2\n", "has no column bikers"),
+        ("hour,temp,bikers\n", "has no rows"),
+        ("hour,temp,bikers\n1,2,3\n1,2,\n", "1 row of .* have no value in bikers, the first is row 2"),
+        ("", "can't be read"),
+        ('a,bikers\n"', "can't be read"),
+    ],
+)
+def test_rows_that_can_not_be_used_are_a_sentence(bench: Bench, good: Path, content: str, words: str) -> None:
+    bench.rows.write_text(content)
+    with pytest.raises(RowsUnusable, match=words):
+        bench(good, good)
+
+
+def test_rows_that_are_not_there_are_a_sentence(bench: Bench, good: Path) -> None:
+    with pytest.raises(RowsUnusable, match="No such file"):
+        bench(good, good, rows=bench.root / "gone.csv")
+    (bench.root / "broken.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RowsUnusable, match="can't be read"):
+        bench(good, good, rows=bench.root / "broken.parquet")
+
+
+def test_an_unknown_metric_is_told_before_anything_runs(bench: Bench, good: Path) -> None:
+    with pytest.raises(MetricUnknown, match="Did you mean mean_absolute_error"):
+        bench(good, good, metric="mean_absolute_eror")
+    assert not (bench.root / "logs").exists()
+
+
+def test_words_and_numbers_do_not_mix(bench: Bench, good: Path) -> None:
+    with pytest.raises(NotComparable, match="compares numbers, but the target holds text"):
+        bench(good, good, target="busy")
+    with pytest.raises(NotComparable, match="predicts numbers, but the target holds text"):
+        bench(good, good, target="busy", metric="accuracy")
+
+
+def test_a_comparison_can_be_cancelled(bench: Bench, good: Path) -> None:
+    log = bench.root / "logs" / "compare.log"
+
+    def cancel_when_it_predicts() -> None:
+        while not (log.exists() and b"predicting" in log.read_bytes()):
+            if bench.cancelled.wait(0.02):
+                return
+        bench.cancelled.set()
+
+    watcher = threading.Thread(target=cancel_when_it_predicts)
+    watcher.start()
+    try:
+        with pytest.raises(Cancelled):
+            bench(bench.helper("Slow"), good)
+    finally:
+        bench.cancelled.set()
+        watcher.join()
+
+
+def test_no_model_is_loaded_in_our_process(bench: Bench, good: Path) -> None:
+    path = bench.root / "telling.pkl"
+    path.write_bytes(b"\x80\x02cos\ngetpid\n)Rcbuiltins\nprint\nX\x03\x00\x00\x00pid\x85R0.")
+    with pytest.raises(NotComparable, match="it holds a int, which has no predict"):
+        bench(path, good)
+    assert "pid" in (bench.root / "logs" / "compare.log").read_text()
