@@ -116,23 +116,18 @@ def _tests(project: Project, subject: str) -> Iterator[Finding]:
 
 
 def _manifests(project: Project, subject: str) -> Iterator[Finding]:
-    from mlconsole.services.kubernetes import manifests
-    from mlconsole.stages.deploy import ManifestsNotNamed
+    from mlconsole.stages.deploy import given_manifests, selector_of
 
-    entries = project.settings.deploy.manifests
-    if not entries:
-        raise ManifestsNotNamed("No manifests were found.", 'Set [deploy] manifests = ["deployment.yaml"]')
-    found = manifests.load(project.root, entries)
-    names = listed([f"{manifest.kind} {manifest.name}" for manifest in found])
-    yield Finding(subject, "ok", f"{names}; pods by {project.settings.deploy.selector or 'no selector'}")
+    names = listed([f"{manifest.kind} {manifest.name}" for manifest in given_manifests(project)])
+    yield Finding(subject, "ok", f"{names}; pods by {selector_of(project)}")
 
 
 def _cluster(project: Project, subject: str) -> Iterator[Finding]:
-    from mlconsole.services.kubernetes import access, manifests
-    from mlconsole.stages.deploy import connect
+    from mlconsole.services.kubernetes import access
+    from mlconsole.stages.deploy import connect, given_manifests
 
     with closing(connect(project)) as connection:
-        answers = access.review(connection, manifests.load(project.root, project.settings.deploy.manifests))
+        answers = access.review(connection, given_manifests(project))
         denied = [f"{answer.verb} {answer.resource}" for answer in answers if not answer.allowed]
         where = f"{connection.context or 'in-cluster'}, namespace {connection.namespace}, {connection.server}"
     yield Finding(subject, "ok", where)

@@ -185,6 +185,7 @@ class Engine:
         self._emit(ReleaseStarted(resumed=resumed))
         with CancelWatch(self._journal, self._number, self._cancelled):
             try:
+                self._check_all(order)
                 self._all_stages(order)
             except _Stop as stop:
                 return self._finish(stop)
@@ -202,6 +203,15 @@ class Engine:
             self._journal.save_release(release)
             self._emit(ReleaseFinished(state=stop.state, sentence=stop.sentence))
         return Outcome(release=release, exit_code=stop.exit_code, sentence=stop.sentence)
+
+    def _check_all(self, order: Order) -> None:
+        """Stop at once for what would stop a later stage anyway: not after an hour of training."""
+        for name in STAGES[: STAGES.index(order.until) + 1]:
+            try:
+                if not (self._is_rollback and name in STAGES[:4]):
+                    stage_of(name).check(self._project)
+            except Problem as problem:
+                self._fail(self._new_run(name, None, ()), problem)
 
     def _all_stages(self, order: Order) -> None:
         own = {run.stage: run for run in self._journal.stage_runs(self._number)}

@@ -122,6 +122,14 @@ class Stage(ABC, Generic[E]):
             Problem: an input is missing.
         """
 
+    def check(self, project: Project) -> None:
+        """Look, cheaply and without the network, for what would stop this stage: before the ones ahead of it run.
+
+        Raises:
+            Problem: it can't be carried out as the project stands.
+        """
+        return
+
     @abstractmethod
     def run(self, context: StageContext) -> E:
         """Do the work and return what is known then.

@@ -59,6 +59,9 @@ class DataStage(Stage[DataEvidence]):
             Input(name="champion's data", digest=reference),
         )
 
+    def check(self, project: Project) -> None:
+        identify(project)
+
     def run(self, context: StageContext) -> DataEvidence:
         started = time.monotonic()
         project = context.project

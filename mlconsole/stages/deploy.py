@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict, now
@@ -29,6 +30,17 @@ class ClusterNotStarted(WrongUse):
     """The project deploys to its local cluster, and that was never started."""
 
 
+def kubeconfig_path(project: Project) -> Path | None:
+    """The kubeconfig to use instead of the user's own.
+
+    Raises:
+        ClusterNotStarted: it is the local cluster's, and that was never started.
+    """
+    if project.kubeconfig is not None and not project.kubeconfig.exists():
+        raise ClusterNotStarted("The local cluster is not running.", "Start it: mlconsole cluster start")
+    return project.kubeconfig
+
+
 def connect(project: Project) -> Connection:
     """Connect to the cluster that the settings name.
 
@@ -36,10 +48,34 @@ def connect(project: Project) -> Connection:
         ClusterNotStarted: it is the local one, and it was never started.
         Problem: what `Connection.open` says.
     """
-    if project.kubeconfig is not None and not project.kubeconfig.exists():
-        raise ClusterNotStarted("The local cluster is not running.", "Start it: mlconsole cluster start")
     deploy = project.settings.deploy
-    return Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=project.kubeconfig)
+    return Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=kubeconfig_path(project))
+
+
+def given_manifests(project: Project) -> tuple[Manifest, ...]:
+    """The project's own manifests.
+
+    Raises:
+        ManifestsNotNamed: it names none.
+        ManifestInvalid: they can't be read.
+    """
+    entries = project.settings.deploy.manifests
+    if not entries:
+        hint = 'Name them in mlconsole.toml: [deploy] manifests = ["deployment.yaml"]'
+        raise ManifestsNotNamed("No manifests were found: nothing says what to deploy.", hint)
+    return manifests.load(project.root, entries)
+
+
+def selector_of(project: Project) -> str:
+    """The label selector of the pods that serve.
+
+    Raises:
+        ManifestsNotNamed: it is neither given nor found.
+    """
+    if not project.settings.deploy.selector:
+        hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
+        raise ManifestsNotNamed("No workload with a selector was found in the manifests.", hint)
+    return project.settings.deploy.selector
 
 
 def context_name(project: Project) -> str:
@@ -88,12 +124,13 @@ class DeployStage(Stage[DeployEvidence]):
             rollouts = self._follow(context, connection, from_yaml(plan.manifests))
         return DeployEvidence(plan=plan, applied=True, applied_at=applied_at, rollouts=rollouts)
 
+    def check(self, project: Project) -> None:
+        given_manifests(project)
+        selector_of(project)
+
     def plan(self, context: StageContext, connection: Connection) -> DeployPlan:
         """Tell by a dry run what a deploy of the candidate would change."""
-        selector = context.project.settings.deploy.selector
-        if not selector:
-            hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
-            raise ManifestsNotNamed("No workload with a selector was found in the manifests.", hint)
+        selector = selector_of(context.project)
         rendered = with_facts(
             self._given(context), release_facts(context), selector=selector, namespace=connection.namespace
         )
@@ -103,11 +140,7 @@ class DeployStage(Stage[DeployEvidence]):
         """The manifests as they are before a release's facts are set: the project's, or a rollback's stored ones."""
         if context.release is not None and context.release.kind == "rollback":
             return from_yaml(stored_plan(context, context.known.candidate.label).manifests)
-        entries = context.project.settings.deploy.manifests
-        if not entries:
-            hint = 'Name them in mlconsole.toml: [deploy] manifests = ["deployment.yaml"]'
-            raise ManifestsNotNamed("No manifests were found: nothing says what to deploy.", hint)
-        return manifests.load(context.project.root, entries)
+        return given_manifests(context.project)
 
     def _follow(
         self, context: StageContext, connection: Connection, applied: Sequence[Manifest]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.repo import RepoEvidence
+from mlconsole.project import Project
 from mlconsole.services import git
 from mlconsole.stages.base import Stage, StageContext
 from mlconsole.text import count, listed, size
@@ -16,6 +17,9 @@ class RepoStage(Stage[RepoEvidence]):
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         return (Input(name="commit and working tree", digest=git.state_digest(context.project.root)),)
+
+    def check(self, project: Project) -> None:
+        git.state_digest(project.root)
 
     def run(self, context: StageContext) -> RepoEvidence:
         context.command("git status --short --branch")

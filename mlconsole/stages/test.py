@@ -86,6 +86,9 @@ class TestStage(Stage[TestEvidence]):
             Input(name="rollbacks", digest=rolled_back_words(context)),
         )
 
+    def check(self, project: Project) -> None:
+        test_paths(project)
+
     def run(self, context: StageContext) -> TestEvidence:
         project = context.project
         candidate = context.known.candidate

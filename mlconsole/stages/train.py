@@ -74,6 +74,10 @@ class TrainStage(Stage[TrainEvidence]):
             Input(name="model name", digest=project.settings.name),
         )
 
+    def check(self, project: Project) -> None:
+        command_template(project)
+        project_python(project)
+
     def run(self, context: StageContext) -> TrainEvidence:
         project, settings = context.project, context.project.settings
         environment = project_python(project)
