@@ -55,13 +55,13 @@ def freshness(view: View) -> tuple[str, str, str]:
 
 
 def state_words(run: StageRun | None) -> tuple[str, str, str]:
-    """A stage's glyph, word and style; a finished one with warnings says so."""
+    """A stage's glyph, word and style; a finished one with warnings tells their number."""
     if run is None:
         return glyph(None), word(None), STATE_STYLES[None]
     words, style = word(run.state), STATE_STYLES[run.state]
     if run.verdict is not None and run.verdict.level == "warn" and run.state in ("done", "reused"):
         warnings = sum(reason.level == "warn" for reason in run.verdict.reasons)
-        return glyph(run.state), f"{words}, {count(warnings, 'warning')}", WARN
+        return glyph(run.state), count(warnings, "warning"), WARN
     return glyph(run.state), words, style
 
 

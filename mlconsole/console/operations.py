@@ -14,7 +14,17 @@ from textual.content import Content
 
 from mlconsole.console.faults import as_record
 from mlconsole.console.log_feed import FileFeed, PodFeed
-from mlconsole.console.paint import DIM, FAINT, STRONG, block_lines, heading, line, problem_lines, verdict_lines
+from mlconsole.console.paint import (
+    DIM,
+    FAINT,
+    STRONG,
+    block_lines,
+    heading,
+    line,
+    problem_lines,
+    verdict_lines,
+    wrapped,
+)
 from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.deploy import plan_diff, plan_head, plan_summary
 from mlconsole.console.screens.confirm import Answer, ConfirmScreen, Question
@@ -76,10 +86,11 @@ class Operations:
         commands = [f"mlconsole approve {release.number}", *(found.line for found in (run.commands if run else ()))]
 
         def preview(width: int) -> list[Content]:
-            summary = [line((f"{plan.version} goes to {plan.target.context}: ", STRONG), f"{plan_summary(plan)}.")]
+            goes = (f"{plan.version} goes to {plan.target.context}: ", STRONG)
+            summary = wrapped(line(goes, f"{plan_summary(plan)}."), width)
             judged = verdict_lines(run.verdict, width) if run and run.verdict and run.verdict.reasons else []
             return sections(
-                summary, judged, command_preview(commands), plan_head(plan, None, self._view), plan_diff(plan)
+                summary, judged, command_preview(commands, width), plan_head(plan, None, self._view), plan_diff(plan)
             )
 
         question = Question(
@@ -102,7 +113,7 @@ class Operations:
         def preview(width: int) -> list[Content]:
             verdict = refused.verdict if refused else None
             found = [heading("The gate said"), *verdict_lines(verdict, width)] if verdict else []
-            return sections(found, command_preview([f'mlconsole resume {release.number} --override "…"']))
+            return sections(found, command_preview([f'mlconsole resume {release.number} --override "…"'], width))
 
         question = Question(f"Override the gate of release {release.number}?", preview, "Override", wants_reason=True)
         answer = await self._asked(question)
@@ -123,7 +134,7 @@ class Operations:
         def preview(width: int) -> list[Content]:
             words = "The stage that runs is ended with all of its processes; what is finished stays in the journal."
             return sections(
-                [*block_lines((), width), line(words)], command_preview([f"mlconsole cancel {release.number}"])
+                [*block_lines((), width), line(words)], command_preview([f"mlconsole cancel {release.number}"], width)
             )
 
         if await self._asked(Question(f"Cancel release {release.number}?", preview, "Cancel it")) is None:
@@ -141,7 +152,7 @@ class Operations:
         def preview(width: int) -> list[Content]:
             way = line((view.champion or "nothing", STRONG), (" serves now  →  ", DIM), (previous, STRONG))
             words = line((f"Its manifests are applied again to {context or 'the current context'}.", DIM))
-            return sections([way, words], command_preview([f"mlconsole rollback {previous.rpartition('@')[2]}"]))
+            return sections([way, words], command_preview([f"mlconsole rollback {previous.rpartition('@')[2]}"], width))
 
         question = Question(f"Roll back to {previous}?", preview, "Roll back", typed=self._typed(context))
         if await self._asked(question) is not None:
@@ -155,7 +166,7 @@ class Operations:
             words = (
                 "A process of its own on this machine; it goes on when the console ends, until: mlconsole cluster stop"
             )
-            return sections([line(words)], command_preview(["mlconsole cluster start"]))
+            return sections(wrapped(line(words), width), command_preview(["mlconsole cluster start"], width))
 
         if await self._asked(Question("Start the local cluster?", preview, "Start")) is None:
             return
@@ -286,9 +297,12 @@ class Operations:
         )
 
 
-def command_preview(commands: Sequence[str]) -> list[Content]:
-    """The commands that do the same."""
-    return [heading("The same by hand"), *(line(("$ ", FAINT), text) for text in commands)]
+def command_preview(commands: Sequence[str], width: int) -> list[Content]:
+    """The commands that do the same, in full."""
+    lines = [heading("The same by hand")]
+    for text in commands:
+        lines += wrapped(line(("$ ", FAINT), text), width, indent=2)
+    return lines
 
 
 def _watch(journal_path: Path, log: Path, offset: int, pid: int, stop: threading.Event) -> Problem | None:

@@ -89,11 +89,12 @@ def split(left: Content, right: Content, width: int) -> Content:
 
 
 def wrapped(content: Content, width: int, *, indent: int = 0) -> list[Content]:
-    """A paragraph in lines of at most `width` cells; those after the first are indented."""
+    """A paragraph in lines of at most `width` cells; what follows its first `indent` cells hangs below itself."""
     if content.cell_length <= width:
         return [content]
-    first, *rest = content.wrap(max(width - indent, 8))
-    return [first.rstrip(), *(Content.assemble(" " * indent, part.rstrip()) for part in rest)]
+    first, *rest = content[indent:].wrap(max(width - indent, 8))
+    below = (Content.assemble(" " * indent, part.rstrip()) for part in rest)
+    return [Content.assemble(content[:indent], first.rstrip()), *below]
 
 
 def heading(title: str, note: str = "") -> Content:
@@ -174,7 +175,8 @@ def column_widths(
             length = len(text) if text.isascii() else cell_len(text)
             if length > widths[index]:
                 widths[index] = length
-    least = [min(wide, wide if index in numeric else 8) for index, wide in enumerate(widths)]
+    # the first column names the row: it gives way last
+    least = [wide if index in numeric else min(wide, 8 if index else 24) for index, wide in enumerate(widths)]
     while sum(widths) + gap * (len(widths) - 1) > width:
         most = max(range(len(widths)), key=lambda index: widths[index] - least[index])
         spare = widths[most] - least[most]

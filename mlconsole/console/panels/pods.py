@@ -29,6 +29,7 @@ class PodsPanel(Panel):
     PodsPanel Table { height: 1fr; margin-top: 1; }
     PodsPanel #pods-evidence { height: auto; max-height: 40%; margin-top: 1; }
     PodsPanel.-no-pods Table { display: none; }
+    PodsPanel.-no-pods #pods-evidence { height: 1fr; max-height: 100%; }
     """
 
     def __init__(self, view: View) -> None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from mlconsole.console.paint import BAD, DIM, GOOD, STRONG, WARN, block_lines, cut, heading, line, problem_lines
+from mlconsole.console.paint import (
+    BAD,
+    DIM,
+    GOOD,
+    STRONG,
+    WARN,
+    block_lines,
+    cut,
+    heading,
+    line,
+    problem_lines,
+    wrapped,
+)
 from mlconsole.console.panels.base import DocumentPanel, command_lines, quiet, run_lines, sections
 from mlconsole.console.view import View
 from mlconsole.evidence.release import StageRun
@@ -34,7 +46,7 @@ class RepoPanel(DocumentPanel):
         if view.past:
             then = block_lines(blocks(run.evidence), width) if run and run.evidence else []
             return sections(run_lines(run, width), then or quiet("This release did not come to its repo stage."))
-        return sections(_live_lines(view, width), run_lines(run, width), _moved(view, run), command_lines(run))
+        return sections(_live_lines(view, width), run_lines(run, width), _moved(view, run, width), command_lines(run))
 
 
 def _live_lines(view: View, width: int) -> list[Content]:
@@ -118,7 +130,7 @@ def _commits(repo: RepoEvidence, view: View, width: int) -> list[Content]:
     return lines
 
 
-def _moved(view: View, run: StageRun | None) -> list[Content]:
+def _moved(view: View, run: StageRun | None, width: int) -> list[Content]:
     """Whether the repository is still what the shown release is of."""
     then = run.evidence if run is not None and isinstance(run.evidence, RepoEvidence) else None
     repo = view.repo.repo if view.repo else None
@@ -127,4 +139,5 @@ def _moved(view: View, run: StageRun | None) -> list[Content]:
     if then.commit.sha == repo.commit.sha and then.dirty == repo.dirty:
         return []
     what = f"commit {then.commit.sha[:7]}" + (f" with {count(len(then.dirty), 'changed file')}" if then.dirty else "")
-    return [line(("! ", WARN), f"Release {view.shown.number} is of {what}: the folder has changed since.")]
+    sentence = f"Release {view.shown.number} is of {what}: the folder has changed since."
+    return wrapped(line(("! ", WARN), sentence), width, indent=2)

@@ -33,6 +33,10 @@ VERDICTS = {
 }
 
 
+LOW = 16
+"""Below this height of the panel, the table needs the room: gate and comparison are said in short."""
+
+
 class TestPanel(Panel):
     """Counts and comparison above, a row for each test below; Enter on a row opens it."""
 
@@ -67,7 +71,8 @@ class TestPanel(Panel):
         self._outcomes = {f"{place}:{test.nodeid}": test for place, test in enumerate(outcomes)}
         ordered = sorted(self._outcomes.items(), key=lambda item: ORDER[item[1].outcome])
         self.set_class(not outcomes, "-no-tests")
-        self.document.show(lambda width: test_lines(view, outcomes, width))
+        low = self.size.height < LOW
+        self.document.show(lambda width: test_lines(view, outcomes, width, low=low))
         self.document.refresh(layout=True)
         self.table.show([_row(key, test) for key, test in ordered])
 
@@ -88,7 +93,7 @@ def outcomes_of(view: View) -> tuple[TestOutcome, ...]:
 
 def _row(key: str, test: TestOutcome) -> Row:
     words, style = MARKS[test.outcome]
-    return Row(key, (words, _short(test.nodeid), duration(test.seconds), test.message), (style, "", DIM, DIM))
+    return Row(key, (words, _short(test.nodeid), f"{test.seconds:.2f} s", test.message), (style, "", DIM, DIM))
 
 
 def _short(nodeid: str) -> str:
@@ -97,8 +102,8 @@ def _short(nodeid: str) -> str:
     return f"{path.rpartition('/')[2]}{mark}{name}" if not mark else name
 
 
-def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
-    """All that is above the table."""
+def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: bool = False) -> list[Content]:
+    """All that is above the table; in few lines where the panel is low."""
     run = view.run("test")
     if run is None:
         paths = view.project.settings.test.paths
@@ -113,6 +118,8 @@ def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[
     if evidence is None:
         return sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
     ended = wrapped(line(("✗ ", BAD), evidence.run.ended), width, indent=2) if evidence.run.ended else []
+    if low:
+        return [_counts(outcomes), *ended, *_comparison(evidence, width)[-2:]]
     return sections([_counts(outcomes)], ended, run_lines(run, width), _comparison(evidence, width), command_lines(run))
 
 

@@ -75,6 +75,11 @@ class ConfirmScreen(ModalScreen[Answer | None]):
         asks = self.question.typed or self.question.wants_reason
         self.query_one("Input" if asks else "#no").focus()
 
+    def on_resize(self) -> None:
+        """The preview gets what the rest leaves, so that the buttons are always there."""
+        asks = self.question.typed or self.question.wants_reason
+        self.query_one(Document).styles.max_height = max(self.size.height - (10 if asks else 8), 3)
+
     def _judge(self, text: str) -> None:
         question = self.question
         ready = text == question.typed if question.typed else bool(text.strip()) or not question.wants_reason

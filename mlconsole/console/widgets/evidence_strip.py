@@ -25,17 +25,19 @@ from mlconsole.console.view import View
 from mlconsole.evidence.release import Release, StageRun
 from mlconsole.present import glyph, word
 
-_NEXT: dict[str | None, tuple[str, ...]] = {
-    None: ("next", "go"),
-    "running": ("cancel", "log"),
-    "waiting": ("approve",),
-    "paused": ("next", "go"),
-    "refused": ("next", "override", "log"),
-    "failed": ("next", "log"),
-    "interrupted": ("next", "go"),
-    "cancelled": ("next", "go"),
-    "done": ("next", "go", "rollback"),
+_GO_ON = (("next", ""), ("go", ""))
+_NEXT: dict[str | None, tuple[tuple[str, str], ...]] = {
+    None: (("next", "first stage"), ("go", "run until a gate")),
+    "running": (("cancel", ""), ("log", "")),
+    "waiting": (("approve", ""),),
+    "paused": _GO_ON,
+    "refused": (("next", "try again"), ("override", ""), ("log", "")),
+    "failed": (("next", "try again"), ("log", "")),
+    "interrupted": (("next", "try again"), ("go", "")),
+    "cancelled": (("next", "new release"), ("go", "")),
+    "done": (("go", "new release"), ("rollback", "")),
 }
+"""The actions that come next in a state, with words that fit better there than their own."""
 
 
 class EvidenceStrip(Widget):
@@ -139,8 +141,8 @@ def _with_keys(head: Content, view: View, state: str | None, width: int) -> Cont
     if view.past:
         pairs = [("Esc", "back to the latest")]
     else:
-        actions = (BY_ID[name] for name in _NEXT.get(state, ()))
-        pairs = [(action.label, action.words) for action in actions if action.available(view) is None]
+        found = ((BY_ID[name], words) for name, words in _NEXT.get(state, ()))
+        pairs = [(action.label, words or action.words) for action, words in found if action.available(view) is None]
     hints = keys(pairs)
     space = width - head.cell_length - hints.cell_length
     return Content.assemble(head, " " * space, hints) if space >= 2 else head

@@ -30,6 +30,7 @@ class LogView(Lines):
         self._lines: list[str] = []
         self._partial = ""
         self._widest = 0
+        self._following = True
 
     @property
     def plain(self) -> str:
@@ -39,12 +40,29 @@ class LogView(Lines):
     @property
     def is_following(self) -> bool:
         """Whether the end is on the screen, and stays there."""
-        return self.scroll_offset.y >= self.max_scroll_y
+        return self._following
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Scrolling up stops following; coming to the end goes on with it."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value:
+            self._following = False
+        if new_value >= self.max_scroll_y:
+            self._following = True
+
+    def on_resize(self) -> None:
+        """The end stays on the screen."""
+        self._pin()
+
+    def _pin(self) -> None:
+        if self._following:
+            self.scroll_to(y=self.max_scroll_y, animate=False)
+            self._following = True
 
     def clear(self) -> None:
         """Forget all lines."""
         self._lines.clear()
-        self._partial, self._widest = "", 0
+        self._partial, self._widest, self._following = "", 0, True
         self.append(())
 
     def say_when_empty(self, words: str) -> None:
@@ -55,17 +73,16 @@ class LogView(Lines):
 
     def append(self, lines: Sequence[str], partial: str = "") -> None:
         """Add lines at the end; `partial` is a last line that still grows."""
-        following = self.is_following
         self._lines += lines
         self._partial = partial
         self._widest = max(self._widest, len(partial), *map(len, lines[-2000:]), 0)
         if (over := len(self._lines) - MOST_LINES) > 0:
             del self._lines[:over]
-            if not following:
+            if not self._following:
                 self.scroll_to(y=max(self.scroll_offset.y - over, 0), animate=False)
         self.virtual_size = Size(self._widest, len(self._lines) + bool(partial))
-        if following:
-            self.scroll_to(y=self.max_scroll_y, animate=False)
+        self._pin()
+        self.call_after_refresh(self._pin)
         self.refresh()
 
     def line_at(self, index: int) -> Content | None:

@@ -16,10 +16,10 @@ from mlconsole.console.live_words import TITLES, elapsed, stage_fact, state_word
 from mlconsole.console.paint import BUSY, DIM, FAINT, STATE_STYLES, STRONG, WARN, cut, fit_line, line, split
 from mlconsole.console.view import View
 from mlconsole.evidence.base import STAGES, StageName
-from mlconsole.present import age, glyph, word
+from mlconsole.present import age, glyph
 
 Shape = Literal["tall", "list", "strip"]
-"""`tall`: two lines a stage; `list`: one line a stage; `strip`: all in one line, and a line for the selected one."""
+"""`tall`: two lines a stage; `list`: one line a stage; `strip`: all in one line."""
 
 
 class Rail(Widget, can_focus=True):
@@ -108,7 +108,7 @@ class Rail(Widget, can_focus=True):
 def rail_lines(view: View, shape: Shape, width: int, height: int) -> list[tuple[Content, StageName | None]]:
     """The rail's lines, each with the stage that it belongs to."""
     if shape == "strip":
-        return [(content, None) for content in _strip(view, width)]
+        return [(_strip(view, width), None)]
     if shape == "list":
         return [(_list_line(view, stage, width), stage) for stage in STAGES]
     spaced = height >= 2 + 3 * len(STAGES)
@@ -130,7 +130,7 @@ def _releases(view: View, width: int, most: int) -> list[Content]:
         shown = view.shown is not None and release.number == view.shown.number
         left = line(
             (f" {release.number:>2} ", STRONG if shown else DIM),
-            (f"{glyph(release.state)} {word(release.state)}", style),
+            (f"{glyph(release.state)} {release.state}", style),
             ("  rollback" if release.kind == "rollback" else "", DIM),
             f"  {release.version.rpartition('@')[2]}" if release.version else "",
             ("  shown" if shown and view.past else "", WARN),
@@ -146,7 +146,7 @@ def _headline(view: View, width: int) -> Content:
         return line((f" {view.busy or words}", DIM))
     kind = "Rollback" if release.kind == "rollback" else "Release"
     style = STATE_STYLES[release.state]
-    left = line((f" {kind} {release.number} ", "bold"), (f"{glyph(release.state)} {word(release.state)}", style))
+    left = line((f" {kind} {release.number} ", "bold"), (f"{glyph(release.state)} {release.state}", style))
     return split(left, line((f"{age(release.started_at, view.moment)} ", DIM)), width)
 
 
@@ -173,7 +173,7 @@ def _list_line(view: View, stage: StageName, width: int) -> Content:
         (f"{number} ", DIM),
         (f"{sign} ", style),
         (f"{TITLES[stage]:<7} ", "bold"),
-        (f"{words:<17} ", style),
+        (f"{words:<20} ", style),
         stage_fact(view, stage),
     )
     return split(left, line((f"{elapsed(view.run(stage), view)} ", DIM)), width)
@@ -194,12 +194,9 @@ def _stage_at(view: View, x: int) -> StageName | None:
     return None
 
 
-def _strip(view: View, width: int) -> list[Content]:
+def _strip(view: View, width: int) -> Content:
     parts = []
     for stage, text in _strip_items(view):
         style = state_words(view.run(stage))[2]
         parts.append(line((text, f"reverse bold {BUSY}" if stage == view.selected else style or FAINT)))
-    first = Content.assemble(" ", Content("  ").join(parts))
-    sign, words, style = state_words(view.run(view.selected))
-    left = line((f" {sign} {words}", style), "  ", stage_fact(view, view.selected))
-    return [fit_line(first, width), split(left, line((f"{elapsed(view.run(view.selected), view)} ", DIM)), width)]
+    return fit_line(Content.assemble(" ", Content("  ").join(parts)), width)
