@@ -92,7 +92,7 @@ class Controller(ABC):
         try:
             for key in self.keys(resource, event):
                 self.queue.add(key)
-        except (KeyError, TypeError, AttributeError, ValueError):
+        except Exception:
             log.exception("%s can't read a changed object of %s", type(self).__name__, resource)
 
     def _reconcile_safely(self, key: Key) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
 
 from mlconsole.localcluster.controllers.objects import NODE_NAME, micro_timestamp, seconds_since
@@ -11,6 +13,12 @@ KEPT_SECONDS = 3600.0
 BURST = 25
 """Events that one object may cause at once; after that one each `REFILL_SECONDS`, as the real recorder does."""
 REFILL_SECONDS = 300.0
+
+SIMILAR = 10
+SIMILAR_SECONDS = 600.0
+COMBINED = "(combined from similar events): "
+
+log = logging.getLogger(__name__)
 
 API_VERSIONS = {"Pod": "v1", "Service": "v1", "Node": "v1", "Job": "batch/v1", "Deployment": "apps/v1",
                 "ReplicaSet": "apps/v1"}  # fmt: skip
@@ -28,6 +36,7 @@ class EventRecorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._names: dict[_Key, tuple[str, str]] = {}
+        self._similar: dict[_Key, dict[str, float]] = {}
         self._tokens: dict[tuple[str, str], tuple[float, float]] = {}
         for event in store.scan("events"):
             meta = event["metadata"]
@@ -53,16 +62,29 @@ class EventRecorder:
         event = _event(component, kind, obj, reason, message, warning, field)
         if not self._allowed(component, event["involvedObject"]["uid"]):
             return
-        known = self._names.get(_key_of(event))
-        if known is not None and self._count_again(*known):
-            return
+        key = self._key(event)
         try:
-            stored = self._store.create("events", event)
-        except AlreadyExists:
-            return
-        self._names[_key_of(event)] = (stored["metadata"]["namespace"], stored["metadata"]["name"])
+            known = self._names.get(key)
+            if known is None or not self._count_again(*known, event["message"]):
+                stored = self._store.create("events", event)
+                self._names[key] = (stored["metadata"]["namespace"], stored["metadata"]["name"])
+        except (AlreadyExists, sqlite3.Error):
+            log.exception("an event about %s can't be written", obj["metadata"]["name"])
 
-    def _count_again(self, namespace: str, name: str) -> bool:
+    def _key(self, event: Object) -> _Key:
+        """What makes two events the same; from the tenth message about one thing on, all further ones are."""
+        uid, field, reason, message = _key_of(event)
+        now = time.monotonic()
+        recent = self._similar.setdefault((uid, field, reason, event["type"]), {})
+        recent[message] = now
+        for old in [text for text, moment in recent.items() if now - moment > SIMILAR_SECONDS]:
+            del recent[old]
+        if len(recent) < SIMILAR:
+            return uid, field, reason, message
+        event["message"] = COMBINED + message
+        return uid, field, reason, COMBINED
+
+    def _count_again(self, namespace: str, name: str, message: str) -> bool:
         try:
             event = self._store.get("events", namespace, name)
         except NotFound:
@@ -73,6 +95,7 @@ class EventRecorder:
         else:
             event["count"] = (event.get("count") or 1) + 1
             event["lastTimestamp"] = timestamp()
+        event["message"] = message
         self._store.update("events", event)
         return True
 
@@ -94,6 +117,7 @@ class EventRecorder:
                 self._store.delete("events", meta["namespace"], meta["name"])
         fresh = time.monotonic() - KEPT_SECONDS
         self._tokens = {key: value for key, value in self._tokens.items() if value[1] > fresh}
+        self._similar = {key: value for key, value in self._similar.items() if max(value.values(), default=0) > fresh}
 
 
 def _key_of(event: Object) -> _Key:

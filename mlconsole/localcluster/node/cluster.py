@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from pathlib import Path
 
 from mlconsole.localcluster.controllers.addresses import LOOPBACK, real_port
@@ -22,6 +23,8 @@ from mlconsole.localcluster.node.timing import Timing
 from mlconsole.localcluster.store import NotFound, Store
 
 SWEEP_SECONDS = 300.0
+
+log = logging.getLogger(__name__)
 
 _DEFAULT_TIMING = Timing()
 
@@ -62,6 +65,8 @@ class Cluster:
             asyncio.create_task(controller.run(), name=type(controller).__name__) for controller in self._controllers
         ]
         self._tasks.append(asyncio.create_task(self._sweep(), name="event sweep"))
+        for task in self._tasks:
+            task.add_done_callback(_tell_end)
 
     async def stop(self, *, kill_pods: bool) -> None:
         """Stops everything; the containers end too, or are left running for the next server."""
@@ -90,3 +95,8 @@ class Cluster:
         while True:
             self._events.sweep()
             await asyncio.sleep(SWEEP_SECONDS)
+
+
+def _tell_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("%s ended", task.get_name(), exc_info=task.exception())

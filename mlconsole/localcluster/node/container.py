@@ -23,7 +23,7 @@ from mlconsole.localcluster.node.probes import Answer, Target, ask
 from mlconsole.localcluster.node.status import ContainerRecord, container_id
 from mlconsole.localcluster.node.timing import BackOff, Timing, go_duration
 from mlconsole.localcluster.node.volumes import VolumeMissing
-from mlconsole.localcluster.store import NotFound, Object, Store, key_of, timestamp
+from mlconsole.localcluster.store import NotFound, Object, Store, timestamp
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,6 +37,8 @@ class PodContext:
 
     Args:
         pod: gives the pod as it is now; raises NotFound when it is gone.
+        where: ``name_namespace(uid)``, as the kubelet's messages name a pod.
+        grace: the pod's terminationGracePeriodSeconds.
         publish: writes the pod's status.
         ports: gives the pod's real ports.
     """
@@ -46,6 +48,9 @@ class PodContext:
     site: Site
     timing: Timing
     session: aiohttp.ClientSession
+    uid: str
+    where: str
+    grace: float
     pod: Callable[[], Object]
     publish: Callable[[], None]
     ports: Callable[[], dict[str, int]]
@@ -54,8 +59,9 @@ class PodContext:
 class ContainerRunner:
     """Runs one container of a pod; `run` returns when it has ended for good."""
 
-    def __init__(self, context: PodContext, record: ContainerRecord, *, restart: str) -> None:
+    def __init__(self, context: PodContext, record: ContainerRecord, *, restart: str, group: str) -> None:
         timing = context.timing
+        self._field = f"spec.{group}{{{record.name}}}"
         self.record = record
         self.process: runtime.Process | None = None
         self.out_of_memory = False
@@ -158,7 +164,7 @@ class ContainerRunner:
         process = await runtime.start(self.folder(attempt), command)
         self._command = command
         record.restart_count = attempt
-        record.container_id = container_id(pod["metadata"]["uid"], record.name, attempt)
+        record.container_id = container_id(self._context.uid, record.name, attempt)
         self.process, self._since = process, time.monotonic()
         self._forget(attempt - 2)
         self._say("Started", "Container started")
@@ -213,8 +219,8 @@ class ContainerRunner:
         record, now = self.record, timestamp()
         message = f"failed to create containerd task: failed to start container: {problem}"
         attempt = self._next_attempt()
-        uid = self._context.pod()["metadata"]["uid"]
-        record.restart_count, record.container_id = attempt, container_id(uid, record.name, attempt)
+        record.restart_count = attempt
+        record.container_id = container_id(self._context.uid, record.name, attempt)
         self._say("Failed", f"Error: {message}", warning=True)
         ended = {"exitCode": 128, "reason": "StartError", "message": message, "startedAt": now, "finishedAt": now,
                  "containerID": record.container_id}  # fmt: skip
@@ -259,8 +265,7 @@ class ContainerRunner:
         if self.process is None or self._stopping.is_set():
             return
         self._say("Killing", f"Container {self.record.name} {reason}, will be restarted")
-        grace = self._context.pod()["spec"].get("terminationGracePeriodSeconds")
-        self.process.stop(30.0 if grace is None else float(grace))
+        self.process.stop(self._context.grace)
 
     async def _pre_stop(self, grace: float) -> None:
         hook = (self.record.spec.get("lifecycle") or {}).get("preStop")
@@ -315,8 +320,7 @@ class ContainerRunner:
         delay = self._crashes.next(max(ran.total_seconds(), 0.0))
         if not delay:
             return
-        namespace, name = key_of(self._context.pod())
-        where = f"{name}_{namespace}({self._context.pod()['metadata']['uid']})"
+        where = self._context.where
         self._say("BackOff", f"Back-off restarting failed container {self.record.name} in pod {where}", warning=True)
         settle = min(self._context.timing.settle, delay / 2)
         await self._pause(settle)
@@ -332,13 +336,8 @@ class ContainerRunner:
                 await self._stopping.wait()
 
     def _say(self, reason: str, message: str, *, warning: bool = False, field: str | None = None) -> None:
-        group = "initContainers" if self._is_init() else "containers"
-        place = f"spec.{group}{{{self.record.name}}}" if field is None else field
+        place = self._field if field is None else field
         with contextlib.suppress(NotFound):
             self._context.events.record(
                 "kubelet", "Pod", self._context.pod(), reason, message, warning=warning, field=place
             )
-
-    def _is_init(self) -> bool:
-        names = [item["name"] for item in self._context.pod()["spec"].get("initContainers") or []]
-        return self.record.name in names

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlconsole.localcluster.controllers.addresses import ADDRESS, LOOPBACK
+from mlconsole.localcluster.controllers.job_policy import INDEX as JOB_INDEX
 from mlconsole.localcluster.controllers.objects import NODE_NAME, annotations_of, labels_of, quantity
 from mlconsole.localcluster.node.volumes import data_of
 from mlconsole.localcluster.store import NotFound, Object, Store
@@ -82,6 +83,9 @@ def container_environment(store: Store, pod: Object, container: Object) -> dict[
     """What ``envFrom`` and ``env`` of a container say, references followed. Raises ConfigMissing."""
     links = pod["spec"].get("enableServiceLinks", True)
     env = service_links(store, pod["metadata"]["namespace"]) if links else {}
+    index = annotations_of(pod).get(JOB_INDEX)
+    if index is not None:
+        env["JOB_COMPLETION_INDEX"] = index
     for source in container.get("envFrom") or []:
         env |= _bulk(store, pod["metadata"]["namespace"], source)
     for entry in container.get("env") or []:

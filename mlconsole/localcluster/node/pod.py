@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import shutil
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from mlconsole.localcluster.controllers.addresses import PORTS, port_map
 from mlconsole.localcluster.controllers.objects import annotations_of
 from mlconsole.localcluster.node.container import ContainerRunner, PodContext
 from mlconsole.localcluster.node.plan import Site
-from mlconsole.localcluster.node.ports import PortBook, declared_ports
+from mlconsole.localcluster.node.ports import PortBook, declared_ports, host_ports
 from mlconsole.localcluster.node.status import ContainerRecord, build_status, is_initialized
 from mlconsole.localcluster.store import Key, NotFound, Object, key_of
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 INIT_POLL = 0.02
 FINAL_WAIT = 5.0
+RETRY_SECONDS = 1.0
 
 
 class PodWorker:
@@ -64,12 +66,31 @@ class PodWorker:
         spec = pod["spec"]
         self._init = [ContainerRecord(item) for item in spec.get("initContainers") or []]
         self._main = [ContainerRecord(item) for item in spec["containers"]]
-        context = PodContext(store, events, site, timing, session, self.pod, self.publish, lambda: self._ports)
+        grace = spec.get("terminationGracePeriodSeconds")
+        context = PodContext(
+            store,
+            events,
+            site,
+            timing,
+            session,
+            uid=self.uid,
+            where=f"{self.key[1]}_{self.key[0]}({self.uid})",
+            grace=30.0 if grace is None else float(grace),
+            pod=self.pod,
+            publish=self.publish,
+            ports=lambda: self._ports,
+        )
+        self._spec_grace = context.grace
         policy = spec.get("restartPolicy", "Always")
         once = "Never" if policy == "Never" else "OnFailure"
         self.runners = {
-            record.name: ContainerRunner(context, record, restart="Always" if record.is_sidecar else restart)
-            for records, restart in ((self._init, once), (self._main, policy))
+            record.name: ContainerRunner(
+                context, record, restart="Always" if record.is_sidecar else restart, group=group
+            )
+            for records, restart, group in (
+                (self._init, once, "initContainers"),
+                (self._main, policy, "containers"),
+            )
             for record in records
         }
         self._take_over(pod)
@@ -95,7 +116,10 @@ class PodWorker:
             return
         status = build_status(pod, self._init, self._main)
         if status != pod.get("status"):
-            self._store.update("pods", {"metadata": _bare(pod), "status": status}, status=True)
+            try:
+                self._store.update("pods", {"metadata": _bare(pod), "status": status}, status=True)
+            except sqlite3.Error:
+                log.exception("the status of pod %s can't be written", "/".join(self.key))
 
     def end(self, grace: float) -> None:
         """Ends the pod gracefully and removes it; asked again, a shorter grace counts."""
@@ -127,7 +151,7 @@ class PodWorker:
                     await task
 
     async def halt(self, grace: float) -> None:
-        """Ends the containers but keeps the pod as it is: the next server restarts them, as a node does that reboots."""
+        """Ends the containers but keeps the pod: the next server restarts them, as a node does that reboots."""
         processes = [runner.process for runner in self.runners.values() if runner.process is not None]
         await self.release()
         for process in processes:
@@ -153,7 +177,7 @@ class PodWorker:
         self.publish()
 
     def _allot_ports(self, pod: Object) -> None:
-        before = port_map(pod)
+        before = host_ports(pod) | port_map(pod)
         alive = any(runner.process is not None for runner in self.runners.values())
         for number in declared_ports(pod):
             wanted = before.get(number)
@@ -169,20 +193,26 @@ class PodWorker:
             self._store.update("pods", changed)
 
     async def _run(self) -> None:
+        while True:
+            try:
+                return await self._run_containers()
+            except Exception:
+                log.exception("pod %s lost its supervision; taking it up again", "/".join(self.key))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _run_containers(self) -> None:
         sidecars: list[asyncio.Task[None]] = []
         try:
             if await self._run_init(sidecars):
                 async with asyncio.TaskGroup() as group:
                     for record in self._main:
-                        group.create_task(self.runners[record.name].run())
+                        if not record.over:
+                            group.create_task(self.runners[record.name].run())
             await self._stop_all(sidecars)
-            self.publish()
-        except asyncio.CancelledError:
+        finally:
             for task in sidecars:
                 task.cancel()
-            raise
-        except Exception:
-            log.exception("pod %s failed", "/".join(self.key))
+        self.publish()
 
     async def _run_init(self, sidecars: list[asyncio.Task[None]]) -> bool:
         """Runs the init containers in their order; tells whether the others may start."""
@@ -201,10 +231,9 @@ class PodWorker:
         return is_initialized(self._init)
 
     async def _stop_all(self, sidecars: list[asyncio.Task[None]]) -> None:
-        grace = self.pod()["spec"].get("terminationGracePeriodSeconds") if sidecars else 0
         for record in self._init:
             if record.is_sidecar:
-                await self.runners[record.name].stop(30.0 if grace is None else float(grace))
+                await self.runners[record.name].stop(self._spec_grace)
         for task in sidecars:
             await task
 

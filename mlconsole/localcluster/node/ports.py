@@ -58,6 +58,12 @@ def declared_ports(pod: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys([*declared, *([""] if bare else [])]))
 
 
+def host_ports(pod: dict[str, Any]) -> dict[str, int]:
+    """The ports of this machine that the pod's containers ask for by ``hostPort``, by declared port."""
+    entries = [entry for item in pod["spec"]["containers"] for entry in item.get("ports") or []]
+    return {str(entry["containerPort"]): int(entry["hostPort"]) for entry in entries if entry.get("hostPort")}
+
+
 def main_port(container: dict[str, Any], ports: dict[str, int]) -> int | None:
     """The real port for PORT: that of the port named http, else of the first one."""
     entries = container.get("ports") or []

@@ -54,8 +54,15 @@ class Process:
 
     async def wait(self) -> Exit:
         """Waits until the shim has ended and returns how the container did."""
-        await _wait_gone(self.pid, self.create_time, self._child)
+        await _wait_gone(self, self._child)
         return read_exit(self.directory) or self._lost()
+
+    def is_alive(self) -> bool:
+        """Whether the shim runs; its command line, which names the folder, tells it from others with its pid."""
+        try:
+            return str(self.directory) in psutil.Process(self.pid).cmdline()
+        except psutil.Error:
+            return False
 
     def stop(self, grace: float) -> None:
         """Asks the container to end; after ``grace`` seconds it is killed."""
@@ -69,7 +76,7 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number)
-        elif self._child is None and is_alive(self.pid, self.create_time):
+        elif self._child is None and self.is_alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -134,7 +141,7 @@ def adopt(directory: Path) -> Process | Exit | None:
     if not record:
         return read_exit(directory)
     process = Process(directory, int(record["pid"]), float(record["create_time"]))
-    if is_alive(process.pid, process.create_time):
+    if process.is_alive():
         return process
     return read_exit(directory) or process._lost()
 
@@ -145,21 +152,11 @@ def read_exit(directory: Path) -> Exit | None:
     return Exit(int(record["exit_code"]), int(record["signal"]), record["finished_at"]) if record else None
 
 
-def is_alive(pid: int, create_time: float) -> bool:
-    """Whether the process with this pid is the one that was created then, and still runs."""
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - create_time) < CREATE_TIME_SLACK
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
 def kill_recorded(directory: Path) -> None:
     """Kills the process group of the container of this folder, where it is still the one that was started here."""
     record = _read(directory / "shim.json")
     pid = int(record.get("container_pid", 0))
-    if pid and is_alive(pid, float(record.get("create_time", 0))):
+    if pid and _was_created(pid, float(record.get("create_time", 0))):
         tree = psutil.Process(pid).children(recursive=True)
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
@@ -168,10 +165,10 @@ def kill_recorded(directory: Path) -> None:
                 child.kill()
 
 
-async def _wait_gone(pid: int, create_time: float, child: subprocess.Popen[bytes] | None) -> None:
+async def _wait_gone(process: Process, child: subprocess.Popen[bytes] | None) -> None:
     if hasattr(os, "pidfd_open"):
         try:
-            descriptor = os.pidfd_open(pid)
+            descriptor = os.pidfd_open(process.pid)
         except ProcessLookupError:
             descriptor = -1
         if descriptor >= 0:
@@ -179,7 +176,7 @@ async def _wait_gone(pid: int, create_time: float, child: subprocess.Popen[bytes
         if child is not None:
             child.wait()
         return
-    while child.poll() is None if child is not None else is_alive(pid, create_time):
+    while child.poll() is None if child is not None else process.is_alive():
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -197,6 +194,14 @@ async def _readable(descriptor: int) -> None:
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _was_created(pid: int, create_time: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - create_time) < CREATE_TIME_SLACK and os.getpgid(pid) == pid
+    except (psutil.Error, OSError):
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -131,8 +131,11 @@ class Log:
             os.replace(self._path, self._path + ".1")
             self._open()
         view = memoryview(block)
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            return  # a full disk costs lines, not the container
         self._size += len(block)
 
 
@@ -299,8 +302,10 @@ def main(argv: list[str]) -> None:
     adopt_orphans()
 
     log = Log(directory + "/log")
-    pump(container, log, wake, asked)
-    container.end_leftovers()
+    try:
+        pump(container, log, wake, asked)
+    finally:
+        container.end_leftovers()
     drain(container.output, log)
     number = os.WTERMSIG(container.status) if container.status and os.WIFSIGNALED(container.status) else 0
     code = 128 + number if number else os.waitstatus_to_exitcode(container.status or 0)

@@ -55,7 +55,10 @@ def test_an_object_can_not_flood_the_events(bench: Any) -> None:
     obj = bench.deploy()
     for number in range(200):
         bench.events.record("kubelet", "Pod", obj, "Unhealthy", f"probe {number} failed")
-    assert len(bench.store.list("events")) == 25
+    events = bench.store.list("events")
+    assert len(events) == 10
+    combined = next(event for event in events if event["message"].startswith("(combined from similar events): "))
+    assert (combined["message"], combined["count"]) == ("(combined from similar events): probe 24 failed", 16)
 
 
 def test_old_events_are_swept_away(bench: Any) -> None:

@@ -314,7 +314,7 @@ async def test_containers_of_pods_that_are_gone_are_ended_at_the_next_start(
     world.store.delete("pods", "default", "stray")
     world.cluster = make_world(world.root, world.store).cluster
     await world.cluster.start()
-    await world.until(lambda: not psutil.pid_exists(pid))
+    await world.until(lambda: not psutil.pid_exists(pid) and not world.shims())
 
 
 async def test_a_container_whose_shim_was_killed_counts_as_killed(world: Any, box: Box) -> None:
