@@ -198,7 +198,7 @@ class _Follower:
             return self._verdict(False, f"{self._title} is not there any more.", "It was deleted.")
         if late:
             return self._verdict(False, f"{self._title} could not be seen within {timeout:.0f} s.", state.sentence)
-        if state.sentence:
+        if state.state not in ("connecting", "live"):
             self._report(report, RolloutStatus(sentence=f"Waiting for {self._title}."), state.sentence)
         return None
 

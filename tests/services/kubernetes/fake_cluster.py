@@ -131,11 +131,12 @@ KINDS = {"pods": "Pod", "deployments": "Deployment", "replicasets": "ReplicaSet"
 class Recorded:
     """Plays a scenario: lists are empty, then the recorded events come at `speed` times their pace.
 
-    `logs` answers a request for a log: path and whether the previous run's is wanted.
+    Nothing of after `end` happens. `logs` is what every log is.
     """
 
-    def __init__(self, name: str, speed: float, *, start: float = 0, logs: bytes = b"") -> None:
+    def __init__(self, name: str, speed: float, *, start: float = 0, end: float = 1e9, logs: bytes = b"") -> None:
         self.scenario = recordings.scenario(name)
+        self.scenario["stream"] = [event for event in self.scenario["stream"] if event["at"] <= end]
         self.speed = speed
         self.start = start
         self.began = time.monotonic()

@@ -1,0 +1,227 @@
+"""Rollouts are told in kubectl's words, and a failing one with its reason."""
+
+from __future__ import annotations
+
+import threading
+from itertools import dropwhile
+from pathlib import Path
+
+import pytest
+
+from mlconsole.errors import Cancelled, WrongUse
+from mlconsole.evidence.cluster import RolloutProgress, RolloutVerdict, WorkloadRef
+from mlconsole.services.kubernetes import rollout
+from mlconsole.services.kubernetes.manifests import from_yaml
+from mlconsole.services.kubernetes.objects import (
+    Condition,
+    RollingUpdate,
+    UpdateStrategy,
+    Workload,
+)
+from mlconsole.services.kubernetes.rollout import follow, workloads_of
+from mlconsole.services.kubernetes.rollout_status import rollout_status
+from tests.services.kubernetes import recordings
+from tests.services.kubernetes.fake_cluster import Recorded, playing
+
+DEPLOYMENT = WorkloadRef(kind="Deployment", name="ml-model-deployment", namespace="lab")
+STATUS_COMMANDS = [
+    (name, number)
+    for name, count in {
+        "rollout-first": 1,
+        "rollout-update": 3,
+        "scale-and-delete": 3,
+        "image-missing": 2,
+        "crash-loop": 2,
+        "never-ready": 1,
+        "oom-killed": 1,
+        "unschedulable": 1,
+    }.items()
+    for number in range(count)
+]
+
+
+def told(
+    name: str, number: int, folder: Path, *, speed: float = 4, logs: bytes = b"", **keywords: float
+) -> tuple[RolloutVerdict, list[RolloutProgress], dict[str, str]]:
+    """Follow a recorded rollout from the moment at which kubectl began to; also returns kubectl's own words."""
+    commands = [entry for entry in recordings.scenario(name)["commands"] if "rollout status" in entry["command"]]
+    command = commands[number]
+    seen: list[RolloutProgress] = []
+    recorded = Recorded(name, speed, start=command["at"], end=command["until"], logs=logs)
+    with playing(recorded, folder) as (_, connection):
+        (verdict,) = follow(
+            connection, [DEPLOYMENT], report=seen.append, cancelled=threading.Event(), timeout=60, **keywords
+        )
+    return verdict, seen, command
+
+
+@pytest.mark.parametrize(("name", "number"), STATUS_COMMANDS)
+def test_a_recorded_rollout_is_told_as_kubectl_told_it(tmp_path: Path, name: str, number: int) -> None:
+    verdict, seen, command = told(name, number, tmp_path, crash_limit=99)
+    words = command["stdout"].splitlines()
+    assert verdict.succeeded is (command["exit"] == 0)
+    if verdict.succeeded:
+        assert verdict.sentence == words[-1]
+    else:
+        assert command["stderr"].strip() == f"error: {verdict.sentence}"
+        assert verdict.reason
+        assert verdict.next_step
+    # Which state comes first depends on who looks first: kubectl, or the controllers. From then on they agree.
+    said = list(dropwhile(lambda sentence: sentence not in words, [progress.sentence for progress in seen]))
+    assert said or not verdict.succeeded
+    assert [sentence for sentence in said if sentence not in words and sentence not in command["stderr"]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "reason", "event"),
+    [
+        (
+            "image-missing",
+            1,
+            "The image registry.local/absent:9 can't be pulled: failed to resolve image: failed to do request: "
+            'Head "https://registry.local/v2/absent/manifests/9": dial tcp: lookup registry.local on 192.0.2.53:53: '
+            "no such host",
+            "Warning Failed Failed to pull image",
+        ),
+        ("crash-loop", 1, "Container model ended with exit code 3 1 s after its start, restarted once.", "BackOff"),
+        (
+            "never-ready",
+            0,
+            "Container model is up, but not ready: Readiness probe failed: ",
+            "Warning Unhealthy Readiness probe failed",
+        ),
+        ("unschedulable", 0, "No node fits: 0/1 nodes are available: 1 Insufficient cpu.", "FailedScheduling"),
+    ],
+)
+def test_a_rollout_that_misses_its_deadline_says_why(
+    tmp_path: Path, name: str, number: int, reason: str, event: str
+) -> None:
+    verdict, seen, _ = told(name, number, tmp_path, logs=b"Traceback: bad \x1b[31mmodel file\n", crash_limit=99)
+    assert "exceeded its progress deadline" in verdict.sentence
+    assert reason in verdict.reason
+    assert any(event in line for line in verdict.events)
+    assert any(progress.problem for progress in seen)
+    if name == "crash-loop":
+        assert verdict.log_tail == ("Traceback: bad model file",)
+
+
+def test_a_crash_loop_is_given_up_before_the_deadline(tmp_path: Path) -> None:
+    verdict, _, _ = told("crash-loop", 1, tmp_path, crash_limit=1)
+    assert not verdict.succeeded
+    assert verdict.sentence.startswith("Deployment ml-model-deployment will not roll out: Container model ended with")
+
+
+def test_an_image_that_stays_missing_is_given_up_before_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "PATIENCE", dict.fromkeys(rollout.PATIENCE, 0.5))
+    verdict, _, _ = told("image-missing", 1, tmp_path)
+    assert "will not roll out: The image registry.local/absent:9" in verdict.sentence
+    assert verdict.next_step.startswith("Check the image's name and tag")
+
+
+def test_a_time_out_has_a_reason(tmp_path: Path) -> None:
+    recorded = Recorded("never-ready", 4, start=1)
+    with playing(recorded, tmp_path) as (_, connection):
+        (verdict,) = follow(
+            connection, [DEPLOYMENT], report=lambda progress: None, cancelled=threading.Event(), timeout=1.5
+        )
+    assert verdict.sentence == "Deployment ml-model-deployment did not roll out within 2 s."
+    assert "Readiness probe failed" in verdict.reason
+
+
+def test_a_cancel_ends_it_at_once(tmp_path: Path) -> None:
+    cancelled = threading.Event()
+
+    def report(progress: RolloutProgress) -> None:
+        cancelled.set()
+
+    with playing(Recorded("never-ready", 1, start=1), tmp_path) as (_, connection), pytest.raises(Cancelled):
+        follow(connection, [DEPLOYMENT], report=report, cancelled=cancelled)
+
+
+def test_kinds_without_a_rollout_are_refused(tmp_path: Path) -> None:
+    with playing(Recorded("never-ready", 1), tmp_path) as (_, connection), pytest.raises(WrongUse, match="ConfigMap"):
+        follow(
+            connection,
+            [WorkloadRef(kind="ConfigMap", name="a", namespace="lab")],
+            report=lambda progress: None,
+            cancelled=threading.Event(),
+        )
+
+
+def test_a_job_is_followed_to_its_end(tmp_path: Path) -> None:
+    with playing(Recorded("job-complete", 4, start=0.6), tmp_path) as (_, connection):
+        (verdict,) = follow(
+            connection,
+            [WorkloadRef(kind="Job", name="train", namespace="lab")],
+            report=lambda progress: None,
+            cancelled=threading.Event(),
+        )
+    assert verdict.succeeded
+    assert verdict.sentence == 'job "train" complete'
+
+
+def stateful_set(*, ready: int, updated: int = 0, partition: int | None = None, revision: str = "b") -> Workload:
+    workload = Workload(kind="StatefulSet")
+    workload.metadata.name, workload.metadata.generation = "db", 2
+    workload.spec.replicas = 3
+    workload.spec.update_strategy = UpdateStrategy(
+        type="RollingUpdate", rolling_update=RollingUpdate(partition=partition)
+    )
+    workload.status.observed_generation = 2
+    workload.status.ready_replicas, workload.status.updated_replicas = ready, updated
+    workload.status.current_replicas = 3
+    workload.status.current_revision, workload.status.update_revision = "b", revision
+    return workload
+
+
+@pytest.mark.parametrize(
+    ("workload", "sentence", "state"),
+    [
+        (stateful_set(ready=1), "Waiting for 2 pods to be ready...", "waiting"),
+        (
+            stateful_set(ready=3, updated=1, partition=1),
+            "Waiting for partitioned roll out to finish: 1 out of 2 new pods have been updated...",
+            "waiting",
+        ),
+        (
+            stateful_set(ready=3, updated=2, partition=1),
+            "partitioned roll out complete: 2 new pods have been updated...",
+            "done",
+        ),
+        (
+            stateful_set(ready=3, updated=2, revision="c"),
+            "waiting for statefulset rolling update to complete 2 pods at revision c...",
+            "waiting",
+        ),
+        (stateful_set(ready=3), "statefulset rolling update complete 3 pods at revision b...", "done"),
+    ],
+)
+def test_stateful_sets_are_told_as_kubectl_does(workload: Workload, sentence: str, state: str) -> None:
+    status = rollout_status(workload)
+    assert (status.sentence, status.state) == (sentence, state)
+
+
+def test_daemon_sets_are_told_as_kubectl_does() -> None:
+    workload = Workload(kind="DaemonSet")
+    workload.metadata.name = "agent"
+    workload.status.desired_number_scheduled, workload.status.updated_number_scheduled = 2, 1
+    words = 'Waiting for daemon set "agent" rollout to finish: 1 out of 2 new pods have been updated...'
+    assert rollout_status(workload).sentence == words
+    workload.status.updated_number_scheduled = workload.status.number_available = 2
+    assert rollout_status(workload).sentence == 'daemon set "agent" successfully rolled out'
+
+
+def test_a_failed_job_says_why() -> None:
+    workload = Workload(kind="Job")
+    workload.metadata.name = "train"
+    workload.status.conditions = [Condition(type="Failed", status="True", message="backoff limit")]
+    assert rollout_status(workload).sentence == 'job "train" failed: backoff limit'
+
+
+def test_workloads_are_found_among_manifests() -> None:
+    text = "\n---\n".join(
+        f"{{apiVersion: v1, kind: {kind}, metadata: {{name: a, namespace: x}}}}" for kind in ("Service", "Deployment")
+    )
+    assert workloads_of(from_yaml(text)) == (WorkloadRef(kind="Deployment", name="a", namespace="x"),)

@@ -1,0 +1,308 @@
+"""A watcher's rows are the cluster's, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlconsole.services.kubernetes import reflector
+from mlconsole.services.kubernetes.connection import Connection
+from mlconsole.services.kubernetes.problems import NoCluster
+from mlconsole.services.kubernetes.watch import PodWatcher
+from tests.services.kubernetes.fake_cluster import FakeCluster, Recorded, Reply, Request, playing, serving
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10) -> None:
+    """Wait until a condition holds; the test fails where it does not."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.005)
+
+
+def pod(name: str, version: int = 1, **status: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": str(version)},
+        "spec": {"containers": [{"name": "m"}]},
+        "status": {"phase": "Running", **status},
+    }
+
+
+def event(kind: str, body: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": body}).encode() + b"\n"
+
+
+class Script:
+    """A cluster whose lists and watches are told one after the other; the last of each stays."""
+
+    def __init__(self, lists: list[Reply], watches: list[Callable[[], Reply]]) -> None:
+        self.lists, self.watches = lists, watches
+        self.versions: list[str] = []
+        self.listed = 0
+        self.open = threading.Event()
+
+    def __call__(self, request: Request) -> Reply:
+        if request.query.get("watch"):
+            self.versions.append(request.query["resourceVersion"])
+            return self.watches[min(len(self.versions), len(self.watches)) - 1]()
+        self.listed += 1
+        return self.lists[min(self.listed, len(self.lists)) - 1]
+
+
+def listing(version: int, *pods: dict[str, Any], more: str = "") -> Reply:
+    return Reply(body={"items": list(pods), "metadata": {"resourceVersion": str(version), "continue": more}})
+
+
+def streaming(*lines: bytes, hold: float = 30) -> Callable[[], Reply]:
+    def chunks() -> Iterator[bytes]:
+        yield from lines
+        if hold:
+            threading.Event().wait(hold)
+
+    return lambda: Reply(chunks=chunks())
+
+
+class Watched:
+    """A started watcher on a fake cluster."""
+
+    def __init__(self, cluster: FakeCluster, connection: Connection) -> None:
+        self.changes = 0
+        self.watcher = PodWatcher(lambda: connection, "app=m", self.changed)
+        self.seen: list[tuple[str, set[str]]] = []
+        self.watcher.start()
+
+    def changed(self) -> None:
+        self.changes += 1
+        snapshot = self.watcher.snapshot()
+        self.seen.append((snapshot.watch.state, {row.name for row in snapshot.rows}))
+
+    @property
+    def states(self) -> list[str]:
+        return [state for state, _ in self.seen]
+
+    def names(self) -> list[str]:
+        return [row.name for row in self.watcher.snapshot().rows]
+
+    def state(self) -> str:
+        return self.watcher.snapshot().watch.state
+
+    def wait(self, names: list[str], state: str = "live") -> None:
+        wait_for(lambda: self.names() == names and self.state() == state)
+
+
+@pytest.fixture
+def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], Watched]]:
+    """Start watchers on scripts; ends all of them."""
+    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    opened = []
+
+    def start(respond: Any) -> Watched:
+        context = serving(respond, tmp_path)
+        cluster, connection = context.__enter__()
+        watched = Watched(cluster, connection)
+        opened.append((context, watched))
+        return watched
+
+    yield start
+    for context, watched in opened:
+        watched.watcher.stop()
+        context.__exit__(None, None, None)
+
+
+def test_pages_are_put_together_before_anything_is_called_live(watching: Any) -> None:
+    pages = [listing(5, pod("a"), more="next"), listing(5, pod("b"))]
+    watched = watching(Script(pages, [streaming(event("ADDED", pod("c", 6)))]))
+    watched.wait(["a", "b", "c"])
+    wait_for(lambda: "live" in watched.states)
+    assert all({"a", "b"} <= names for state, names in watched.seen if state == "live")
+
+
+def test_changes_and_deletions_come_through(watching: Any) -> None:
+    lines = [event("MODIFIED", pod("a", 6, phase="Failed")), event("DELETED", pod("b", 7))]
+    watched = watching(Script([listing(5, pod("a"), pod("b"))], [streaming(*lines)]))
+    watched.wait(["a"])
+    assert watched.watcher.snapshot().rows[0].status == "Failed"
+
+
+def test_a_clean_end_goes_on_from_the_bookmark(watching: Any) -> None:
+    bookmark = event("BOOKMARK", {"metadata": {"resourceVersion": "99"}, "spec": {"containers": None}})
+    script = Script([listing(5, pod("a"))], [streaming(bookmark, hold=0), streaming()])
+    watched = watching(script)
+    wait_for(lambda: len(script.versions) == 2)
+    assert script.versions == ["5", "99"]
+    assert script.listed == 1
+    watched.wait(["a"])
+
+
+@pytest.mark.parametrize("form", ["event", "status"])
+def test_a_version_that_is_too_old_makes_it_list_again_and_forget_what_is_gone(watching: Any, form: str) -> None:
+    status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+    gone = streaming(event("ERROR", status), hold=0) if form == "event" else lambda: Reply(410, status)
+    script = Script([listing(5, pod("a"), pod("b")), listing(50, pod("b"))], [gone, streaming()])
+    watched = watching(script)
+    watched.wait(["b"])
+    assert script.versions == ["5", "50"]
+
+
+def test_a_partial_line_at_the_end_is_dropped(watching: Any) -> None:
+    whole = event("ADDED", pod("b", 6))
+    script = Script([listing(5, pod("a"))], [streaming(whole, event("ADDED", pod("c", 7))[:-9], hold=0), streaming()])
+    watched = watching(script)
+    wait_for(lambda: len(script.versions) == 2)
+    assert script.versions == ["5", "6"]
+    watched.wait(["a", "b"])
+
+
+def test_a_server_that_ends_each_watch_at_once_is_not_asked_without_pause(watching: Any) -> None:
+    script = Script([listing(5, pod("a"))], [streaming(hold=0)])
+    watched = watching(script)
+    wait_for(lambda: len(script.versions) >= 4)
+    began, count = time.monotonic(), len(script.versions)
+    wait_for(lambda: "stale" in watched.states or watched.state() == "stale")
+    assert len(script.versions) - count <= 3 + (time.monotonic() - began) / 0.02
+
+
+def test_a_busy_server_is_given_the_time_that_it_asks_for(watching: Any) -> None:
+    busy = {"kind": "Status", "code": 429, "message": "slow down", "details": {"retryAfterSeconds": 1}}
+    script = Script([listing(5, pod("a"))], [lambda: Reply(429, busy), streaming()])
+    watched = watching(script)
+    wait_for(lambda: len(script.versions) == 1)
+    began = time.monotonic()
+    wait_for(lambda: len(script.versions) == 2)
+    assert time.monotonic() - began > 0.8
+    assert script.versions == ["5", "5"]
+    watched.wait(["a"])
+
+
+def test_forbidden_is_shown_in_words_and_not_asked_again_at_once(watching: Any) -> None:
+    script = Script(
+        [Reply(403, {"kind": "Status", "code": 403, "message": 'User "ada" cannot list resource "pods"'})], []
+    )
+    watched = watching(script)
+    wait_for(lambda: watched.state() == "forbidden")
+    assert "ada may not list pods" in watched.watcher.snapshot().watch.sentence
+    time.sleep(0.1)
+    assert script.listed == 1
+
+
+def test_no_cluster_is_a_state_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    attempts = []
+
+    def connect() -> Connection:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise NoCluster("There is no kubeconfig.")
+        return connection
+
+    with serving(Script([listing(5, pod("a"))], [streaming()]), tmp_path) as (_, connection):
+        watcher = PodWatcher(connect, "", lambda: None)
+        watcher.start()
+        try:
+            wait_for(lambda: watcher.snapshot().watch.state == "offline")
+            assert watcher.snapshot().target.context == ""
+            wait_for(lambda: watcher.snapshot().watch.state == "live")
+            assert watcher.snapshot().target.context == "lab"
+        finally:
+            watcher.stop()
+
+
+def test_a_server_that_goes_away_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    alive = threading.Event()
+    alive.set()
+
+    def respond(request: Request) -> Reply:
+        if not alive.is_set():
+            raise ConnectionError
+        return script(request)
+
+    def chunks() -> Iterator[bytes]:
+        while alive.is_set():
+            yield b"\n"
+            time.sleep(0.01)
+        raise ConnectionError
+
+    script = Script([listing(5, pod("a"))], [lambda: Reply(chunks=chunks())])
+    with serving(respond, tmp_path) as (cluster, connection):
+        monkeypatch.setattr(cluster._server, "handle_error", lambda *arguments: None)
+        watched = Watched(cluster, connection)
+        try:
+            watched.wait(["a"])
+            alive.clear()
+            wait_for(lambda: watched.state() == "offline")
+            assert watched.names() == ["a"]
+            alive.set()
+            watched.wait(["a"])
+        finally:
+            watched.watcher.stop()
+
+
+@pytest.mark.parametrize("phase", ["list", "watch", "back-off"])
+def test_it_stops_within_50_ms_whatever_it_waits_for(tmp_path: Path, phase: str) -> None:
+    asked = threading.Event()
+
+    def respond(request: Request) -> Reply:
+        asked.set()
+        if phase == "back-off":
+            return Reply(500, {"kind": "Status", "code": 500})
+        if phase == "list":
+            threading.Event().wait(5)
+        return streaming()() if request.query.get("watch") else listing(5, pod("a"))
+
+    with serving(respond, tmp_path) as (cluster, connection):
+        watched = Watched(cluster, connection)
+        assert asked.wait(5)
+        if phase == "watch":
+            watched.wait(["a"])
+        began = time.monotonic()
+        watched.watcher.stop()
+        assert time.monotonic() - began < 0.05
+        assert watched.state() == "stopped"
+        wait_for(lambda: not watched.watcher._watcher._thread.is_alive(), 1)
+
+
+def test_a_storm_of_changes_is_told_ten_times_a_second(watching: Any) -> None:
+    lines = [event("MODIFIED", pod("a", number)) for number in range(6, 3006)]
+    watched = watching(Script([listing(5, pod("a"))], [streaming(*lines)]))
+    wait_for(lambda: next(iter(watched.watcher.pods().values()), None) is not None)
+    wait_for(lambda: next(iter(watched.watcher.pods().values())).metadata.resource_version == "3005")
+    time.sleep(0.15)
+    assert watched.changes < 40
+    assert watched.state() == "live"
+
+
+def reached(recorded: Recorded, moment: float) -> bool:
+    return recorded.now() >= moment
+
+
+def shows(watched: Watched, wanted: list[list[str]]) -> bool:
+    rows = watched.watcher.snapshot().rows
+    return [[row.name, row.ready, row.status, row.restarts.split()[0]] for row in rows] == wanted
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rollout-first", "rollout-update", "image-missing", "crash-loop", "never-ready", "oom-killed", "unschedulable"],
+)
+def test_recorded_streams_give_the_rows_that_kubectl_printed(tmp_path: Path, name: str) -> None:
+    """At the end of each `kubectl get pods`, the rows are kubectl's, ages and durations left out."""
+    recorded = Recorded(name, speed=10)
+    gets = [entry for entry in recorded.scenario["commands"] if "get pods" in entry["command"]]
+    with playing(recorded, tmp_path) as (cluster, connection):
+        watched = Watched(cluster, connection)
+        try:
+            for entry in gets:
+                wait_for(partial(reached, recorded, entry["at"]), 30)
+                wanted = [line.split()[:4] for line in entry["stdout"].splitlines()[1:]]
+                wait_for(partial(shows, watched, wanted), 3)
+        finally:
+            watched.watcher.stop()
+    assert gets
