@@ -20,7 +20,7 @@ from mlconsole.text import clean_line
 
 CHUNK = 6 * 1024 * 1024
 HEAD = 1024 * 1024
-LONGEST_ROW = 512 * 1024 * 1024
+LONGEST_ROW = 64 * 1024 * 1024
 DELIMITERS = (",", ";", "\t", "|")
 
 # What pandas reads as missing: training will see the same holes.
@@ -73,7 +73,11 @@ class CsvFile:
 
     def first_types(self) -> dict[str, Any]:
         """The types by the first rows; text where nothing narrower fits."""
-        table = CsvChunk(self, self._first_rows, self._body).parse(None, self.columns)
+        try:
+            table = CsvChunk(self, self._first_rows, self._body).parse(None, self.columns)
+        except (DataUnfit, StartAgain):
+            # The pass over all rows will meet the same fault, and tells it with the right line.
+            return {column: pa.null() for column in self.columns}
         return {field.name: field.type for field in table.schema}
 
     def chunks(
@@ -96,6 +100,8 @@ class CsvFile:
                 cut = len(data) if done else self._cut(data)
                 if not cut and len(data) > LONGEST_ROW:
                     raise faults.unclosed(self.name, self.line_at(offset))
+                if done:
+                    self._check_closed(data, offset)
                 if cut:
                     yield partial(CsvChunk(self, data[:cut], offset).parse, types, columns)
                 rest, offset = data[cut:], offset + cut
@@ -121,7 +127,7 @@ class CsvFile:
 
     def rows_of(self, data: bytes) -> Iterator[tuple[int, list[str]]]:
         """Yield the rows of some bytes: the line at which each begins, from 0, and its fields."""
-        limit = csv.field_size_limit(LONGEST_ROW)
+        limit = csv.field_size_limit(16 * LONGEST_ROW)
         before = 0
         try:
             reader = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="\n"), delimiter=self._delimiter)
@@ -160,6 +166,18 @@ class CsvFile:
         except UnicodeDecodeError as error:
             line = self.line_at(offset) + data.count(b"\n", 0, error.start)
             raise faults.not_utf8(self.name, line) from error
+
+    def _check_closed(self, data: bytes, offset: int) -> None:
+        """Raise where the file ends inside of quotation marks; a mark within a field, as in `5" pipe`, is none."""
+        if data.count(b'"') % 2 == 0:
+            return
+        line = [start for start, _ in self.rows_of(data)][-1]
+        last = data.split(b"\n", line)[line].decode("utf-8", "replace")
+        try:
+            list(csv.reader(io.StringIO(last, newline="\n"), delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise faults.unclosed(self.name, self.line_at(offset) + line) from error
 
     def _cut(self, data: bytes) -> int:
         """Where the last whole row of some bytes ends, 0 if there is no end."""
@@ -211,6 +229,8 @@ class CsvFile:
                 parts.append(part)
                 left -= len(part)
         except (EOFError, zlib.error, lzma.LZMAError) as error:
+            if "format not supported" in str(error):
+                raise DataUnfit(f"{self.name} is not compressed as its ending says.", "Correct its name.") from error
             raise DataUnfit(f"{self.name} is cut off or damaged.", "Fetch or compress it again.") from error
         except OSError as error:
             if error.errno is None:
@@ -257,15 +277,10 @@ class CsvChunk:
         if b'"' in self._data and self._file.cut_exactly():
             raise StartAgain from error
         expected = len(self._file.columns)
-        first = None
         for line, row in self._file.rows_of(self._data):
             if row and len(row) != expected:
-                first = faults.ragged(
-                    self._file.name, self._file.line_at(self._offset) + line, expected, len(row), self._line(line)
-                )
-                if any("\n" in field and field.count("\n") > 1 for field in row) and self._data.count(b'"') % 2:
-                    first = faults.unclosed(self._file.name, self._file.line_at(self._offset) + line)
-                raise first from error
+                number = self._file.line_at(self._offset) + line
+                raise faults.ragged(self._file.name, number, expected, len(row), self._line(line)) from error
         raise DataUnfit(
             f"{self._file.name} can't be read as a table: {clean_line(said)}.", "Write the file again from its source."
         ) from error

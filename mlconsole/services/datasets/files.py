@@ -186,14 +186,15 @@ def _digest(
     cancelled: threading.Event | None,
 ) -> str:
     digest = hashlib.sha256()
+    left = stamp.size
     try:
         with path.open("rb", buffering=0) as file:
-            while block := file.read(BLOCK):
+            while left > 0 and (block := file.read(min(BLOCK, left))):
                 if cancelled is not None and cancelled.is_set():
                     raise Cancelled()
                 digest.update(block)
-                done += len(block)
-                report(done)
+                left -= len(block)
+                report(done + stamp.size - left)
     except OSError as error:
         raise unreadable(name, error) from error
     if _stamp(path, name) != stamp:

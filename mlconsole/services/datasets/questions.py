@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlconsole.evidence.data import ColumnKind, DataProfile
 from mlconsole.services.datasets.csv_file import StartAgain
 from mlconsole.services.datasets.passes import in_order, one_array
+from mlconsole.services.datasets.summaries import as_arrow
 from mlconsole.services.datasets.tables import Parse, Tables
 from mlconsole.text import clean_line, number, shorten
 
@@ -59,19 +61,24 @@ class Question:
 
     def _outside(self, column: Any) -> Any:
         if self.values is None:
-            below = pc.less(column, pa.scalar(self.low)) if self.low is not None else None
-            above = pc.greater(column, pa.scalar(self.high)) if self.high is not None else None
+            below = pc.less(column, _scalar(self.low)) if self.low is not None else None
+            above = pc.greater(column, _scalar(self.high)) if self.high is not None else None
             found = below if above is None else above if below is None else pc.or_(below, above)
             return pc.and_(found, pc.is_finite(column))
         if self.kind == "boolean":
-            truths = [value == "true" for value in self.values if value in ("true", "false")]
-            return pc.and_(pc.invert(pc.is_in(column, pa.array(truths, pa.bool_()))), pc.is_valid(column))
+            fine = [pc.equal(column, truth) for truth in self._truths()]
+            known = pc.or_(*fine) if len(fine) == 2 else fine[0] if fine else pc.is_null(column)
+            return pc.and_(pc.invert(known), pc.is_valid(column))
         if self.kind in ("integer", "number"):
-            numbers = [value for value in self.values if isinstance(value, float)]
-            return pc.and_(pc.invert(pc.is_in(column, pa.array(numbers, pa.float64()))), pc.is_valid(column))
+            numbers = np.array([value for value in self.values if isinstance(value, float)], np.float64)
+            return pc.and_(pc.invert(pc.is_in(column, as_arrow(numbers))), pc.is_valid(column))
         encoded = column.dictionary_encode()
         new = [text is not None and clean_line(text) not in self.values for text in encoded.dictionary.to_pylist()]
-        return pa.array(new, pa.bool_()).take(encoded.indices)
+        return as_arrow(np.array(new, np.uint8)).cast(pa.bool_()).take(encoded.indices)
+
+    def _truths(self) -> list[Any]:
+        known = [value == "true" for value in self.values or () if value in ("true", "false")]
+        return [as_arrow(np.array([truth], np.uint8)).cast(pa.bool_())[0] for truth in known]
 
     def take(self, rows: int, hits: list[tuple[int, Any]], before: int) -> None:
         """Add a chunk's answer; `before` rows came before the chunk."""
@@ -82,6 +89,10 @@ class Question:
                 self.examples.append(f"row {before + place + 1:,}: {shown}")
             if shown not in self.new and len(self.new) < MOST_NEW:
                 self.new.append(shown)
+
+
+def _scalar(value: float) -> Any:
+    return as_arrow(np.array([value], np.float64))[0]
 
 
 def count_rows(

@@ -33,7 +33,7 @@ def as_numbers(column: Any) -> Numbers:
 
 
 def as_arrow(values: Numbers) -> Any:
-    """An Arrow array of numbers, not copied. pyarrow's own `array` would import pandas."""
+    """An Arrow array of numbers, not copied. pyarrow's own `array` and `scalar` would import pandas."""
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
@@ -98,24 +98,23 @@ class Grid:
     @classmethod
     def of(cls, values: Numbers, low: float, high: float, *, whole: bool) -> Grid:
         """Count finite values between `low` and `high`; cells of whole numbers are not narrower than 1."""
-        exponent = math.frexp(max(high / 2 - low / 2, np.spacing(max(abs(low), abs(high))) / 2, 5e-324))[1] + 2
-        exponent -= GRID_CELLS.bit_length() - 1
-        exponent = max(exponent, 0 if whole else -1000)
+        finest = math.frexp(math.ulp(max(abs(low), abs(high))))[1] - 1
+        exponent = math.frexp(high / 2 - low / 2)[1] + 2 - (GRID_CELLS.bit_length() - 1) if high > low else finest
+        exponent = max(exponent, finest, 0 if whole else -1000)
         cells = np.floor(np.ldexp(values.astype(np.float64, copy=False), -exponent))
         first = math.floor(math.ldexp(low, -exponent))
         return cls(exponent, first, np.bincount((cells - first).astype(np.int64)))
 
     def coarser(self, exponent: int) -> Grid:
         """The same counts on wider cells."""
-        step = 1 << (exponent - self.exponent)
+        # Cells are numbered below 2⁵⁴, so that a shift by 60 sends them where any longer one does.
+        step = 1 << min(exponent - self.exponent, 60)
         if step == 1:
             return self
         first = self.first // step
-        where = (self.first + np.flatnonzero(self.counts)) // step - first if step < 2**60 else None
-        filled = self.counts[np.flatnonzero(self.counts)]
-        if where is None:
-            where = np.array([(self.first + int(i)) // step - first for i in np.flatnonzero(self.counts)], np.int64)
-        return Grid(exponent, first, np.bincount(where, weights=filled).astype(np.int64))
+        filled = np.flatnonzero(self.counts)
+        where = (self.first + filled) // step - first
+        return Grid(exponent, first, np.bincount(where, weights=self.counts[filled]).astype(np.int64))
 
     def merged(self, other: Grid) -> Grid:
         """Both together, on cells wide enough for all."""
@@ -139,12 +138,11 @@ class Grid:
         group = -(-len(self.counts) // BINS)
         starts = range(0, len(self.counts), group)
         counts = [int(self.counts[start : start + group].sum()) for start in starts]
-        inner = [math.ldexp(float(self.first + start), self.exponent) for start in starts][1:]
-        if self.exponent >= 0 and low == int(low) and high == int(high):
-            return Histogram(
-                edges=(low, *inner, math.ldexp(float(self.first + len(self.counts)), self.exponent)),
-                counts=tuple(counts),
-            )
+        inner = [math.ldexp(float(self.first + start), self.exponent) for start in starts[1:]]
+        if self.exponent >= 0 and high < 2**53:
+            # The last bin of whole numbers ends after the largest, as the bin of 3 is from 3 to 4.
+            end = math.ldexp(float(self.first + len(self.counts)), self.exponent)
+            return Histogram(edges=(low, *inner, end), counts=tuple(counts))
         if inner and inner[-1] >= high:
             inner.pop()
             counts[-2:] = [counts[-2] + counts[-1]]
@@ -160,7 +158,7 @@ class NumberSummary:
         if column.null_count:
             values = as_numbers(column.drop_null())
             some = column.take(as_arrow(chosen)).cast(pa.float64(), safe=False)
-            with_gaps = as_numbers(pc.fill_null(some, pa.scalar(math.nan, pa.float64())))
+            with_gaps = as_numbers(pc.fill_null(some, as_arrow(np.array([math.nan]))[0]))
         else:
             values = as_numbers(column)
             with_gaps = values[chosen].astype(np.float64)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from mlconsole.errors import Cancelled
 from mlconsole.evidence.data import DataIdentity
 from mlconsole.services.datasets.csv_file import CsvFile
-from mlconsole.services.datasets.faults import check_names, different_columns
+from mlconsole.services.datasets.faults import DataChanged, check_names, different_columns
 from mlconsole.services.datasets.parquet_file import ParquetFile
 from mlconsole.text import clean_line
 
@@ -81,6 +81,8 @@ class Tables:
     def _tick(self, before: int, read: int) -> None:
         if self._cancelled is not None and self._cancelled.is_set():
             raise Cancelled()
+        if before + read > self._identity.size:
+            raise DataChanged("The data grows while it is read.", "Wait until it is written whole, then try again.")
         self._report(before + read)
 
 
