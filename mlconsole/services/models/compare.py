@@ -197,7 +197,8 @@ def _predict(
             cwd=root,
             log_path=log_path,
             cancelled=cancelled,
-            environment=child_environment(python),
+            # Threads that wait for each other by spinning take minutes where the processors are shared.
+            environment=child_environment(python, OMP_WAIT_POLICY="PASSIVE"),
         )
         if child.ended == "cancelled":
             raise Cancelled("The comparison was cancelled.")

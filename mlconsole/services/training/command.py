@@ -159,6 +159,7 @@ def _words(command: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _entry(root: Path, word: str, after: str) -> Iterator[Path]:
     """The file that a word of a command makes run: a script, or the module after `-m`."""
+    word = word.strip("();&|")
     path = root / word
     if word.endswith(".py") and path.is_file() and path.resolve().is_relative_to(root.resolve()):
         yield Path(os.path.normpath(path))
