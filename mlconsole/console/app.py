@@ -96,6 +96,10 @@ class MlconsoleApp(App[None]):
         self._chosen = True
         self.change(selected=stage)
 
+    def follow(self) -> None:
+        """Let the selection go along with the release, until a person selects a stage."""
+        self._chosen = False
+
     def show_release(self, number: int | None) -> None:
         """Show a past release, or the latest one (None)."""
         self._reader.show(number)
@@ -125,7 +129,8 @@ class MlconsoleApp(App[None]):
     def on_journal_seen(self, message: JournalSeen) -> None:
         """Show what was read; at first, the stage that matters now."""
         reading = message.reading
-        selected = self.view.selected if self._chosen else stage_that_matters(reading) or self.view.selected
+        stay = self._chosen or self.main.is_inside
+        selected = self.view.selected if stay else stage_that_matters(reading) or self.view.selected
         self.change(journal=reading, selected=selected, moment=now())
 
     def on_pods_seen(self, message: PodsSeen) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from textual.message import Message
 
 from mlconsole.console.background import Post, Ticker
 from mlconsole.console.messages import Faulted
+from mlconsole.console.story import Happening, Story
 from mlconsole.console.tail import FileTail, Growth
+from mlconsole.evidence.base import StageName
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
@@ -106,4 +109,37 @@ class PodFeed:
         self._ticker.stop()
 
 
-Feed = FileFeed | PodFeed
+class StoryFeed:
+    """Follows what a release says of one of its stages, for stages whose work prints nothing itself."""
+
+    def __init__(self, stage: StageName, story: Callable[[], Story], post: Post) -> None:
+        self.source = stage
+        self._stage: StageName = stage
+        self._story = story
+        self._post = post
+        self._seen: datetime | None = None
+        self._ticker = Ticker("story", self._step, FILE_SECONDS, self._failed)
+        self._ticker.start()
+
+    def _step(self) -> None:
+        found = [told for told in self._story().happenings if told.stage == self._stage]
+        fresh = [told for told in found if self._seen is None or told.at > self._seen]
+        if fresh:
+            self._seen = fresh[-1].at
+            self._post(LogGrew(self.source, Growth(lines=tuple(text for told in fresh for text in told_lines(told)))))
+
+    def _failed(self, error: BaseException) -> None:
+        self._post(Faulted("log", error))
+
+    def stop(self) -> None:
+        """End following."""
+        self._ticker.stop()
+
+
+def told_lines(told: Happening) -> list[str]:
+    """A happening with its local time; further lines stand below its words."""
+    first, *rest = told.words.splitlines() or [""]
+    return [f"{told.at.astimezone():%H:%M:%S}  {first}", *(f"          {text}" for text in rest)]
+
+
+Feed = FileFeed | PodFeed | StoryFeed

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from textual.content import Content
 
+from mlconsole.console.background import Post
 from mlconsole.console.faults import as_record
-from mlconsole.console.log_feed import FileFeed, PodFeed
+from mlconsole.console.log_feed import Feed, FileFeed, PodFeed, StoryFeed
 from mlconsole.console.paint import (
     DIM,
     FAINT,
@@ -197,10 +198,15 @@ class Operations:
                 )
             return
         if view.shown is not None:
-            path = view.project.release_folder(view.shown.number) / f"{view.selected}.log"
-            title = f"Log of {view.selected}, release {view.shown.number}"
-            empty = "Nothing was written to this log."
-            self._app.push_screen(LogScreen(title, lambda post: FileFeed(path, post), empty=empty))
+            app, stage = self._app, view.selected
+            path = view.project.release_folder(view.shown.number) / f"{stage}.log"
+            title = f"Log of {stage}, release {view.shown.number}"
+
+            def feed(post: Post) -> Feed:
+                has_own = path.is_file() and path.stat().st_size > 0
+                return FileFeed(path, post) if has_own else StoryFeed(stage, lambda: app.view.story, post)
+
+            app.push_screen(LogScreen(title, feed, empty="Nothing was written to this log yet."))
 
     async def history(self) -> None:
         """Choose a release to show."""
@@ -282,6 +288,7 @@ class Operations:
 
         project = self._view.project
         log = project.state / "runner.log"
+        self._app.follow()
         self._app.change(busy=words, runner_problem=None)
         try:
             offset = log.stat().st_size if log.exists() else 0

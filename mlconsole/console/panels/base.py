@@ -151,9 +151,10 @@ def run_lines(run: StageRun | None, width: int) -> list[Content]:
     return sections(*parts)
 
 
-def evidence_lines(run: StageRun | None, width: int) -> list[Content]:
-    """A run's evidence as tables and lines."""
-    return block_lines(blocks(run.evidence), width) if run is not None and run.evidence is not None else []
+def evidence_lines(run: StageRun | None, width: int, *, without: tuple[str, ...] = ()) -> list[Content]:
+    """A run's evidence as tables and lines, but for those whose titles are named."""
+    found = blocks(run.evidence) if run is not None and run.evidence is not None else ()
+    return block_lines([block for block in found if block.title not in without], width)
 
 
 def command_lines(run: StageRun | None) -> list[Content]:

@@ -104,7 +104,9 @@ def train_lines(view: View, width: int, *, tall: bool = False) -> list[Content]:
     curves = metric_lines(view, width, 3 if tall else 1)
     if run.state == "running":
         return sections(progress_lines(view, width), curves or quiet("No metric was printed yet."))
-    return sections(run_lines(run, width), curves, evidence_lines(run, width), command_lines(run))
+    # the curves end with the last values, and the log below has the last lines
+    without = ("Metrics", "Last lines") if curves else ()
+    return sections(run_lines(run, width), curves, evidence_lines(run, width, without=without), command_lines(run))
 
 
 def progress_lines(view: View, width: int) -> list[Content]:
