@@ -39,8 +39,8 @@ async def forward(request: web.Request, session: ClientSession, host: Host, targ
     if address is None:
         raise unavailable(f'no endpoints available for service "{name}"' if port else f'address not known: "{name}"')
     url = f"http://{address[0]}:{address[1]}/{target.rest}"
-    if request.query_string:
-        url += "?" + request.query_string
+    _, asked, query = request.raw_path.partition("?")
+    url += asked + query
     headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
     body = request.content if request.body_exists else None
     try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from mlconsole.localcluster.api.server import ApiServer
 from mlconsole.localcluster.store import NotFound, Store
@@ -73,7 +74,9 @@ class Api:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
-        async with self.session.request(method, self.url + path, data=data, headers=sent) as response:
+        async with self.session.request(
+            method, URL(self.url + path, encoded=True), data=data, headers=sent
+        ) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **headers: str) -> Answer:
