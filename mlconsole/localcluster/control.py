@@ -219,13 +219,13 @@ def _end_server(record: ServerRecord) -> None:
     """Asks the server to stop with all its pods; kills it where it does not."""
     import psutil
 
+    from mlconsole.localcluster.leftovers import wait_ended
+
     try:
         process = psutil.Process(record.pid)
         process.terminate()
-        process.wait(STOP_SECONDS)
-    except psutil.TimeoutExpired:
-        with contextlib.suppress(psutil.Error):
+        if not wait_ended([process], STOP_SECONDS):
             process.kill()
-            process.wait(STOP_SECONDS)
+            wait_ended([process], STOP_SECONDS)
     except psutil.NoSuchProcess:
         return

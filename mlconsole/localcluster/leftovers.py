@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import psutil
 GRACE_SECONDS = 3.0
 KILL_SECONDS = 2.0
 _CREATE_TIME_SLACK = 3.0
+_POLL = 0.02
 
 
 class _Leftover(NamedTuple):
@@ -35,14 +37,31 @@ def end_leftovers(state: Path) -> bool:
                 leftover.shim.send_signal(signal.SIGTERM)
     trees = [process for leftover in found for process in _tree(leftover)]
     shims = [leftover.shim for leftover in found if leftover.shim is not None]
-    psutil.wait_procs(shims, GRACE_SECONDS + KILL_SECONDS)
+    wait_ended(shims, GRACE_SECONDS + KILL_SECONDS)
     for leftover in found:
         _kill_group(leftover.container)
     for process in trees:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(trees, KILL_SECONDS)
+    wait_ended(trees, KILL_SECONDS)
     return bool(found)
+
+
+def wait_ended(processes: list[psutil.Process], seconds: float) -> bool:
+    """Waits until the processes have ended; one that its parent has not collected yet has ended too."""
+    deadline = time.monotonic() + seconds
+    while any(_lives(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _find(state: Path) -> Iterator[_Leftover]:
