@@ -72,6 +72,15 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, width - 1) + "…" if cell_len(text) > width else set_cell_size(text, width)
 
 
+def fit_end(text: str, width: int) -> str:
+    """Cut a text's beginning or pad its end to just `width` cells: of a pod's name the end tells it from others."""
+    if cell_len(text) <= width:
+        return fit(text, width)
+    while cell_len(text) > width - 1:
+        text = text[1:]
+    return fit("…" + text, width)
+
+
 def cut(text: str, width: int) -> str:
     """Cut a text to at most `width` cells, its cut end marked with an ellipsis."""
     return fit(text, width) if cell_len(text) > width else text
@@ -166,23 +175,28 @@ def table_lines(table: Table, width: int) -> list[Content]:
 
 
 def column_widths(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[int], width: int, gap: int = 2
+    columns: Sequence[str], rows: Sequence[Sequence[str]], whole: frozenset[int], width: int, gap: int = 2
 ) -> list[int]:
-    """The width of each column in cells, such that a row fits into `width` where that can be."""
+    """The width of each column in cells, such that a row fits into `width` where that can be.
+
+    Columns in `whole` are never cut; of the others the widest give way, the first one last.
+    """
     widths = [cell_len(name) for name in columns]
     for row in rows:
         for index, text in enumerate(row[: len(widths)]):
             length = len(text) if text.isascii() else cell_len(text)
             if length > widths[index]:
                 widths[index] = length
-    # the first column names the row: it gives way last
-    least = [wide if index in numeric else min(wide, 8 if index else 24) for index, wide in enumerate(widths)]
-    while sum(widths) + gap * (len(widths) - 1) > width:
-        most = max(range(len(widths)), key=lambda index: widths[index] - least[index])
-        spare = widths[most] - least[most]
-        if spare <= 0:
-            break
-        widths[most] -= min(spare, sum(widths) + gap * (len(widths) - 1) - width)
+    for floors in ((24, 8), (10, 6)):
+        least = [
+            wide if index in whole else min(wide, floors[0] if index == 0 else floors[1])
+            for index, wide in enumerate(widths)
+        ]
+        while (over := sum(widths) + gap * (len(widths) - 1) - width) > 0:
+            most = max(range(len(widths)), key=lambda index: widths[index] - least[index])
+            if widths[most] <= least[most]:
+                break
+            widths[most] -= min(widths[most] - least[most], over)
     return widths
 
 

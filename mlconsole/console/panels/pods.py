@@ -36,7 +36,9 @@ class PodsPanel(Panel):
         super().__init__(view)
         self.state = Document(id="pods-state")
         self.state.can_focus = False
-        self.table = Table(("NAME", "READY", "STATUS", "RESTARTS", "AGE", "MODEL"))
+        self.table = Table(
+            ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "MODEL"), whole=frozenset({1, 3, 4, 5}), tails=frozenset({0})
+        )
         self.evidence = Document(id="pods-evidence")
 
     def body(self) -> Iterator[Widget]:
@@ -125,6 +127,11 @@ def _summary(snapshot: PodsSnapshot) -> Content:
     )
 
 
+def _tag(pod: PodRow) -> str:
+    """A pod's version without the model's name: `v3`."""
+    return pod.version.rpartition("@")[2] or "-"
+
+
 def pod_rows(snapshot: PodsSnapshot, view: View) -> list[Row]:
     """The table's rows; all dim where it is not sure that they are still so."""
     from mlconsole.services.kubernetes.rows import age
@@ -136,6 +143,6 @@ def pod_rows(snapshot: PodsSnapshot, view: View) -> list[Row]:
             GOOD if pod.is_ready else DIM if pod.status in ("Completed", "Terminating") else BAD if pod.reason else WARN
         )
         styles = ("", style, style, WARN if pod.restart_count else DIM, DIM, "")
-        cells = (pod.name, pod.ready, pod.status, pod.restarts, age(pod.created_at, view.moment), pod.version or "-")
+        cells = (pod.name, pod.ready, pod.status, pod.restarts, age(pod.created_at, view.moment), _tag(pod))
         rows.append(Row(pod.uid, cells, (FAINT,) * len(cells) if unsure else styles))
     return rows

@@ -52,7 +52,7 @@ class TestPanel(Panel):
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self.document = Document()
-        self.table = Table(("", "test", "time", "message"), numeric=frozenset({2}))
+        self.table = Table(("", "test", "time", "message"), numeric=frozenset({2}), whole=frozenset({0}))
         self._outcomes: dict[str, TestOutcome] = {}
 
     def body(self) -> Iterator[Widget]:

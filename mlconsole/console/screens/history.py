@@ -15,7 +15,7 @@ from mlconsole.console.paint import DIM, STATE_STYLES, keys, line
 from mlconsole.console.view import View
 from mlconsole.console.widgets.table import Row, Table
 from mlconsole.evidence.release import Release
-from mlconsole.present import age, glyph, word
+from mlconsole.present import age, glyph
 from mlconsole.text import duration
 
 
@@ -34,7 +34,7 @@ class HistoryScreen(ModalScreen[int | None]):
         columns = ("release", "state", "version", "started", "took", "by", "reason")
         with Vertical():
             yield Static(line(f"Releases of {self._view.project.settings.name}"), classes="title", markup=False)
-            yield Table(columns, numeric=frozenset({0}))
+            yield Table(columns, numeric=frozenset({0}), whole=frozenset(range(5)))
             yield Static(keys([("Enter", "open"), ("Esc", "back")]), classes="keys")
 
     def on_mount(self) -> None:
@@ -58,12 +58,12 @@ class HistoryScreen(ModalScreen[int | None]):
 def release_row(release: Release, moment: datetime) -> Row:
     """A release in cells."""
     took = duration((release.finished_at - release.started_at).total_seconds()) if release.finished_at else ""
-    state = f"{glyph(release.state)} {word(release.state)}"
+    state = f"{glyph(release.state)} {release.state}"
     reason = "rollback" if release.kind == "rollback" else ""
     cells = (
         str(release.number),
         state,
-        release.version or "-",
+        release.version.rpartition("@")[2] or "-",
         age(release.started_at, moment),
         took,
         release.started_by,

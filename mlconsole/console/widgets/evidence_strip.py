@@ -22,8 +22,10 @@ from mlconsole.console.paint import (
     wrapped,
 )
 from mlconsole.console.view import View
+from mlconsole.evidence.base import STAGES
 from mlconsole.evidence.release import Release, StageRun
 from mlconsole.present import glyph, word
+from mlconsole.text import count
 
 _GO_ON = (("next", ""), ("go", ""))
 _NEXT: dict[str | None, tuple[tuple[str, str], ...]] = {
@@ -82,7 +84,9 @@ def strip_lines(view: View, width: int, most: int) -> list[Content]:
             return [line(("Reading the journal …", DIM))]
         return [_with_keys(line("No release yet."), view, None, width)]
     head = line((f"{glyph(release.state)} {_headline(view, release)}", STATE_STYLES[release.state]))
-    return _shortened([_with_keys(head, view, release.state, width), *_reasons(view, release, width)], most)
+    stopped = _stopped(view)
+    where = f": {STAGES.index(stopped.stage) + 1} shows {TITLES[stopped.stage]}" if stopped else ""
+    return _shortened([_with_keys(head, view, release.state, width), *_reasons(view, release, width)], most, where)
 
 
 def _headline(view: View, release: Release) -> str:
@@ -148,8 +152,8 @@ def _with_keys(head: Content, view: View, state: str | None, width: int) -> Cont
     return Content.assemble(head, " " * space, hints) if space >= 2 else head
 
 
-def _shortened(lines: list[Content], most: int) -> list[Content]:
+def _shortened(lines: list[Content], most: int, where: str = "") -> list[Content]:
     if len(lines) <= most:
         return lines
     left = len(lines) - most + 1
-    return [*lines[: most - 1], line((f"… {left} more lines: Enter shows them in the panel", WARN))]
+    return [*lines[: most - 1], line((f"… {count(left, 'more line', 'more lines')}{where}", WARN))]

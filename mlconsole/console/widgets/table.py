@@ -1,6 +1,7 @@
 """A table over rows that change often: drawn line by line, with a cursor that stays on its row.
 
-Textual's DataTable draws every visible cell again for one changed value; this draws the lines that changed.
+Textual's DataTable keeps a widget's worth of state for each cell; here a row is a tuple, and only the lines on the
+screen are ever drawn.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from rich.cells import cell_len
 from textual.binding import Binding
 from textual.content import Content
 from textual.events import Click, Resize
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from mlconsole.console.paint import column_widths, cut, fit
+from mlconsole.console.paint import column_widths, cut, fit, fit_end, one_line
 from mlconsole.console.widgets.lines import Lines
 
 
@@ -35,6 +36,8 @@ class Table(Lines):
     Args:
         columns: the header's words.
         numeric: the columns that are aligned to the right.
+        whole: the columns that are never cut, beside the numeric ones.
+        tails: the columns of which the end is kept where they are cut.
     """
 
     DEFAULT_CSS = """
@@ -61,10 +64,18 @@ class Table(Lines):
     class Moved(Chosen):
         """The cursor is on another row."""
 
-    def __init__(self, columns: Sequence[str], *, numeric: frozenset[int] = frozenset(), id: str | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        numeric: frozenset[int] = frozenset(),
+        whole: frozenset[int] = frozenset(),
+        tails: frozenset[int] = frozenset(),
+        id: str | None = None,
+    ) -> None:
         super().__init__(id=id)
         self._columns = tuple(columns)
-        self._numeric = numeric
+        self._numeric, self._whole, self._tails = numeric, whole | numeric, tails
         self._rows: tuple[Row, ...] = ()
         self._index: dict[str, int] = {}
         self._widths: list[int] = []
@@ -89,15 +100,10 @@ class Table(Lines):
         self._rows = rows
         self._index = {row.key: number for number, row in enumerate(rows)}
         self._cursor = self._index.get(key or "", min(self._cursor, max(len(rows) - 1, 0)))
-        resized = self._measure()
-        if resized or len(before) != len(rows):
+        self._measure()
+        if len(before) != len(rows):
             self.virtual_size = Size(self.size.width, len(rows) + 1)
-            self.refresh()
-        else:
-            top = self.scroll_offset.y
-            for number in range(top, min(top + self.size.height, len(rows))):
-                if before[number] != rows[number]:
-                    self._refresh_row(number)
+        self.refresh()
         if self.cursor_key != key:
             self.post_message(self.Moved(self, self.cursor_key or ""))
 
@@ -106,10 +112,9 @@ class Table(Lines):
         if key in self._index:
             self._move(self._index[key])
 
-    def _measure(self) -> bool:
-        widths = column_widths(self._columns, [row.cells for row in self._rows], self._numeric, self.size.width)
-        changed, self._widths = widths != self._widths, widths
-        return changed
+    def _measure(self) -> None:
+        cells = [row.cells for row in self._rows]
+        self._widths = column_widths(self._columns, cells, self._whole, self.size.width)
 
     def on_resize(self, event: Resize) -> None:
         """Fit the columns anew."""
@@ -128,12 +133,14 @@ class Table(Lines):
     def _cells(self, cells: Sequence[str], styles: Sequence[str] = ()) -> Content:
         parts: list[str | tuple[str, str]] = []
         for number, width in enumerate(self._widths):
-            text = cells[number] if number < len(cells) else ""
-            text = (
-                " " * max(width - cell_len(text), 0) + cut(text, width) if number in self._numeric else fit(text, width)
-            )
+            text = self._cell(one_line(cells[number]) if number < len(cells) else "", number, width)
             parts += [(text, styles[number]) if number < len(styles) and styles[number] else text, "  "]
         return Content.assemble(*parts)
+
+    def _cell(self, text: str, number: int, width: int) -> str:
+        if number in self._numeric:
+            return " " * max(width - cell_len(text), 0) + cut(text, width)
+        return fit_end(text, width) if number in self._tails else fit(text, width)
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the header, or a row."""
@@ -147,17 +154,13 @@ class Table(Lines):
             return self.painted(content.without_spans if self.has_focus else content, style)
         return self.painted(content, base)
 
-    def _refresh_row(self, index: int) -> None:
-        self.refresh(Region(0, index - self.scroll_offset.y + 1, self.size.width, 1))
-
     def _move(self, index: int) -> None:
         index = min(max(index, 0), max(len(self._rows) - 1, 0))
         if index == self._cursor or not self._rows:
             return
-        self._refresh_row(self._cursor)
         self._cursor = index
-        self._refresh_row(index)
         self._show_cursor()
+        self.refresh()
         self.post_message(self.Moved(self, self.cursor_key or ""))
 
     def _show_cursor(self) -> None:
