@@ -18,11 +18,11 @@ from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.evidence.base import CommandRun
 from mlconsole.evidence.cluster import DeployPlan, ObjectChange
 from mlconsole.services.kubernetes.differences import difference
-from mlconsole.services.kubernetes.documents import Body, Manifest, ManifestInvalid, from_yaml, to_yaml
+from mlconsole.services.kubernetes.documents import FROM_TEXT, Body, Manifest, from_yaml, to_yaml
 from mlconsole.services.kubernetes.facts import MANAGER
 from mlconsole.services.kubernetes.manifests import in_order
 from mlconsole.services.kubernetes.objects import Workload
-from mlconsole.services.kubernetes.problems import ApplyConflict, NotFound, conflict_of, decode
+from mlconsole.services.kubernetes.problems import ApplyConflict, Invalid, NotFound, conflict_of, decode
 from mlconsole.services.kubernetes.resources import Resource, resource_of
 from mlconsole.text import listed
 
@@ -214,12 +214,14 @@ def _patch(
             raise (conflict_of(foreign, manifest.title) if foreign else conflict) from conflict
         query["force"] = "true"
         answer = connection.request("PATCH", path, query=query, body=body, content_type=APPLY_TYPE, timeout=30)
-    except Problem as problem:
-        if manifest.source and isinstance(problem, WrongUse):
-            raise ManifestInvalid(
-                f"{manifest.source}, document {manifest.document}: {problem.sentence}", problem.next_step
-            ) from problem
-        raise
+    except Invalid as problem:
+        if manifest.source == FROM_TEXT:
+            raise
+        raise Invalid(
+            f"{manifest.source}, document {manifest.document}: {problem.sentence}",
+            problem.next_step,
+            fields=problem.fields,
+        ) from problem
     return decode(answer, Body)
 
 

@@ -54,6 +54,19 @@ def why_not_ready(pod: Pod, events: Sequence[Event] = ()) -> Diagnosis | None:
     return _evicted(pod) or _unscheduled(pod) or _volume(pod, own) or _unhealthy(pod, own)
 
 
+def why_restarted(pod: Pod) -> Diagnosis | None:
+    """Say how the latest run of a container ended that was started anew, even where it is ready again."""
+    ended = [
+        (status, status.last_state.terminated)
+        for status in pod.status.container_statuses or ()
+        if status.restart_count and status.last_state.terminated is not None
+    ]
+    if not ended:
+        return None
+    status, terminated = max(ended, key=lambda pair: pair[1].finished_at.timestamp() if pair[1].finished_at else 0)
+    return _exited(status, terminated, previous=True)
+
+
 def why_stuck(workload: Workload) -> Diagnosis | None:
     """Say what a workload itself knows of why it does not get on: no new pods, paused, out of time."""
     failure = workload.condition("ReplicaFailure")

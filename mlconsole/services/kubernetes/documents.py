@@ -20,6 +20,9 @@ from mlconsole.text import clean_line
 MOST_VALUES = 200_000
 """A document that unfolds (by YAML aliases) to more values than this is refused."""
 
+FROM_TEXT = "manifests"
+"""The source of manifests that are from no file."""
+
 Body = dict[str, Any]
 
 
@@ -94,7 +97,7 @@ def to_yaml(manifests: Sequence[Manifest]) -> str:
 
 def from_yaml(text: str) -> tuple[Manifest, ...]:
     """Read what `to_yaml` wrote."""
-    return read_documents(text, "manifests")
+    return read_documents(text, FROM_TEXT)
 
 
 def invalid(source: str, number: int, sentence: str, mark: Any = None, next_step: str = "") -> ManifestInvalid:

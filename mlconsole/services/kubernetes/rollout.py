@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 FOLLOWED_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 LOOK_SECONDS = 0.5
+START_SECONDS = 3.0
+"""What may pass by itself is told as a problem only after so long: each container is not ready at first."""
+
 LOG_LINES = 20
 EVENT_LINES = 10
 
@@ -171,7 +174,7 @@ class _Follower:
             self._report(report, status, "")
             return self._verdict(True, status.sentence)
         cause = self._cause(workload)
-        self._report(report, status, cause.diagnosis.sentence if cause else "")
+        self._report(report, status, cause.diagnosis.sentence if cause and self._worth_telling(cause) else "")
         if status.state == "failed":
             return self._failure(status.sentence, cause, workload)
         if cause is not None and self._final(cause):
@@ -286,6 +289,11 @@ class _Follower:
         if kind == "Unschedulable" and self._scaling_up(cause.pod):
             return False
         return time.monotonic() - self._seen.get(cause.key, time.monotonic()) >= PATIENCE[kind]
+
+    def _worth_telling(self, cause: _Cause) -> bool:
+        """Whether a cause is more than a container that has just been started."""
+        lasts = time.monotonic() - self._seen.get(cause.key, time.monotonic())
+        return not cause.diagnosis.heals or lasts >= START_SECONDS
 
     def _scaling_up(self, pod: Pod | None) -> bool:
         """Whether an autoscaler has said that it adds a node for this pod."""

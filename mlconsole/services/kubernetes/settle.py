@@ -20,7 +20,7 @@ from mlconsole.evidence.cluster import (
     PodsSnapshot,
     ServiceAddress,
 )
-from mlconsole.services.kubernetes.diagnosis import why_not_ready
+from mlconsole.services.kubernetes.diagnosis import Diagnosis, why_not_ready, why_restarted
 from mlconsole.services.kubernetes.events import cluster_event, in_time, times
 from mlconsole.services.kubernetes.objects import Event, ObjectList, Pod, Service
 from mlconsole.services.kubernetes.problems import Forbidden, NotFound, decode
@@ -158,19 +158,24 @@ class _Settling:
             young = made is not None and self._started_at - made < YOUNG
             first = self._first_restarts.setdefault(uid, 0 if young else pod.restart_count)
             self._restarts[uid] = max(pod.restart_count - first, 0)
+            if self._restarts[uid]:
+                self._tell(pod, why_restarted(pod))
             diagnosis = why_not_ready(pod)
             if diagnosis is not None and (self._settling or not diagnosis.heals):
-                name = clean_line(pod.metadata.name)
-                self._told.setdefault(
-                    (uid, diagnosis.kind),
-                    ClusterEvent(
-                        type="Warning",
-                        reason=diagnosis.kind,
-                        message=diagnosis.sentence,
-                        object=f"pod/{name}",
-                        at=now().replace(microsecond=0),
-                    ),
-                )
+                self._tell(pod, diagnosis)
+
+    def _tell(self, pod: Pod, diagnosis: Diagnosis | None) -> None:
+        """Keep what a pod has suffered, as an event: the cluster itself makes none of an OOM kill, for one."""
+        if diagnosis is None:
+            return
+        found = ClusterEvent(
+            type="Warning",
+            reason=diagnosis.kind,
+            message=diagnosis.sentence,
+            object=f"pod/{clean_line(pod.metadata.name)}",
+            at=now().replace(microsecond=0),
+        )
+        self._told.setdefault((pod.metadata.uid, diagnosis.kind), found)
 
     def _note_events(self) -> None:
         """Remember how often each event had been seen at the start: only what comes on top counts."""

@@ -1,0 +1,270 @@
+"""The whole way against a running cluster: plan, apply, follow, settle, logs, actions; and kubectl beside it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot, RolloutVerdict, WorkloadRef
+from mlconsole.services.kubernetes import actions, logs
+from mlconsole.services.kubernetes.access import review
+from mlconsole.services.kubernetes.apply import apply, plan
+from mlconsole.services.kubernetes.connection import Connection, NotFound
+from mlconsole.services.kubernetes.events import recent
+from mlconsole.services.kubernetes.manifests import Manifest, ReleaseFacts, find_selector, from_yaml, with_facts
+from mlconsole.services.kubernetes.problems import ApplyConflict, Invalid
+from mlconsole.services.kubernetes.rollout import follow, workloads_of
+from mlconsole.services.kubernetes.settle import settle
+from mlconsole.services.kubernetes.watch import PodWatcher
+from tests.services.kubernetes.conftest import deployment
+
+pytestmark = pytest.mark.end_to_end
+WORKLOAD = "ml-model-deployment"
+
+
+def release(text: str, connection: Connection, number: int) -> tuple[Manifest, ...]:
+    facts = ReleaseFacts(
+        name="ml-model",
+        version=f"v{number}",
+        label=f"ml-model@v{number}",
+        model_uri="file:///model",
+        model_digest=f"sha256:{number}",
+        data_digest="sha256:d",
+        commit="12e4567",
+        release=number,
+        changed_by="ada",
+        change_cause=f"release {number}",
+    )
+    manifests = from_yaml(text)
+    return with_facts(manifests, facts, selector=find_selector(manifests), namespace=connection.namespace)
+
+
+def deploy(connection: Connection, manifests: tuple[Manifest, ...], *, force: bool = False) -> list[str]:
+    lines: list[str] = []
+    made = plan(connection, manifests, selector="app=ml-model", version="v", force=force)
+    apply(connection, made, report=lines.append, force=force)
+    return lines
+
+
+def roll_out(connection: Connection, manifests: tuple[Manifest, ...], crash_limit: int = 1) -> RolloutVerdict:
+    (verdict,) = follow(
+        connection,
+        workloads_of(manifests),
+        report=lambda progress: None,
+        cancelled=threading.Event(),
+        timeout=30,
+        crash_limit=crash_limit,
+    )
+    return verdict
+
+
+def settled(
+    connection: Connection,
+    version: str,
+    wanted: int,
+    seconds: float,
+    report: Callable[[PodsSnapshot], None] = lambda snapshot: None,
+    arrival: float = 20,
+) -> PodsEvidence:
+    return settle(
+        connection,
+        connection.target("app=ml-model"),
+        version=version,
+        wanted=wanted,
+        seconds=seconds,
+        report=report,
+        cancelled=threading.Event(),
+        arrival=arrival,
+    )
+
+
+def test_two_releases_from_plan_to_settled_pods(connection: Connection) -> None:
+    for number in (1, 2):
+        manifests = release(deployment(), connection, number)
+        word = "created" if number == 1 else "configured"
+        assert deploy(connection, manifests) == [f"service/ml-model {word}", f"deployment/{WORKLOAD} {word}"]
+        verdict = roll_out(connection, manifests)
+        assert verdict.sentence == f'deployment "{WORKLOAD}" successfully rolled out'
+        evidence = settled(connection, f"ml-model@v{number}", 2, 0.5)
+        assert (evidence.serving, evidence.restarts, evidence.events) == (2, 0, ())
+        assert evidence.settled >= 0.5
+        assert [row.version for row in evidence.rows] == [f"ml-model@v{number}"] * 2
+        (service,) = evidence.services
+        assert urllib.request.urlopen(service.url, timeout=5).read() == f"v{number}".encode()
+        again = plan(connection, manifests, selector="app=ml-model", version="v")
+        assert [change.action for change in again.changes] == ["none", "none"]
+
+
+def test_a_project_that_was_deployed_by_hand_is_taken_over(connection: Connection, kubectl: Callable[..., str]) -> None:
+    kubectl("apply", "-f", "-", text=deployment())
+    manifests = release(deployment(replicas=1), connection, 1)
+    made = plan(connection, manifests, selector="app=ml-model", version="v")
+    assert "-  replicas: 2\n+  replicas: 1" in made.changes[1].diff
+    apply(connection, made, report=lambda line: None)
+    assert kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.replicas}") == "1"
+    # What a plan says of itself holds: kubectl takes it, and finds nothing to do.
+    kubectl("diff", "--server-side", "--field-manager=mlconsole", "--force-conflicts", "-f", "-", text=made.manifests)
+
+
+def test_what_a_person_scaled_is_a_conflict_until_forced(connection: Connection, kubectl: Callable[..., str]) -> None:
+    deploy(connection, release(deployment(replicas=1), connection, 1))
+    kubectl("scale", "deploy", WORKLOAD, "--replicas=3")
+    manifests = release(deployment(replicas=2), connection, 2)
+    with pytest.raises(ApplyConflict, match=r"Deployment ml-model-deployment: kubectl.* owns \.spec\.replicas"):
+        plan(connection, manifests, selector="app=ml-model", version="v")
+    deploy(connection, manifests, force=True)
+    assert kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.replicas}") == "2"
+
+
+def test_scaling_here_is_told_at_the_next_deploy(connection: Connection) -> None:
+    deploy(connection, release(deployment(replicas=1), connection, 1))
+    workload = WorkloadRef(kind="Deployment", name=WORKLOAD, namespace=connection.namespace)
+    actions.scale(connection, workload, 0)
+    with pytest.raises(ApplyConflict, match="mlconsole-scale owns"):
+        plan(connection, release(deployment(replicas=1), connection, 2), selector="app=ml-model", version="v")
+
+
+def test_a_field_that_does_not_exist_and_one_that_may_not_change(connection: Connection) -> None:
+    wrong = release(deployment().replace("replicas: 2", "replics: 2"), connection, 1)
+    with pytest.raises(Invalid, match=r"replics"):
+        plan(connection, wrong, selector="", version="v")
+    deploy(connection, release(deployment(), connection, 1))
+    other = release(
+        deployment().replace("matchLabels: {app: ml-model}", "matchLabels: {app: ml-model, a: b}"), connection, 1
+    )
+    for manifest in other:
+        if manifest.kind == "Deployment":
+            manifest.body["spec"]["template"]["metadata"]["labels"]["a"] = "b"
+    with pytest.raises(Invalid, match=r"spec\.selector can't be changed"):
+        plan(connection, other, selector="", version="v")
+
+
+def test_a_crash_loop_ends_the_rollout_with_the_last_words_of_the_container(connection: Connection) -> None:
+    manifests = release(deployment(replicas=1, environment="{name: CRASH, value: '1'}"), connection, 1)
+    deploy(connection, manifests)
+    verdict = roll_out(connection, manifests)
+    assert not verdict.succeeded
+    assert "Container model ended with exit code 3" in verdict.reason
+    assert verdict.log_tail[-1] == "Traceback: bad model file"
+
+
+def test_a_sick_server_misses_its_deadline_with_the_text_of_its_probe(connection: Connection) -> None:
+    manifests = release(deployment(replicas=1, environment="{name: SICK, value: '1'}", deadline=3), connection, 1)
+    deploy(connection, manifests)
+    verdict = roll_out(connection, manifests)
+    assert verdict.sentence == f'deployment "{WORKLOAD}" exceeded its progress deadline'
+    assert "Readiness probe failed" in verdict.reason
+    assert "500" in verdict.reason
+
+
+def test_a_pod_that_dies_while_it_settles_is_in_the_evidence(connection: Connection) -> None:
+    manifests = release(deployment(replicas=1), connection, 1)
+    deploy(connection, manifests)
+    assert roll_out(connection, manifests).succeeded
+    killed: list[str] = []
+
+    def report(snapshot: PodsSnapshot) -> None:
+        if not killed and snapshot.watch.state == "live":
+            killed.append("now")
+            die(connection)
+
+    evidence = settled(connection, "ml-model@v1", 1, 3, report)
+    assert evidence.restarts >= 1
+    assert evidence.serving == 0
+    assert any("model ended with exit code 1" in event.message for event in evidence.events)
+
+
+def die(connection: Connection) -> None:
+    body = connection.request("GET", f"/api/v1/namespaces/{connection.namespace}/services/ml-model")
+    address = json.loads(body)["metadata"]["annotations"]["local.mlconsole.dev/address"]
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        urllib.request.urlopen(f"http://{address}/die", timeout=5)
+
+
+def test_pods_that_never_come_end_the_wait(connection: Connection) -> None:
+    evidence = settled(connection, "ml-model@v1", 1, 1, arrival=0.3)
+    assert (evidence.serving, evidence.settled, evidence.rows) == (0, 0, ())
+
+
+def test_logs_and_events_of_a_pod(connection: Connection) -> None:
+    manifests = release(deployment(replicas=1), connection, 1)
+    deploy(connection, manifests)
+    roll_out(connection, manifests)
+    (row,) = settled(connection, "ml-model@v1", 1, 0).rows
+    assert logs.tail(connection, connection.namespace, row.name) == ("starting v1",)
+    assert logs.tail(connection, connection.namespace, row.name, previous=True) == ()
+    assert "Started" in {event.reason for event in recent(connection, [row.uid])}
+    with pytest.raises(NotFound):
+        logs.tail(connection, connection.namespace, "absent")
+
+
+def test_a_log_is_followed_over_a_restart_and_ends_with_its_pod(connection: Connection) -> None:
+    manifests = release(deployment(replicas=1), connection, 1)
+    deploy(connection, manifests)
+    roll_out(connection, manifests)
+    (row,) = settled(connection, "ml-model@v1", 1, 0).rows
+    lines: list[str] = []
+    cancelled = threading.Event()
+    thread = threading.Thread(
+        target=logs.follow,
+        args=(connection, connection.namespace, row.name),
+        kwargs={"on_line": lines.append, "cancelled": cancelled},
+    )
+    thread.start()
+    wait_for(lambda: lines == ["starting v1"])
+    die(connection)
+    wait_for(lambda: lines == ["starting v1", "dying", "starting v1"])
+    began = time.monotonic()
+    cancelled.set()
+    thread.join(5)
+    assert time.monotonic() - began < 0.5
+    assert lines == ["starting v1", "dying", "starting v1"]
+
+
+def test_a_deleted_pod_and_a_restart_make_new_ones(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+    manifests = release(deployment(replicas=1), connection, 1)
+    deploy(connection, manifests)
+    roll_out(connection, manifests)
+    watcher = PodWatcher(connect, "app=ml-model", lambda: None)
+    watcher.start()
+    try:
+        first = wait_for_one(watcher, set())
+        actions.delete_pod(connection, connection.namespace, first)
+        second = wait_for_one(watcher, {first})
+        actions.restart(connection, workloads_of(manifests)[0])
+        assert roll_out(connection, manifests).succeeded
+        assert wait_for_one(watcher, {first, second})
+    finally:
+        watcher.stop()
+
+
+def wait_for_one(watcher: PodWatcher, gone: set[str]) -> str:
+    """Wait until one pod alone is ready that is not among those that are to go; returns its name."""
+
+    def names() -> list[str]:
+        return [row.name for row in watcher.snapshot().rows]
+
+    wait_for(lambda: len(names()) == 1 and names()[0] not in gone and watcher.snapshot().rows[0].is_ready)
+    return names()[0]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def test_access_is_reviewed_for_each_verb_and_resource(connection: Connection) -> None:
+    answers = review(connection, from_yaml(deployment()))
+    asked = {(answer.verb, answer.resource) for answer in answers}
+    assert {("patch", "deployments.apps"), ("create", "services"), ("watch", "pods"), ("get", "pods/log")} <= asked
+    assert all(answer.allowed for answer in answers)
+    assert answers[0].sentence == f"may get deployments.apps in namespace {connection.namespace}"
