@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import random
 import re
 import socket
 from typing import Any
@@ -10,6 +12,10 @@ from typing import Any
 from mlconsole.localcluster.controllers.addresses import LOOPBACK
 
 _OPTION = re.compile(r"(port|listen|bind|address|http\.server)$|^-[pbP]$", re.IGNORECASE)
+
+
+RANGE = range(20000, 30000)
+"""Below the ports that systems give to outgoing connections, so that no client can sit on a server's port."""
 
 
 class PortBook:
@@ -23,13 +29,11 @@ class PortBook:
         if wanted is not None and wanted not in self._taken and is_free(wanted):
             self._taken.add(wanted)
             return wanted
-        while True:
-            with socket.socket() as probe:
-                probe.bind((LOOPBACK, 0))
-                port = int(probe.getsockname()[1])
-            if port not in self._taken:
+        for port in random.sample(RANGE, len(RANGE)):
+            if port not in self._taken and is_free(port):
                 self._taken.add(port)
                 return port
+        raise OSError(errno.EADDRINUSE, "no port is free")
 
     def keep(self, port: int) -> None:
         """Notes a port that a surviving process uses."""

@@ -165,10 +165,10 @@ class Container:
         return error
 
     def terminate(self) -> None:
-        """Asks everything in the container to end, once."""
-        if self.deadline is None:
-            self.deadline = time.monotonic() + self._grace_now()
-            self._signal_group(signal.SIGTERM)
+        """Asks everything in the container to end; asked again, a shorter grace counts."""
+        end = time.monotonic() + self._grace_now()
+        self.deadline = end if self.deadline is None else min(self.deadline, end)
+        self._signal_group(signal.SIGTERM)
 
     def _grace_now(self) -> float:
         try:
@@ -263,6 +263,7 @@ def pump(container: Container, log: Log, wake: int, asked: set[int]) -> None:
         if signal.SIGUSR1 in asked or (container.deadline is not None and time.monotonic() >= container.deadline):
             container.kill()
         elif signal.SIGTERM in asked:
+            asked.discard(signal.SIGTERM)
             container.terminate()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -352,3 +353,45 @@ async def test_a_cluster_that_was_stopped_starts_its_pods_again(world: Any, make
     world.cluster = make_world(world.root, world.store).cluster
     await world.cluster.start()
     await world.until(lambda: world.status("web")["restartCount"] == 1 and world.ready())
+
+
+async def test_a_pod_that_is_gone_from_the_store_is_killed_at_once(world: Any, py: Box) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    world.create("pods", "forced", {"containers": [py(code)]})
+    await world.until(lambda: world.log("forced") == "up")
+    pid = world.container_pid("forced")
+    world.store.delete("pods", "default", "forced")
+    await world.until(lambda: not psutil.pid_exists(pid), seconds=5)
+
+
+async def test_a_second_deletion_can_shorten_the_grace(world: Any, py: Box) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    world.create("pods", "stubborn", {"containers": [py(code)]})
+    await world.until(lambda: world.log("stubborn") == "up")
+    world.store.mark_deleted("pods", "default", "stubborn", 60)
+    await world.until(lambda: world.messages("Killing"))
+    world.store.mark_deleted("pods", "default", "stubborn", 1)
+    await world.until(lambda: not world.pods(), seconds=8)
+
+
+async def test_a_sidecar_runs_beside_and_ends_after_the_others(world: Any, py: Box) -> None:
+    helper = {
+        **py("import time; open('helped', 'w').close(); time.sleep(60)"),
+        "name": "helper",
+        "restartPolicy": "Always",
+    }
+    main = py("import os, time\nwhile not os.path.exists('helped'): time.sleep(0.01)")
+    world.create("pods", "pair", {"restartPolicy": "Never", "initContainers": [helper], "containers": [main]})
+    await world.until(lambda: world.pod("pair")["status"]["phase"] == "Succeeded")
+    await world.until(lambda: "terminated" in world.pod("pair")["status"]["initContainerStatuses"][0]["state"])
+
+
+async def test_a_port_of_the_machine_that_is_asked_for_is_given(world: Any, box: Box) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        wanted = probe.getsockname()[1]
+    world.create("pods", "web", {"containers": [box(ports=[{"containerPort": 8080, "hostPort": wanted}])]})
+    await world.until(world.ready)
+    assert world.cluster.pod_address("default", "web", 8080) == ("127.0.0.1", wanted)
+    assert world.cluster.pod_address("default", "web", None) == ("127.0.0.1", wanted)
+    assert world.cluster.pod_address("default", "nobody", 8080) is None
