@@ -90,7 +90,11 @@ class ModelVersion(Record, frozen=True, kw_only=True):
 
 
 class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
-    """One training run. `metrics` are the last values of each metric that it printed."""
+    """One training run. `metrics` are the last values of each metric that it printed.
+
+    `dangerous` names what loading the model file would import and never should, such as `os.system`;
+    `not_scanned` says why nobody knows.
+    """
 
     command: str
     environment: PythonEnvironment
@@ -101,3 +105,5 @@ class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
     version: ModelVersion | None = None
     lines: int = 0
     tail: tuple[str, ...] = ()
+    dangerous: tuple[str, ...] = ()
+    not_scanned: str = ""

@@ -14,7 +14,7 @@ from mlconsole.evidence.repo import CloneProgress
 from mlconsole.headless.output import narrate, say, say_blocks, say_json
 from mlconsole.headless.output import table_lines as lines_of
 from mlconsole.journal import Journal
-from mlconsole.present import Lines, Table, age, blocks, glyph, reasons, record, word
+from mlconsole.present import Lines, Table, age, blocks, final_metrics, glyph, reasons, record, word
 from mlconsole.project import Project
 from mlconsole.text import number, short_digest, size
 
@@ -107,7 +107,7 @@ def show_models(project: Project, *, as_json: bool) -> None:
     rows = []
     for version in versions:
         names = ", ".join(alias for alias, at in aliases.items() if at and at.number == version.number)
-        metrics = ", ".join(f"{metric.name} {number(metric.value)}" for metric in version.metrics[:3])
+        metrics = ", ".join(f"{metric.name} {number(metric.value)}" for metric in final_metrics(version.metrics)[:3])
         digest = short_digest(version.model.digest)
         rows.append((version.label, names, str(version.release), metrics, size(version.model.size), digest))
     columns = ("version", "aliases", "release", "metrics", "size", "digest")

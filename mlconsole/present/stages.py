@@ -44,7 +44,7 @@ def fact(run: StageRun) -> str:
             return f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}"
         case TrainEvidence() as train:
             made = train.version.tag if train.version else "no model"
-            return f"{made} {_metric_words(train.metrics[:1])}".strip()
+            return f"{made} {_metric_words(final_metrics(train.metrics)[:1])}".strip()
         case TestEvidence() as test:
             return test_fact(test.run)
         case DeployEvidence() as deploy:
@@ -77,6 +77,11 @@ def deploy_fact(deploy: DeployEvidence) -> str:
     return (
         "rollout failed" if broken else f"{count(len(changed), 'object')} applied" if changed else "nothing to change"
     )
+
+
+def final_metrics(metrics: tuple[MetricPoint, ...]) -> tuple[MetricPoint, ...]:
+    """The metrics that were printed once, at the end; all of them where each was printed a step."""
+    return tuple(metric for metric in metrics if metric.step is None) or metrics
 
 
 def _metric_words(metrics: tuple[MetricPoint, ...]) -> str:

@@ -20,6 +20,7 @@ from mlconsole.evidence.training import (
 )
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
+from mlconsole.services.models import scan
 from mlconsole.services.models.store import ModelStore
 from mlconsole.services.processes import child_environment
 from mlconsole.services.training import command as commands
@@ -27,6 +28,7 @@ from mlconsole.services.training import parameters as parameter_files
 from mlconsole.services.training.environment import find_python
 from mlconsole.services.training.run import train
 from mlconsole.stages.base import Stage, StageContext, digest_of_files, needed
+from mlconsole.text import listed
 
 
 class CommandNotNamed(WrongUse):
@@ -50,7 +52,19 @@ def command_template(project: Project) -> str:
         raise CommandNotNamed("No training script was found.", hint)
     if "{model}" not in template:
         raise CommandNotNamed("train.command does not say where the model goes.", "Put {model} where its path belongs.")
+    try:
+        shlex.split(template)
+    except ValueError as error:
+        raise CommandNotNamed(f"train.command can't be split into words: {error}.", "Mend its quotes.") from error
     return template
+
+
+def _scanned(evidence: TrainEvidence, model: Path) -> TrainEvidence:
+    """Add what loading the model file would import, found without loading it."""
+    try:
+        return msgspec.structs.replace(evidence, dangerous=scan.dangerous(scan.imports(model)))
+    except scan.ScanFailed as problem:
+        return msgspec.structs.replace(evidence, not_scanned=problem.sentence)
 
 
 class TrainStage(Stage[TrainEvidence]):
@@ -121,6 +135,7 @@ class TrainStage(Stage[TrainEvidence]):
             lines=trained.child.lines,
             tail=trained.child.tail,
         )
+        evidence = _scanned(evidence, ModelStore(project.store).path(model.digest))
         version = self._version(context, number, model, evidence)
         context.emit(VersionMade(version=version))
         return msgspec.structs.replace(evidence, version=version)
@@ -145,6 +160,14 @@ class TrainStage(Stage[TrainEvidence]):
 
     def judge(self, context: StageContext, evidence: TrainEvidence) -> Verdict:
         reasons = []
+        if evidence.dangerous:
+            names = listed(list(evidence.dangerous))
+            sentence = f"Loading this model would import {names}: no model needs that."
+            reasons.append(
+                Reason(level="fail", sentence=sentence, next_step="Find out what wrote it before anyone loads it.")
+            )
+        if evidence.not_scanned:
+            reasons.append(Reason(level="warn", sentence=f"Nobody knows what loading it runs: {evidence.not_scanned}"))
         if not evidence.metrics:
             sentence = "Training printed no metric: only the tests can judge this model."
             reasons.append(Reason(level="warn", sentence=sentence, next_step="Print one, as in: mae=24.1"))

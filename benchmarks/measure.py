@@ -1,0 +1,74 @@
+"""Time whole commands in turn, and print medians and their ratio."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Contender(NamedTuple):
+    """A name, and something that does the work once and returns the seconds it took."""
+
+    name: str
+    once: Callable[[], float]
+
+
+def command(name: str, arguments: Sequence[str], cwd: Path, environment: dict[str, str] | None = None) -> Contender:
+    """A command, timed from its start to its end; it has to succeed."""
+
+    def once() -> float:
+        started = time.perf_counter()
+        subprocess.run(
+            arguments, cwd=cwd, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        return time.perf_counter() - started
+
+    return Contender(name, once)
+
+
+def first_frame(name: str, arguments: Sequence[str], cwd: Path, until: bytes) -> Contender:
+    """A program in a pseudo-terminal of 160×50, timed from its start until `until` was drawn; then it is ended."""
+
+    def once() -> float:
+        started = time.perf_counter()
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(cwd)
+            os.environ.update(TERM="xterm-256color", COLUMNS="160", LINES="50")
+            os.execvp(arguments[0], arguments)
+        seen = b""
+        while until not in seen:
+            if not select.select([terminal], [], [], 20)[0]:
+                raise SystemExit(f"{name}: {until!r} was not drawn within 20 s")
+            seen += os.read(terminal, 1 << 16)
+        took = time.perf_counter() - started
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(terminal)
+        return took
+
+    return Contender(name, once)
+
+
+def compare(title: str, ours: Contender, peer: Contender, runs: int = 9) -> float:
+    """Run both in turn and print what they took; return the ratio of the medians, ours over the peer's."""
+    times: dict[str, list[float]] = {ours.name: [], peer.name: []}
+    for turn in range(runs + 1):
+        for contender in (ours, peer):
+            took = contender.once()
+            if turn:
+                times[contender.name].append(took)
+    print(title)
+    for name, took_all in times.items():
+        print(f"  {name:<40} median {statistics.median(took_all):6.3f} s   {min(took_all):.3f} … {max(took_all):.3f}")
+    ratio = statistics.median(times[ours.name]) / statistics.median(times[peer.name])
+    print(f"  ratio {ratio:.2f} (medians of {runs})\n")
+    return ratio
