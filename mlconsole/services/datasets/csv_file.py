@@ -18,7 +18,7 @@ from mlconsole.services.datasets import faults
 from mlconsole.services.datasets.faults import DataUnfit
 from mlconsole.text import clean_line
 
-CHUNK = 6 * 1024 * 1024
+CHUNK = 4 * 1024 * 1024
 HEAD = 1024 * 1024
 LONGEST_ROW = 64 * 1024 * 1024
 DELIMITERS = (",", ";", "\t", "|")

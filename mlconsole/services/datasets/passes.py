@@ -19,6 +19,9 @@ from mlconsole.services.datasets.tables import Parse, Tables, Types, joined
 THREADS = max(1, min(4, os.cpu_count() or 1))
 SAMPLE_ROWS = 100_000
 SAMPLE_VALUES = 4_000_000
+LAG = 8
+"""How many chunks later than it is known a column stops being tallied: more than are under way at any time, so that
+which chunks are tallied, and with it the last digit of a mean, does not depend on the threads."""
 SEED = 20_240_229
 
 T = TypeVar("T")
@@ -81,19 +84,20 @@ class _Profiling:
         self._keys: list[Any] = []
         self._kept = 0
         self._bound = 1.0
-        self._open = [True] * len(columns)
+        self._open = [[True] * len(columns)]
         self._most = max(1000, min(SAMPLE_ROWS, SAMPLE_VALUES // max(len(columns), 1)))
 
     def task(self, index: int, parse: Parse) -> Callable[[], tuple[Any, list[summaries.Summary]]]:
         """What a thread does with one chunk: parse it and summarize its columns."""
+        tallied = self._open[max(index - LAG, 0)]
 
         def run() -> tuple[Any, list[summaries.Summary]]:
             table = parse()
             keys = np.random.default_rng((SEED, index)).random(table.num_rows)
             chosen = np.flatnonzero(keys < self._bound)
             made = [
-                summaries.summarize(one_array(table.column(name)), chosen, tallied=tallied)
-                for name, tallied in zip(self._columns, self._open, strict=True)
+                summaries.summarize(one_array(table.column(name)), chosen, tallied=still)
+                for name, still in zip(self._columns, tallied, strict=True)
             ]
             return keys[chosen], made
 
@@ -108,7 +112,8 @@ class _Profiling:
         else:
             for mine, theirs in zip(self._summaries, made, strict=True):
                 mine.add(theirs)  # type: ignore[arg-type]
-        self._open = [summary.open for summary in self._summaries]
+        still = [summary.open for summary in self._summaries]
+        self._open.append(self._open[-1] if still == self._open[-1] else still)
         if self._kept > 2 * self._most:
             self._thin()
 

@@ -96,14 +96,14 @@ class Grid:
         self.exponent, self.first, self.counts = exponent, first, counts
 
     @classmethod
-    def of(cls, values: Numbers, low: float, high: float, *, whole: bool) -> Grid:
-        """Count finite values between `low` and `high`; cells of whole numbers are not narrower than 1."""
+    def of(cls, values: Numbers, low: float, high: float, *, whole: bool, counts: Numbers | None = None) -> Grid:
+        """Count finite values, each as often as `counts` says; cells of whole numbers are not narrower than 1."""
         finest = math.frexp(math.ulp(max(abs(low), abs(high))))[1] - 1
         exponent = math.frexp(high / 2 - low / 2)[1] + 2 - (GRID_CELLS.bit_length() - 1) if high > low else finest
         exponent = max(exponent, finest, 0 if whole else -1000)
         cells = np.floor(np.ldexp(values.astype(np.float64, copy=False), -exponent))
         first = math.floor(math.ldexp(low, -exponent))
-        return cls(exponent, first, np.bincount((cells - first).astype(np.int64)))
+        return cls(exponent, first, np.bincount((cells - first).astype(np.int64), weights=counts).astype(np.int64))
 
     def coarser(self, exponent: int) -> Grid:
         """The same counts on wider cells."""
@@ -173,16 +173,21 @@ class NumberSummary:
         self.tally = Tally.of(values) if tallied else None
         self.minimum, self.maximum, self.mean, self.squares = math.inf, -math.inf, 0.0, 0.0
         self.grid: Grid | None = None
-        if self.count:
-            self._measure(values)
+        if self.tally is not None and self.count:
+            self._measure(self.tally.values, self.tally.counts)
+        elif self.count:
+            self._measure(values, None)
 
-    def _measure(self, values: Numbers) -> None:
+    def _measure(self, values: Numbers, counts: Numbers | None) -> None:
+        """Take the measures of the values; those of few different ones come from how often each occurs."""
         self.minimum, self.maximum = float(values.min()), float(values.max())
         with np.errstate(over="ignore", invalid="ignore"):
-            self.mean = float(values.mean(dtype=np.float64))
+            whole = values.sum(dtype=np.float64) if counts is None else (values.astype(np.float64) * counts).sum()
+            self.mean = float(whole / self.count)
             distances = values - self.mean
-            self.squares = float(np.square(distances, out=distances).sum())
-        self.grid = Grid.of(values, self.minimum, self.maximum, whole=self.whole)
+            np.square(distances, out=distances)
+            self.squares = float(distances.sum() if counts is None else (distances * counts).sum())
+        self.grid = Grid.of(values, self.minimum, self.maximum, whole=self.whole, counts=counts)
 
     def add(self, other: NumberSummary) -> None:
         """Merge the summary of later rows into this one."""
