@@ -9,7 +9,9 @@ from mlconsole.localcluster.controllers.base import Controller
 from mlconsole.localcluster.controllers.objects import NODE_NAME, is_finished, labels_of, quantity, set_condition
 from mlconsole.localcluster.store import Event, Key, Object, key_of, timestamp
 
-_NO_HELP = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+_NO_HELP = (
+    "no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+)
 
 
 class Scheduler(Controller):

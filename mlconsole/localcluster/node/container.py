@@ -83,6 +83,7 @@ class ContainerRunner:
             if found is None:
                 continue
             self.record.restart_count = attempt
+            self.record.container_id = container_id(self._context.uid, self.record.name, attempt)
             if isinstance(found, runtime.Process):
                 self.process = found
                 self._since = time.monotonic()

@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,8 @@ SHIM = Path(__file__).with_name("shim.py")
 START_TIMEOUT = 20.0
 CREATE_TIME_SLACK = 3.0
 POLL_SECONDS = 0.1
+RECORD_TIMEOUT = 2.0
+RECORD_POLL = 0.02
 
 
 class StartFailed(Exception):
@@ -137,13 +141,29 @@ async def _first_words(descriptor: int) -> str:
 
 def adopt(directory: Path) -> Process | Exit | None:
     """What became of a container that an earlier server started here: it runs, it ended, or it never was."""
-    record = _read(directory / "shim.json")
+    record = _read(directory / "shim.json") or _record_of_starting(directory)
     if not record:
         return read_exit(directory)
     process = Process(directory, int(record["pid"]), float(record["create_time"]))
     if process.is_alive():
         return process
     return read_exit(directory) or process._lost()
+
+
+def _record_of_starting(directory: Path) -> dict[str, Any]:
+    """What a shim writes that was started the moment before its server died; empty where there is none."""
+    end = time.monotonic() + RECORD_TIMEOUT
+    while time.monotonic() < end and any(str(directory) in words for words in _command_lines()):
+        if record := _read(directory / "shim.json"):
+            return record
+        time.sleep(RECORD_POLL)
+    return _read(directory / "shim.json")
+
+
+def _command_lines() -> Iterator[list[str]]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            yield process.cmdline()
 
 
 def read_exit(directory: Path) -> Exit | None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -395,3 +396,18 @@ async def test_a_port_of_the_machine_that_is_asked_for_is_given(world: Any, box:
     assert world.cluster.pod_address("default", "web", 8080) == ("127.0.0.1", wanted)
     assert world.cluster.pod_address("default", "web", None) == ("127.0.0.1", wanted)
     assert world.cluster.pod_address("default", "nobody", 8080) is None
+
+
+async def test_a_container_that_was_just_being_started_is_found_too(world: Any, make_world: Any, box: Box) -> None:
+    world.create("pods", "web", {"containers": [box()]})
+    await world.until(world.ready)
+    pid = world.container_pid("web")
+    record = world.state / "pods" / world.pod("web")["metadata"]["uid"] / "model" / "0" / "shim.json"
+    await world.cluster.stop(kill_pods=False)
+    content = record.read_text()
+    record.unlink()
+    asyncio.get_running_loop().run_in_executor(None, lambda: (time.sleep(0.2), record.write_text(content)))
+    world.cluster = make_world(world.root, world.store).cluster
+    await world.cluster.start()
+    await world.until(world.ready)
+    assert (world.container_pid("web"), world.status("web")["restartCount"]) == (pid, 0)
