@@ -22,6 +22,7 @@ from mlconsole.services.kubernetes.documents import FROM_TEXT, Body, Manifest, f
 from mlconsole.services.kubernetes.facts import MANAGER
 from mlconsole.services.kubernetes.manifests import in_order
 from mlconsole.services.kubernetes.objects import Workload
+from mlconsole.services.kubernetes.ownership import FORMER_MANAGERS, release_former
 from mlconsole.services.kubernetes.problems import ApplyConflict, Invalid, NotFound, conflict_of, decode
 from mlconsole.services.kubernetes.resources import Resource, resource_of
 from mlconsole.text import listed
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
 
 APPLY_TYPE = "application/apply-patch+yaml"
 ESTABLISHED_SECONDS = 30.0
-
-FORMER_MANAGERS = frozenset(
-    {"kubectl-client-side-apply", "kubectl", "kubectl-create", "kubectl-last-applied", "before-first-apply"}
-)
-"""Who wrote the same manifests before us, by hand: their fields are taken over. `kubectl edit` and an autoscaler
-have other names; `kubectl scale` has the name `kubectl`, but the subresource `scale`."""
 
 _secrets: OrderedDict[str, tuple[Manifest, ...]] = OrderedDict()
 _SECRETS_KEPT = 8
@@ -195,7 +190,8 @@ def _change(manifest: Manifest, namespace: str, action: Literal["create", "chang
 def _apply_one(connection: Connection, manifest: Manifest, *, force: bool) -> None:
     resource = resource_of(connection, manifest.api_version, manifest.kind)
     namespace = (manifest.namespace or connection.namespace) if resource.namespaced else ""
-    _patch(connection, manifest, resource, namespace, dry_run=False, force=force)
+    body = _patch(connection, manifest, resource, namespace, dry_run=False, force=force)
+    release_former(connection, resource.path(namespace, manifest.name), body)
 
 
 def _patch(
@@ -209,7 +205,7 @@ def _patch(
     try:
         answer = connection.request("PATCH", path, query=query, body=body, content_type=APPLY_TYPE, timeout=30)
     except ApplyConflict as conflict:
-        foreign = tuple(entry for entry in conflict.conflicts if not _is_former(entry.manager))
+        foreign = tuple(entry for entry in conflict.conflicts if entry.manager not in FORMER_MANAGERS)
         if foreign or not conflict.conflicts:
             raise (conflict_of(foreign, manifest.title) if foreign else conflict) from conflict
         query["force"] = "true"
@@ -223,10 +219,6 @@ def _patch(
             fields=problem.fields,
         ) from problem
     return decode(answer, Body)
-
-
-def _is_former(manager: str) -> bool:
-    return manager in FORMER_MANAGERS
 
 
 def read(connection: Connection, resource: Resource, namespace: str, name: str) -> Body | None:

@@ -23,7 +23,7 @@ from mlconsole.evidence.cluster import (
 from mlconsole.services.kubernetes.diagnosis import Diagnosis, why_not_ready, why_restarted
 from mlconsole.services.kubernetes.events import cluster_event, in_time, times
 from mlconsole.services.kubernetes.objects import Event, ObjectList, Pod, Service
-from mlconsole.services.kubernetes.problems import Forbidden, NotFound, decode
+from mlconsole.services.kubernetes.problems import Forbidden, NotFound, Unreachable, decode
 from mlconsole.services.kubernetes.reflector import ResourceWatcher
 from mlconsole.services.kubernetes.resources import EVENTS, SERVICES
 from mlconsole.services.kubernetes.rows import model_of
@@ -73,6 +73,7 @@ def settle(
     Raises:
         Cancelled: see above.
         Forbidden: pods may not be listed.
+        Unreachable: the cluster could not be seen at the end.
     """
     return _Settling(connection, target, version, wanted, report, cancelled).run(seconds, arrival)
 
@@ -105,25 +106,36 @@ class _Settling:
         self._watcher.start()
         self._events.start()
         try:
-            began = time.monotonic()
-            snapshot = self._look()
-            while not self._arrived(snapshot):
-                waited = time.monotonic() - began
-                if waited > arrival or (any(self._restarts.values()) and waited > seconds):
-                    self._settling = True
-                    return self._evidence(self._look(), self._serving(snapshot), 0)
-                snapshot = self._next()
-            self._settling = True
+            snapshot = self._arrive(seconds, arrival)
+            if not self._arrived(snapshot):
+                return self._evidence(snapshot, self._serving(snapshot), 0)
             lowest = self._serving(snapshot)
             began = time.monotonic()
-            while time.monotonic() - began < seconds:
+            # What can't be seen at the end is waited for, as long as for the arrival: silence is no health.
+            while (waited := time.monotonic() - began) < seconds or not _live(snapshot):
+                if waited > seconds + arrival:
+                    raise Unreachable(snapshot.watch.sentence, "What the pods do is not known; look again later.")
                 snapshot = self._next()
-                if snapshot.watch.state == "live":
+                if _live(snapshot):
                     lowest = min(lowest, self._serving(snapshot))
             return self._evidence(snapshot, lowest, time.monotonic() - began)
         finally:
             self._watcher.stop()
             self._events.stop()
+
+    def _arrive(self, seconds: float, arrival: float) -> PodsSnapshot:
+        """Wait for the pods; gives up after `arrival` seconds, or sooner where they restart."""
+        began = time.monotonic()
+        snapshot = self._look()
+        while not self._arrived(snapshot):
+            waited = time.monotonic() - began
+            if waited > arrival or (any(self._restarts.values()) and waited > seconds):
+                if not _live(snapshot):
+                    raise Unreachable(snapshot.watch.sentence, "What the pods do is not known; look again later.")
+                break
+            snapshot = self._next()
+        self._settling = True
+        return self._look()
 
     def _connect(self) -> Connection:
         return self._connection
@@ -194,7 +206,7 @@ class _Settling:
 
     def _arrived(self, snapshot: PodsSnapshot) -> bool:
         return (
-            snapshot.watch.state == "live"
+            _live(snapshot)
             and all(self._ours(row.version) and not row.deleting for row in snapshot.rows)
             and self._serving(snapshot) >= self._wanted
         )
@@ -225,6 +237,10 @@ class _Settling:
         unready = {uid for uid, kind in self._told if kind == "Unhealthy"}
         kept = [event for event in found if event.reason != "Unhealthy" or event.involved_object.uid in unready]
         return (*self._told.values(), *(cluster_event(event) for event in in_time(kept)))
+
+
+def _live(snapshot: PodsSnapshot) -> bool:
+    return snapshot.watch.state == "live"
 
 
 def addresses(connection: Connection, pods: Iterable[Pod]) -> tuple[ServiceAddress, ...]:

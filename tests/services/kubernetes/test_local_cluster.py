@@ -268,3 +268,15 @@ def test_access_is_reviewed_for_each_verb_and_resource(connection: Connection) -
     assert {("patch", "deployments.apps"), ("create", "services"), ("watch", "pods"), ("get", "pods/log")} <= asked
     assert all(answer.allowed for answer in answers)
     assert answers[0].sentence == f"may get deployments.apps in namespace {connection.namespace}"
+
+
+def test_what_is_taken_out_of_a_manifest_goes_although_it_was_first_applied_by_hand(
+    connection: Connection, kubectl: Callable[..., str]
+) -> None:
+    before = deployment(replicas=1, environment="{name: EXTRA, value: '1'}")
+    kubectl("apply", "-f", "-", text=before)
+    deploy(connection, release(before, connection, 1))
+    deploy(connection, release(deployment(replicas=1), connection, 2))
+    names = kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.template.spec.containers[0].env[*].name}")
+    assert "EXTRA" not in names
+    assert "MODEL_VERSION" in names
