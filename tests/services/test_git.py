@@ -275,6 +275,14 @@ def test_git_settings_of_a_surrounding_hook_do_not_mislead(
     assert git.inspect(repository).branch == "main"
 
 
+def test_settings_of_the_environment_stay_in_force(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.directory")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "*")
+    assert git.inspect(repository).branch == "main"
+
+
 def test_clone_tells_its_progress(repository: Path, tmp_path: Path) -> None:
     for number in range(50):
         (repository / f"file{number}.txt").write_text(str(number) * 1000)

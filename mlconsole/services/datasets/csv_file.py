@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,11 @@ class StartAgain(Exception):
 
 
 class NeedsWiderTypes(StartAgain):
-    """A value does not fit the type that its column was taken for: find the types over all rows first."""
+    """A value does not fit the type that its column was taken for; `column` is that column, where it is known."""
+
+    def __init__(self, column: str = "") -> None:
+        super().__init__(column)
+        self.column = column
 
 
 class CsvFile:
@@ -68,8 +73,8 @@ class CsvFile:
         self._delimiter = sniff_delimiter(text, name)
         self._body = start + first_row_end(rows)
         self._first_rows = rows[self._body - start :]
-        header = rows[: self._body - start].decode("utf-8", "replace")
-        self.columns = tuple(next(csv.reader(io.StringIO(header, newline="\n"), delimiter=self._delimiter), []))
+        header = rows[: self._body - start]
+        self.columns = tuple(next((row for _, row in self.rows_of(header)), []))
 
     def first_types(self) -> dict[str, Any]:
         """The types by the first rows; text where nothing narrower fits."""
@@ -135,6 +140,9 @@ class CsvFile:
                 yield before, row
                 before = reader.line_num
         except csv.Error as error:
+            if "new-line" in str(error):
+                sentence = f"{self.name} has carriage returns within its lines."
+                raise DataUnfit(sentence, "Write it with one kind of line ends.") from error
             raise DataUnfit(f"{self.name}: {error}.", "Write the file again from its source.") from error
         finally:
             csv.field_size_limit(limit)
@@ -263,9 +271,9 @@ class CsvChunk:
         )
         try:
             table = pa_csv.read_csv(pa.BufferReader(self._data), read_options=reading, **options)
+            return table if types is not None else table.cast(_plain(table.schema))
         except pa.ArrowInvalid as error:
             self._explain(error)
-        return table if types is not None else table.cast(_plain(table.schema))
 
     def _explain(self, error: Exception) -> NoReturn:
         """Raise what is really wrong with the rows."""
@@ -273,7 +281,9 @@ class CsvChunk:
         if "UTF8" in said or "UTF-8" in said:
             self._file.check_text(self._data, self._offset)
         if "conversion error" in said:
-            raise NeedsWiderTypes from error
+            place = re.search(r"column #(\d+)", said)
+            known = place is not None and int(place[1]) < len(self._file.columns)
+            raise NeedsWiderTypes(self._file.columns[int(place[1])] if place and known else "") from error
         if b'"' in self._data and self._file.cut_exactly():
             raise StartAgain from error
         expected = len(self._file.columns)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlconsole.evidence.data import DataIdentity, DataProfile
+from mlconsole.evidence.data import ColumnProfile, DataIdentity, DataProfile
 from mlconsole.services.datasets.faults import DataChanged, DataUnfit, check_target
 
 if TYPE_CHECKING:
@@ -42,51 +42,66 @@ def profile(
         DataChanged: a file is not what it was when its digest was taken.
         Cancelled.
     """
-    from mlconsole.services.datasets.csv_file import NeedsWiderTypes, StartAgain
-    from mlconsole.services.datasets.passes import find_types, profile_rows
     from mlconsole.services.datasets.tables import Tables
     from mlconsole.text import clean_line
 
-    _check_unchanged(root, identity)
+    stamps = _stamps(identity, root)
     tables = Tables(root, identity, report, cancelled)
     check_target(target, [clean_line(column) for column in tables.columns])
-    types: Types = tables.first_types()
-    while True:
-        try:
-            rows, columns = profile_rows(tables, types)
-            break
-        except NeedsWiderTypes:
-            types = _wider(tables, types, find_types)
-        except StartAgain:
-            continue
-    _check_unchanged(root, identity)
+    rows, columns = _profile(tables)
+    if _stamps(identity, root) != stamps:
+        raise DataChanged("The data changed while it was read.", "Wait until it is written whole, then try again.")
     if not rows:
         raise DataUnfit(f"{tables.files[0].name} has a header, but no rows.", "Put the data there.")
     return DataProfile(identity=identity, rows=rows, columns=columns, target=target)
 
 
-def _wider(tables: Tables, types: Types, find_types: Callable[[Tables], Types]) -> Types:
-    """The types over all rows. Where they are no wider than those that failed, text holds everything."""
+def _profile(tables: Tables) -> tuple[int, tuple[ColumnProfile, ...]]:
+    """Profile the rows by the types that the first of them have, and if those don't hold, by types that do."""
+    from mlconsole.services.datasets.csv_file import NeedsWiderTypes, StartAgain
+    from mlconsole.services.datasets.passes import find_types, profile_rows
+
+    types: Types = tables.first_types()
+    searched = False
+    while True:
+        try:
+            return profile_rows(tables, types)
+        except NeedsWiderTypes as error:
+            types = _as_text(tables, types, error.column) if searched else _searched(tables, find_types)
+            searched = True
+        except StartAgain:
+            continue
+
+
+def _searched(tables: Tables, find_types: Callable[[Tables], Types]) -> Types:
     from mlconsole.services.datasets.csv_file import StartAgain
 
     while True:
         try:
-            found = find_types(tables)
-            break
+            return find_types(tables)
         except StartAgain:
             continue
-    if all(found[column].equals(types[column]) for column in tables.columns):
-        import pyarrow as pa
-
-        return {column: pa.string() for column in tables.columns}
-    return found
 
 
-def _check_unchanged(root: Path, identity: DataIdentity) -> None:
+def _as_text(tables: Tables, types: Types, column: str) -> Types:
+    """The types with a column as text that no narrower type holds: dates too far apart for one unit, for example."""
+    import pyarrow as pa
+
+    narrow = [name for name in tables.columns if not types[name].equals(pa.string())]
+    if not narrow:
+        raise DataUnfit(f"{tables.files[0].name} has values that can't be read.", "Write the file again.")
+    return {**types, **dict.fromkeys([column] if column in narrow else narrow, pa.string())}
+
+
+def _stamps(identity: DataIdentity, root: Path) -> list[tuple[int, int]]:
+    """Sizes and times of the files, which have to have the sizes that they had when they were identified."""
+    stamps = []
     for file in identity.files:
         try:
-            size = (root / file.path).stat().st_size
+            stat = (root / file.path).stat()
         except OSError as error:
             raise DataChanged(f"{file.path} is gone since it was identified.", "Try again.") from error
-        if size != file.size:
-            raise DataChanged(f"{file.path} changed while it was read.", "Wait until it is written whole, then retry.")
+        if stat.st_size != file.size:
+            raise DataChanged(f"{file.path} changed since it was identified.", "Wait until it is written, then retry.")
+        stamps.append((stat.st_size, stat.st_mtime_ns))
+    return stamps

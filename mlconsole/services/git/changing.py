@@ -276,6 +276,8 @@ def _remove(folder: Path, *, keep_folder: bool) -> None:
     """Remove what a clone left behind; the folder itself stays where it was there before."""
     if keep_folder:
         for entry in folder.iterdir():
-            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
+            shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() and not entry.is_symlink() else entry.unlink(
+                missing_ok=True
+            )
     else:
         shutil.rmtree(folder, ignore_errors=True)

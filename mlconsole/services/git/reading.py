@@ -239,8 +239,11 @@ class _Reader:
         return path.removeprefix(self._prefix)
 
     def _configure(self, settings: dict[str, str]) -> None:
-        self._environment["GIT_CONFIG_COUNT"] = str(len(settings))
-        for index, (key, value) in enumerate(settings.items()):
+        """Set settings for every command of this reader, after those that the person's environment sets."""
+        given = os.environ.get("GIT_CONFIG_COUNT", "")
+        first = int(given) if given.isdigit() else 0
+        self._environment["GIT_CONFIG_COUNT"] = str(first + len(settings))
+        for index, (key, value) in enumerate(settings.items(), first):
             self._environment[f"GIT_CONFIG_KEY_{index}"] = key
             self._environment[f"GIT_CONFIG_VALUE_{index}"] = value
 

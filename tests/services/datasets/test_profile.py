@@ -155,6 +155,16 @@ def test_a_type_that_only_shows_late_in_the_file_counts(
     assert found.distinct == (2 if early else 1)
 
 
+def test_dates_too_far_apart_for_one_unit_are_text_and_other_columns_stay(tmp_path: Path) -> None:
+    text = "when,a,b\n2024-01-01,1,2024-01-01\n9999-12-31,2,2024-01-02\n2024-01-01 10:00:00.123456789,3,2024-01-03\n"
+    found = profiled(tmp_path, text)
+    assert [(entry.kind, entry.type) for entry in found.columns] == [
+        ("category", "string"),
+        ("integer", "int64"),
+        ("date", "date32[day]"),
+    ]
+
+
 def test_knows_kinds(tmp_path: Path) -> None:
     rows = [
         f"{row}.5,{row},{row % 2 == 1},{'ab'[row % 2]},2024-01-{row + 1:02d},name {row},,2024-01-01T00:00:{row:02d}Z"
@@ -393,7 +403,53 @@ def test_a_file_that_changed_since_it_was_identified_is_not_profiled(tmp_path: P
         profile(tmp_path, identity)
 
 
+def test_a_file_that_changes_while_it_is_profiled_is_noticed(tmp_path: Path) -> None:
+    content = "a,b\n" + "1,2\n" * 100
+
+    def write_again(done: int) -> None:
+        (tmp_path / "data.csv").write_text(content.replace("1", "3"))
+
+    with pytest.raises(DataChanged, match="changed while it was read"):
+        profiled(tmp_path, content, report=write_again)
+
+
 def test_wide_tables_are_fine(tmp_path: Path) -> None:
     names = [f"c{index}" for index in range(2000)]
     found = profiled(tmp_path, ",".join(names) + "\n" + ",".join("1" * 2000) + "\n")
     assert len(found.columns) == 2000
+
+
+pieces = st.sampled_from(
+    (
+        *(b"a", b"b,", b",", b";", b"\t", b"1", b"0.5", b"\n", b"\r", b"\r\n", b'"', b'""', b" ", b"'", b"\\", b"\0"),
+        *(b"NA", b"true", b"2024-01-01", b"12:30", b"1e999", b"99999999999999999999"),
+        *(b"\xff", b"\xc3\xa4", b"\xef\xbb\xbf", b"\x1b[31m"),
+    )
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=st.lists(pieces, max_size=40).map(b"".join), chunk=st.sampled_from([4, 16, 1 << 20]))
+def test_whatever_is_in_a_file_ends_in_a_profile_or_a_sentence(body: bytes, chunk: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_file, "CHUNK", chunk)
+        try:
+            found = profiled(Path(folder), b"x,y\n1,2\n" + body)
+        except DataUnfit as error:
+            assert error.sentence.startswith("data.csv")
+            return
+    assert found.rows >= 1
+    assert all(entry.rows == found.rows and 0 <= entry.missing <= entry.rows for entry in found.columns)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=DataProfile) == found
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=st.lists(pieces, max_size=20).map(b"".join))
+def test_whatever_the_header_is_ends_in_a_profile_or_a_sentence(body: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = profiled(Path(folder), body + b"\n1,2\n")
+        except DataUnfit as error:
+            assert error.sentence.startswith("data.csv")
+            return
+    assert found.columns
