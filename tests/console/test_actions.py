@@ -1,0 +1,288 @@
+"""Keys do what the registry says, ask before anything outside changes, and say why they do not apply."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from textual.widgets import Button, Input
+
+from mlconsole.console.actions import ACTIONS
+from mlconsole.errors import OutsideFailed
+from mlconsole.journal import Journal
+from mlconsole.project import Project
+from mlconsole.release import launch as launching
+
+from .builder import Builder, a_plan
+from .conftest import Build, Drive
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What runners were started with; each takes its release as a real one would."""
+    calls: list[list[str]] = []
+
+    def launch(project: Project, arguments: Sequence[str]) -> int:
+        calls.append(list(arguments))
+        journal = Journal(project.journal_path)
+        if arguments[0] == "resume":
+            release = journal.take_over(int(arguments[1]), approved=False)
+        else:
+            release = journal.begin_release(kind="release", who="ada", approved=False)
+        journal.close()
+        assert release.runner is not None
+        return release.runner.pid
+
+    monkeypatch.setattr(launching, "launch", launch)
+    return calls
+
+
+async def test_approving_shows_the_plan_asks_decides_and_goes_on(
+    build: Build, drive: Drive, launched: list[list[str]]
+) -> None:
+    builder = build("done", "waiting")
+    async with drive(builder.project.root) as console:
+        await console.press("a")
+        await console.shows(
+            "Approve release 2?", "1 object changed, 1 left as they are", "$ mlconsole approve 2", "kubectl apply"
+        )
+        assert builder.journal.decisions(2) == ()
+        await console.press("tab", "enter")
+        await console.until(lambda: launched)
+        await console.shows("Release 2 runs")
+    decision = builder.journal.decisions(2)[0]
+    assert (decision.kind, decision.subject) == ("approve", a_plan().digest)
+    assert launched == [["resume", "2"]]
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("escape",), ("y",), tuple("yes a"), ("a",)])
+async def test_no_stray_key_approves(
+    build: Build, drive: Drive, launched: list[list[str]], keys: tuple[str, ...]
+) -> None:
+    builder = build("waiting")
+    async with drive(builder.project.root) as console:
+        await console.press("a")
+        await console.shows("Approve release 1?")
+        await console.press(*("space" if key == " " else key for key in keys))
+        await console.pilot.pause(0.1)
+    assert builder.journal.decisions(1) == ()
+    assert launched == []
+
+
+async def test_a_protected_context_has_to_be_typed(build: Build, drive: Drive, launched: list[list[str]]) -> None:
+    builder = build("waiting", context="prod-eu")
+    async with drive(builder.project.root) as console:
+        await console.shows("PROTECTED")
+        await console.press("a")
+        await console.shows("Type the context's name, prod-eu, to go on:")
+        screen = console.app.screen
+        await console.press(*"prod-us", "enter")
+        assert screen.query_one("#yes", Button).disabled
+        screen.query_one(Input).value = ""
+        await console.press(*"prod-eu", "enter", "enter")
+        await console.until(lambda: launched)
+    assert [decision.kind for decision in builder.journal.decisions(1)] == ["approve"]
+
+
+async def test_an_override_needs_a_reason_that_is_kept(build: Build, drive: Drive, launched: list[list[str]]) -> None:
+    builder = build("refused")
+    async with drive(builder.project.root) as console:
+        await console.press("o")
+        await console.shows("Override the gate of release 1?", "2 of 8 tests failed.")
+        await console.press("enter")
+        assert console.app.screen.query_one("#yes", Button).disabled
+        await console.press(*"known", "enter", "enter")
+        await console.until(lambda: launched)
+    decision = builder.journal.decisions(1)[0]
+    assert (decision.kind, decision.reason) == ("override", "known")
+
+
+async def test_cancelling_asks_and_writes_the_decision(build: Build, drive: Drive) -> None:
+    builder = build("training")
+    async with drive(builder.project.root) as console:
+        await console.press("c")
+        await console.shows("Cancel release 1?", "$ mlconsole cancel 1")
+        await console.press("tab", "enter")
+        await console.until(lambda: builder.journal.decisions(1))
+    assert builder.journal.decisions(1)[0].kind == "cancel"
+
+
+async def test_a_rollback_shows_from_where_to_where(build: Build, drive: Drive, launched: list[list[str]]) -> None:
+    async with drive(build("done").project.root) as console:
+        await console.press("b")
+        await console.shows("ml-model@v2 serves now → ml-model@v1", "$ mlconsole rollback v1")
+        await console.press("tab", "enter")
+        await console.until(lambda: launched)
+    assert launched == [["rollback", "v1"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "key", "arguments"),
+    [
+        ("done", "n", ["run", "--until", "repo"]),
+        ("done", "g", ["run"]),
+        ("paused", "n", ["resume", "1", "--until", "train"]),
+        ("paused", "g", ["resume", "1"]),
+        ("failed", "n", ["resume", "1", "--until", "train"]),
+        ("refused", "n", ["resume", "1", "--until", "test"]),
+        ("interrupted", "g", ["resume", "1"]),
+        ("cancelled", "n", ["run", "--until", "repo"]),
+        ("failed", "N", ["run", "--until", "repo"]),
+    ],
+)
+async def test_going_on_starts_a_runner_where_the_release_stands(
+    build: Build, drive: Drive, launched: list[list[str]], state: str, key: str, arguments: list[str]
+) -> None:
+    async with drive(build(state).project.root) as console:
+        await console.press(key)
+        await console.until(lambda: launched)
+        await console.until(lambda: not console.app.view.busy)
+    assert launched == [arguments]
+
+
+async def test_a_runner_that_ends_before_it_begins_leaves_its_words(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(project: Project, arguments: Sequence[str]) -> int:
+        (project.state / "runner.log").write_text("mlconsole: there is no \x1b[31mdisk\n", encoding="utf-8")
+        return 2**22 + 1
+
+    monkeypatch.setattr(launching, "launch", launch)
+    async with drive(build("done").project.root) as console:
+        await console.press("g")
+        await console.shows("The runner ended before it began: mlconsole: there is no disk")
+
+
+async def test_a_runner_that_can_not_be_started_is_a_sentence(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(project: Project, arguments: Sequence[str]) -> int:
+        raise OutsideFailed("Can't start a runner: Cannot allocate memory.")
+
+    monkeypatch.setattr(launching, "launch", launch)
+    async with drive(build("done").project.root) as console:
+        await console.press("g")
+        await console.shows("Can't start a runner: Cannot allocate memory.")
+        assert not console.app.view.busy
+
+
+async def test_what_is_unexpected_is_said_and_written_down(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(project: Project, arguments: Sequence[str]) -> int:
+        raise ZeroDivisionError("[red]no\x1b]52;c;x\x07")
+
+    monkeypatch.setattr(launching, "launch", launch)
+    builder = build("done")
+    async with drive(builder.project.root) as console:
+        await console.press("g")
+        await console.shows("Something unexpected went wrong (ZeroDivisionError: [red]no).")
+        await console.press("2")
+        await console.shows("bikers (target)")
+    assert "ZeroDivisionError" in (builder.project.state / "console.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("state", "key", "words"),
+    [
+        ("done", "a", "Nothing waits for an approval."),
+        ("done", "o", "No gate has refused the release."),
+        ("done", "c", "No release is running."),
+        ("done", "s", "This project does not use the local cluster."),
+        ("training", "n", "Release 1 is running: wait for it, or cancel it with c."),
+        ("training", "b", "Release 1 is running"),
+        ("waiting", "g", "Release 1 waits for your approval: a shows the plan."),
+        ("paused", "b", "There is no earlier version to go back to."),
+    ],
+)
+async def test_a_key_that_does_not_apply_says_why(
+    build: Build, drive: Drive, launched: list[list[str]], state: str, key: str, words: str
+) -> None:
+    async with drive(build(state).project.root) as console:
+        await console.press(key)
+        await console.shows(words)
+    assert launched == []
+
+
+async def test_readonly_changes_nothing_and_says_so(build: Build, drive: Drive, launched: list[list[str]]) -> None:
+    builder = build("done", "waiting")
+    async with drive(builder.project.root, readonly=True) as console:
+        await console.shows("READ-ONLY")
+        for key in "angNbs":
+            await console.press(key)
+            await console.shows("The console was started with --readonly")
+    assert builder.journal.decisions(2) == ()
+    assert launched == []
+
+
+async def test_a_past_release_is_opened_and_left(build: Build, drive: Drive) -> None:
+    async with drive(build("refused", "done").project.root) as console:
+        await console.shows("Release 2 is done")
+        await console.press("h")
+        await console.shows("Releases of ml-model", "✗ refused")
+        await console.press("j", "enter")
+        await console.shows("release 1 (past)", "Release 1 was refused at Test.")
+        await console.press("n")
+        await console.shows("Release 1 is past: Esc goes back to the latest one.")
+        await console.press("escape")
+        await console.shows("Release 2 is done")
+
+
+async def test_help_lists_every_action_with_the_reason_why_not(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (120, 100)) as console:
+        await console.press("question_mark")
+        await console.shows("not now: Nothing waits for an approval.")
+        text = " ".join(console.text.split())
+        for action in ACTIONS:
+            assert action.words in text
+            assert action.help.split()[0] in text
+
+
+@pytest.mark.parametrize("key", ["ctrl+p", "colon"])
+async def test_the_palette_finds_actions_by_name(build: Build, drive: Drive, key: str) -> None:
+    async with drive(build("refused").project.root) as console:
+        await console.press(key, *"histo")
+        await console.shows("All releases: Enter opens one.")
+        await console.press("enter")
+        await console.shows("Releases of ml-model")
+
+
+async def test_zoom_gives_the_panel_the_whole_width(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root) as console:
+        await console.shows("1 ✓ Repo")
+        await console.press("z")
+        await console.until(lambda: "1 ✓ Repo" not in console.text)
+        await console.press("escape")
+        await console.shows("1 ✓ Repo")
+
+
+def test_no_key_is_taken_twice() -> None:
+    keys = [key for action in ACTIONS for key in action.keys.split(",")]
+    assert len(keys) == len(set(keys))
+
+
+KEYS = (
+    *"123456jkhlangNobcsrztG", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end",
+    "pageup", "pagedown", "plus", "underscore", "question_mark", "colon", "ctrl+p", "space", "backspace",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("seed", "size"), [(1, (80, 24)), (2, (160, 50)), (3, (60, 20)), (4, (100, 30))])
+async def test_any_keys_in_any_order_do_no_harm(
+    build: Build, drive: Drive, launched: list[list[str]], seed: int, size: tuple[int, int]
+) -> None:
+    dice = random.Random(seed)
+    builder: Builder = build("done", "refused", dice.choice(["waiting", "paused", "failed"]))
+    async with drive(builder.project.root, size) as console:
+        for _ in range(250):
+            await console.pilot.press(dice.choice(KEYS))
+            if dice.random() < 0.02:
+                await console.pilot.resize_terminal(dice.randint(40, 180), dice.randint(10, 60))
+        await console.pilot.pause()
+        assert console.app.is_running
+        assert console.app._exception is None
+    log = builder.project.state / "console.log"
+    assert not log.exists(), log.read_text(encoding="utf-8")
+    assert msgspec.structs.asdict(builder.journal.release(1))["state"] == "done"
