@@ -54,7 +54,8 @@ async def serve(root: Path, state: Path) -> None:
     Raises:
         AlreadyServed: where another server has the state folder.
     """
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state.mkdir(parents=True, exist_ok=True)
+    state.chmod(0o700)
     with _owned(state):
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()

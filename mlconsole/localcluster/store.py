@@ -70,11 +70,14 @@ class Event(NamedTuple):
 class Subscription:
     """An async iterator of the events of one resource; it ends when closed."""
 
-    def __init__(self, store: Store, resource: str, namespace: str | None, backlog: list[Event]) -> None:
+    def __init__(
+        self, store: Store, resource: str, namespace: str | None, backlog: list[Event], limit: int | None
+    ) -> None:
         self.resource = resource
         self.namespace = namespace
         self._store = store
         self._events: deque[Event] = deque(backlog)
+        self._limit = limit
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -104,6 +107,10 @@ class Subscription:
     def _offer(self, event: Event) -> None:
         self._events.append(event)
         self._wake.set()
+
+    @property
+    def _overflows(self) -> bool:
+        return self._limit is not None and len(self._events) > self._limit
 
 
 class Store:
@@ -208,14 +215,19 @@ class Store:
         self._write("DELETED", resource, key_of(old), last, old)
         return clone(last)
 
-    def watch(self, resource: str, namespace: str | None = None, since: int | None = None) -> Subscription:
-        """The writes to a resource after version ``since`` (None: from now on). Raises Expired."""
+    def watch(
+        self, resource: str, namespace: str | None = None, since: int | None = None, *, limit: int | None = None
+    ) -> Subscription:
+        """The writes to a resource after version ``since`` (None: from now on). Raises Expired.
+
+        With a ``limit`` the subscription ends when more events than that wait to be read.
+        """
         backlog: list[Event] = []
         if since is not None and since < self._version:
             if since < self._floor:
                 raise Expired(since, self._floor)
             backlog = [e for r, e in self._history if r == resource and e.version > since and _within(e, namespace)]
-        subscription = Subscription(self, resource, namespace, backlog)
+        subscription = Subscription(self, resource, namespace, backlog, limit)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -270,9 +282,11 @@ class Store:
         self._history.append((resource, event))
         if len(self._history) > HISTORY:
             self._floor = self._history.popleft()[1].version
-        for subscription in self._subscriptions:
+        for subscription in list(self._subscriptions):
             if subscription.resource == resource and _within(event, subscription.namespace):
                 subscription._offer(event)
+                if subscription._overflows:
+                    subscription.close()
 
     def _load(self) -> int:
         if self._database is None:

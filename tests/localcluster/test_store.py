@@ -110,6 +110,14 @@ async def test_a_watch_of_a_namespace_sees_nothing_of_others() -> None:
     assert subscription.pending() == []
 
 
+async def test_a_watcher_that_never_reads_is_let_go() -> None:
+    store = Store(None)
+    subscription = store.watch("configmaps", limit=2)
+    for index in range(5):
+        store.create("configmaps", config_map(f"c{index}"))
+    assert [event.object["metadata"]["name"] async for event in subscription] == ["c0", "c1", "c2"]
+
+
 def test_a_watch_from_before_the_kept_history_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "HISTORY", 3)
     store = Store(None)

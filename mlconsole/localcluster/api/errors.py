@@ -103,6 +103,12 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, message, "MethodNotAllowed", {})
 
 
+def not_offered(subresource: str) -> ApiError:
+    """501 for what a container that is a local process can't have."""
+    message = f"the local cluster does not offer {subresource}: its containers are processes of this machine"
+    return ApiError(501, message, "NotImplemented")
+
+
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     """415 for a body of a type that the endpoint does not read."""
     message = "the body of the request was in an unknown format - accepted media types include: "

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-COMPRESS_FROM = 128 * 1024
-
 
 class Handlers:
     """Answers the requests to resources."""
@@ -76,10 +74,7 @@ class Handlers:
         if target.name is not None:
             return respond(renderer.one(self.writer.existing(target)))
         page = list_page(self.store, target, request.query)
-        response = respond(renderer.many(page.items, page.metadata))
-        if len(response.body or b"") > COMPRESS_FROM:  # type: ignore[arg-type]
-            response.enable_compression()
-        return response
+        return respond(renderer.many(page.items, page.metadata))
 
     async def _create(self, request: web.Request, target: Target) -> web.Response:
         if target.resource.namespaced and target.namespace is None:

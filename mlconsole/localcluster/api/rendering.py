@@ -51,7 +51,10 @@ class Renderer:
     def event(self, kind: str, obj: Object) -> bytes:
         """One line of a watch; the columns of a Table are described in the first line only."""
         if self.form == "Table":
-            metadata = {"resourceVersion": (obj.get("metadata") or {}).get("resourceVersion", "")}
+            given = obj.get("metadata") or {}
+            metadata: Object = {"resourceVersion": given.get("resourceVersion", "")}
+            if kind == "BOOKMARK" and "annotations" in given:
+                metadata["annotations"] = given["annotations"]
             header = not self._described
             self._described = True
             obj = table(self.resource.kind, [obj], metadata, include=self.include, header=header)

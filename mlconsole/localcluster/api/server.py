@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from mlconsole.localcluster.api import discovery, openapi, openapi_v2
-from mlconsole.localcluster.api.errors import ApiError, unauthorized
+from mlconsole.localcluster.api.errors import ApiError, not_offered, unauthorized
 from mlconsole.localcluster.api.handlers import Handlers, respond
 from mlconsole.localcluster.api.targets import resolve
 from mlconsole.localcluster.store import Store
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 MAX_BODY = 3 * 1024 * 1024
 OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
 SHUTDOWN_SECONDS = 1.0
+
+_STREAMS = re.compile("/api/v1/namespaces/[^/]+/pods/[^/]+/(attach|exec|portforward)")
 
 
 class ApiServer:
@@ -96,6 +99,8 @@ class ApiServer:
         if target is not None:
             return await self.handlers.handle(request, target)
         path = request.path.rstrip("/") or "/"
+        if _STREAMS.fullmatch(path):
+            raise not_offered(path.rpartition("/")[2])
         if path in OPEN_PATHS:
             return web.Response(text="ok")
         if path == "/openapi/v2":

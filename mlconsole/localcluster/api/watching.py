@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 BOOKMARK_SECONDS = 60.0
+BACKLOG = 10_000
+"""Events that may wait for a client that does not read; then its watch ends and it has to list again."""
 DEFAULT_SECONDS = (1800, 3600)
 
 
@@ -32,7 +34,7 @@ async def watch(request: web.Request, store: Store, target: Target, renderer: Re
     initial = options.flag(request.query, "sendInitialEvents")
     try:
         follow = since if since and not initial else None
-        subscription = store.watch(target.resource.plural, target.namespace, follow)
+        subscription = store.watch(target.resource.plural, target.namespace, follow, limit=BACKLOG)
     except Expired as gone:
         return await _too_old(request, gone)
     start = store.version

@@ -367,6 +367,13 @@ async def test_a_request_that_makes_no_sense_is_refused_as_a_status(
     assert (answer.status, answer.body["kind"], answer.body["code"]) == (code, "Status", code)
 
 
+@pytest.mark.parametrize("stream", ["exec", "attach", "portforward"])
+async def test_what_a_local_process_can_not_have_is_said_so(api: Any, stream: str) -> None:
+    answer = await api.ask("POST", f"{PODS}/p/{stream}?command=ls")
+    assert (answer.status, answer.body["kind"]) == (501, "Status")
+    assert f"does not offer {stream}" in answer.body["message"]
+
+
 async def test_an_unknown_kind_of_patch_or_body_is_refused(api: Any) -> None:
     await api.create(CONFIG_MAPS, config_map("c"))
     assert (await api.patch(f"{CONFIG_MAPS}/c", {}, "cbor")).status == 415

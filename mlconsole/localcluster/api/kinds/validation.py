@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlconsole.localcluster.api.errors import Cause
+from mlconsole.localcluster.api.kinds.defaults import fill
 from mlconsole.localcluster.api.kinds.names import (
     check_key,
     check_label_name,
@@ -19,6 +20,7 @@ from mlconsole.localcluster.api.kinds.names import (
     wrong,
 )
 from mlconsole.localcluster.api.kinds.pods import check_pod_spec
+from mlconsole.localcluster.store import clone
 
 Object = dict[str, Any]
 
@@ -158,9 +160,16 @@ _POD_UPDATES = (
 
 def _pod(obj: Object, old: Object | None) -> list[Cause]:
     causes = check_pod_spec(obj.get("spec") or {}, "spec")
-    if old is not None and _fixed_part(obj) != _fixed_part(old):
+    if old is not None and _fixed_part(obj) != _fixed_part(_filled(old)):
         causes.append(Cause("FieldValueForbidden", f"Forbidden: {_POD_UPDATES}", "spec"))
     return causes
+
+
+def _filled(pod: Object) -> Object:
+    """As it would be with its defaults: a controller may have stored it without."""
+    filled = clone(pod)
+    fill("Pod", filled)
+    return filled
 
 
 def _fixed_part(pod: Object) -> Object:
