@@ -1,0 +1,152 @@
+"""The gates: which evidence passes, which is worth a warning, and which stops a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from mlconsole.evidence.base import now
+from mlconsole.evidence.cluster import (
+    ClusterTarget,
+    DeployEvidence,
+    DeployPlan,
+    PodsEvidence,
+    RolloutVerdict,
+    WorkloadRef,
+)
+from mlconsole.evidence.repo import CommitInfo, FileChange, RepoEvidence, TrackedModel
+from mlconsole.evidence.testing import Comparison, TestEvidence, TestOutcome, TestRun
+from mlconsole.evidence.training import MetricPoint, PythonEnvironment, ResourceUse, TrainEvidence
+from mlconsole.stages.base import StageContext
+from mlconsole.stages.deploy import DeployStage
+from mlconsole.stages.pods import PodsStage, wanted_pods
+from mlconsole.stages.repo import RepoStage
+from mlconsole.stages.test import _comparison_reasons, _test_reasons
+from mlconsole.stages.train import TrainStage
+
+NO_CONTEXT = cast("StageContext", None)
+TARGET = ClusterTarget(context="local", namespace="default", selector="app=m")
+COMMIT = CommitInfo(sha="a" * 40, author="Ada", at=now(), subject="one")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "level", "words"),
+    [
+        (RepoEvidence(root="/p", commit=COMMIT), "pass", ""),
+        (RepoEvidence(root="/p"), "fail", "no commit"),
+        (RepoEvidence(root="/p", commit=COMMIT, dirty=(FileChange(path="a.py", state=" M"),)), "warn", "a.py"),
+        (RepoEvidence(root="/p", commit=COMMIT, upstream="origin/main", behind=2), "warn", "2 commits behind"),
+        (
+            RepoEvidence(root="/p", commit=COMMIT, tracked_models=(TrackedModel(path="m.pkl", size=2048),)),
+            "warn",
+            "m.pkl (2.0 KiB)",
+        ),
+    ],
+)
+def test_repo(evidence: RepoEvidence, level: str, words: str) -> None:
+    verdict = RepoStage().judge(NO_CONTEXT, evidence)
+    assert verdict.level == level
+    assert words in "".join(reason.sentence for reason in verdict.reasons)
+
+
+def a_training(**changes: Any) -> TrainEvidence:
+    environment = PythonEnvironment(executable="python", version="3.12", digest="d")
+    given = {"metrics": (MetricPoint(name="mae", value=1),), **changes}
+    return TrainEvidence(
+        command="c", environment=environment, parameters=(), exit_code=0, use=ResourceUse(seconds=1), **given
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"),
+    [({}, "pass"), ({"metrics": ()}, "warn"), ({"dangerous": ("os.system",)}, "fail"), ({"not_scanned": "?"}, "warn")],
+)
+def test_train(changes: dict[str, Any], level: str) -> None:
+    assert TrainStage().judge(NO_CONTEXT, a_training(**changes)).level == level
+
+
+def a_run(*outcomes: str, ended: str = "") -> TestRun:
+    tests = tuple(TestOutcome(nodeid=f"t{n}", outcome=cast("Any", o), seconds=0) for n, o in enumerate(outcomes))
+    return TestRun(command="pytest", exit_code=0, seconds=1, collected=len(tests), outcomes=tests, ended=ended)
+
+
+@pytest.mark.parametrize(
+    ("run", "levels"),
+    [
+        (a_run("passed", "skipped"), []),
+        (a_run("passed", "failed"), ["fail"]),
+        (a_run("error"), ["fail"]),
+        (a_run(), ["fail"]),
+        (a_run("skipped", "skipped"), ["warn"]),
+        (a_run("passed", ended="pytest was killed by signal 9."), ["fail"]),
+    ],
+)
+def test_tests(run: TestRun, levels: list[str]) -> None:
+    assert [reason.level for reason in _test_reasons(run)] == levels
+
+
+@pytest.mark.parametrize(
+    ("verdict", "levels"), [("better", []), ("equal", []), ("worse", ["fail"]), ("undecided", ["warn"])]
+)
+def test_comparison(verdict: str, levels: list[str]) -> None:
+    found = Comparison(
+        metric="mean_absolute_error",
+        lower_is_better=True,
+        rows=1000,
+        candidate="m@v2",
+        champion="m@v1",
+        candidate_value=30,
+        champion_value=20,
+        difference=10,
+        low=8,
+        high=12,
+        relative=0.5,
+        tolerance=0.01,
+        verdict=cast("Any", verdict),
+    )
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=found)
+    assert [reason.level for reason in _comparison_reasons(evidence)] == levels
+
+
+def test_what_can_not_be_compared_for_want_of_a_setting_is_a_warning() -> None:
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), not_compared="the settings don't name data.target.")
+    assert [reason.level for reason in _comparison_reasons(evidence)] == ["warn"]
+
+
+def a_plan(manifests: str = "") -> DeployPlan:
+    return DeployPlan(digest="d", target=TARGET, version="m@v1", manifests=manifests, manifests_digest="d", changes=())
+
+
+class LocalContext:
+    """As much of a context as the deploy gate looks at."""
+
+    class project:
+        is_local = True
+
+
+@pytest.mark.parametrize(("succeeded", "level"), [(True, "pass"), (False, "fail")])
+def test_deploy(succeeded: bool, level: str) -> None:
+    workload = WorkloadRef(kind="Deployment", name="m", namespace="default")
+    rollout = RolloutVerdict(workload=workload, succeeded=succeeded, sentence="…", reason="the image can't be pulled")
+    evidence = DeployEvidence(plan=a_plan(), applied=True, rollouts=(rollout,))
+    verdict = DeployStage().judge(cast("StageContext", LocalContext()), evidence)
+    assert verdict.level == level
+
+
+@pytest.mark.parametrize(
+    ("serving", "restarts", "level"), [(3, 0, "pass"), (2, 0, "fail"), (3, 1, "fail"), (0, 2, "fail")]
+)
+def test_pods(serving: int, restarts: int, level: str) -> None:
+    evidence = PodsEvidence(target=TARGET, version="m@v1", rows=(), wanted=3, serving=serving, restarts=restarts)
+    assert PodsStage().judge(NO_CONTEXT, evidence).level == level
+
+
+def test_the_pods_that_a_plan_asks_for_are_counted_over_its_workloads() -> None:
+    text = "\n---\n".join(
+        f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d{n}}}\nspec: {{{spec}}}"
+        for n, spec in enumerate(["replicas: 3", ""])
+    )
+    assert wanted_pods(a_plan(text)) == 4
+    assert wanted_pods(a_plan(Path(__file__).parents[2].joinpath("sample_project/deployment.yaml").read_text())) == 3
