@@ -23,7 +23,6 @@ HEAVY = (
     "git",
     "rich",
     "psutil",
-    "sqlite3",
 )
 
 
