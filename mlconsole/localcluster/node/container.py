@@ -74,25 +74,27 @@ class ContainerRunner:
         self._crashes = BackOff(timing.crash_backoff, timing.crash_backoff_cap, timing.crash_reset)
         self._images = BackOff(timing.image_backoff, timing.crash_backoff_cap, timing.crash_reset)
         self._images.next()
-        self._since = time.monotonic()
 
     def adopt(self) -> None:
         """Finds what became of the process that an earlier server started."""
-        for attempt in (self.record.restart_count + 1, self.record.restart_count):
+        record = self.record
+        noted = {(state.get("terminated") or {}).get("containerID") for state in (record.state, record.last_state)}
+        for attempt in (record.restart_count + 1, record.restart_count):
             found = runtime.adopt(self.folder(attempt)) if self.folder(attempt).is_dir() else None
             if found is None:
                 continue
-            self.record.restart_count = attempt
-            self.record.container_id = container_id(self._context.uid, self.record.name, attempt)
+            record.restart_count = attempt
+            record.container_id = container_id(self._context.uid, record.name, attempt)
             if isinstance(found, runtime.Process):
                 self.process = found
-                self._since = time.monotonic()
-                if "running" not in self.record.state:
+                if "running" not in record.state:
                     self._show_running()
-            elif "terminated" not in self.record.state:
+            elif record.container_id not in noted:
                 self._ended = found
-                self.record.ready = False
-            return
+                record.ready = False
+            break
+        code = record.exit_code
+        record.over = code is not None and self._ended is None and not self._wants_restart(code)
 
     async def run(self) -> None:
         """Starts the container as often as its restart policy says."""
@@ -166,7 +168,7 @@ class ContainerRunner:
         self._command = command
         record.restart_count = attempt
         record.container_id = container_id(self._context.uid, record.name, attempt)
-        self.process, self._since = process, time.monotonic()
+        self.process = process
         self._forget(attempt - 2)
         self._say("Started", "Container started")
         self._show_running()
@@ -237,7 +239,7 @@ class ContainerRunner:
         """Waits for the end of the process, probing it meanwhile."""
         process, target = self.process, self._make_target()
         if process is None:
-            return runtime.Exit(137, 9, runtime.now())
+            return runtime.Exit(137, 9, timestamp())
         if target is None:
             return await process.wait()
         self._target = target

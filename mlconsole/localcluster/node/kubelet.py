@@ -67,7 +67,7 @@ class Kubelet:
         """Stops; the containers end too, or are left for the next server."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._dropping, return_exceptions=True)
         workers = list(self._workers.values())
         grace = self._timing.stop_grace
         await asyncio.gather(*(worker.halt(grace) if kill_pods else worker.release() for worker in workers))

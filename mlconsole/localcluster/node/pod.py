@@ -166,10 +166,7 @@ class PodWorker:
             runner = self.runners.get(entry["name"])
             if runner is not None:
                 runner.record.take_over(entry)
-                done = runner.record.exit_code == 0 and runner.record in self._init and not runner.record.is_sidecar
-                runner.record.over = done
-                if not done:
-                    runner.adopt()
+                runner.adopt()
         if self._init and not known:
             for record in self._main:
                 record.state = {"waiting": {"reason": "PodInitializing"}}

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from mlconsole.localcluster.controllers.objects import micro_timestamp
+
 SHIM = Path(__file__).with_name("shim.py")
 START_TIMEOUT = 20.0
 CREATE_TIME_SLACK = 3.0
@@ -87,7 +89,7 @@ class Process:
     def _lost(self) -> Exit:
         """The shim was killed: what it ran has no owner any more and is ended too."""
         kill_recorded(self.directory)
-        return Exit(137, int(signal.SIGKILL), now())
+        return Exit(137, int(signal.SIGKILL), micro_timestamp())
 
     def container_pid(self) -> int:
         """The pid of the container's main process, 0 where it is not known."""
@@ -230,10 +232,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record
-
-
-def now() -> str:
-    """Now, as the shim writes times."""
-    from mlconsole.localcluster.controllers.objects import micro_timestamp
-
-    return micro_timestamp()

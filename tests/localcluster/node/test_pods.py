@@ -411,3 +411,36 @@ async def test_a_container_that_was_just_being_started_is_found_too(world: Any, 
     await world.cluster.start()
     await world.until(world.ready)
     assert (world.container_pid("web"), world.status("web")["restartCount"]) == (pid, 0)
+
+
+async def test_what_has_ended_for_good_is_not_run_again_by_the_next_server(
+    world: Any, make_world: Any, py: Box
+) -> None:
+    first = {**py("open('ran', 'a').write('i')"), "name": "prepare"}
+    done = {**py("open('ran', 'a').write('d')"), "name": "done"}
+    spec = {
+        "restartPolicy": "Never",
+        "initContainers": [first],
+        "containers": [py("import time; time.sleep(60)"), done],
+    }
+    world.create("pods", "pair", spec)
+    await world.until(lambda: "terminated" in world.pod("pair")["status"]["containerStatuses"][1]["state"])
+    await world.cluster.stop(kill_pods=False)
+    world.cluster = make_world(world.root, world.store).cluster
+    await world.cluster.start()
+    os.kill(world.container_pid("pair"), signal.SIGTERM)
+    await world.until(lambda: world.pod("pair")["status"]["phase"] == "Failed")
+    assert (world.root / "ran").read_text() == "id"
+    assert [item["restartCount"] for item in world.pod("pair")["status"]["containerStatuses"]] == [0, 0]
+
+
+async def test_a_container_that_waits_for_its_restart_is_not_counted_twice(
+    world: Any, make_world: Any, py: Box
+) -> None:
+    world.create("pods", "loop", {"containers": [py("raise SystemExit(3)")]})
+    await world.until(lambda: world.status("loop")["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff")
+    await world.cluster.stop(kill_pods=False)
+    before = world.status("loop")
+    world.cluster = make_world(world.root, world.store).cluster
+    await world.cluster.start()
+    await world.until(lambda: world.status("loop")["restartCount"] == before["restartCount"] + 1)
