@@ -21,30 +21,22 @@ from mlconsole.text import clean_line, number, shorten
 EXAMPLES = 3
 MOST_NEW = 20
 
+_NUMBER = r"^\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+
 Hits = list[tuple[int, list[tuple[int, Any]]]]
 
 
 class Question:
-    """Which rows of a column are out of a range, or have a value that is not in a set? Holds the answer, too."""
+    """Which rows of a column break a rule? Holds the answer, too.
 
-    def __init__(
-        self,
-        column: str,
-        kind: ColumnKind,
-        *,
-        low: float | None,
-        high: float | None,
-        values: frozenset[str | float] | None,
-    ) -> None:
-        self.column, self.kind, self.low, self.high, self.values = column, kind, low, high, values
+    Args:
+        column: the column's name.
+        type: the Arrow type that the column is read with.
+    """
+
+    def __init__(self, column: str, type: Any) -> None:
+        self.column, self.type = column, type
         self.clear()
-
-    @property
-    def type(self) -> Any:
-        """The Arrow type that the column is read with: all numbers alike, for the comparison."""
-        if self.kind in ("integer", "number"):
-            return pa.float64()
-        return pa.bool_() if self.kind == "boolean" else pa.string()
 
     def clear(self) -> None:
         """Forget the answer."""
@@ -52,33 +44,15 @@ class Question:
         self.new: list[str] = []
         self.examples: list[str] = []
 
+    def breaks(self, column: Any) -> Any:
+        """For each row of a chunk, whether it breaks the rule; missing values may stay missing."""
+        raise NotImplementedError
+
     def ask(self, column: Any) -> tuple[int, list[tuple[int, Any]]]:
         """How many rows of a chunk break the rule, and the first of them: their places and values."""
-        outside = self._outside(column)
-        places = pc.indices_nonzero(pc.fill_null(outside, False))
-        first = places.slice(0, EXAMPLES if self.values is None else MOST_NEW)
+        places = pc.indices_nonzero(pc.fill_null(self.breaks(column), _truth(False)))
+        first = places.slice(0, MOST_NEW)
         return len(places), list(zip(first.to_pylist(), column.take(first).to_pylist(), strict=True))
-
-    def _outside(self, column: Any) -> Any:
-        if self.values is None:
-            below = pc.less(column, _scalar(self.low)) if self.low is not None else None
-            above = pc.greater(column, _scalar(self.high)) if self.high is not None else None
-            found = below if above is None else above if below is None else pc.or_(below, above)
-            return pc.and_(found, pc.is_finite(column))
-        if self.kind == "boolean":
-            fine = [pc.equal(column, truth) for truth in self._truths()]
-            known = pc.or_(*fine) if len(fine) == 2 else fine[0] if fine else pc.is_null(column)
-            return pc.and_(pc.invert(known), pc.is_valid(column))
-        if self.kind in ("integer", "number"):
-            numbers = np.array([value for value in self.values if isinstance(value, float)], np.float64)
-            return pc.and_(pc.invert(pc.is_in(column, as_arrow(numbers))), pc.is_valid(column))
-        encoded = column.dictionary_encode()
-        new = [text is not None and clean_line(text) not in self.values for text in encoded.dictionary.to_pylist()]
-        return as_arrow(np.array(new, np.uint8)).cast(pa.bool_()).take(encoded.indices)
-
-    def _truths(self) -> list[Any]:
-        known = [value == "true" for value in self.values or () if value in ("true", "false")]
-        return [as_arrow(np.array([truth], np.uint8)).cast(pa.bool_())[0] for truth in known]
 
     def take(self, rows: int, hits: list[tuple[int, Any]], before: int) -> None:
         """Add a chunk's answer; `before` rows came before the chunk."""
@@ -89,6 +63,63 @@ class Question:
                 self.examples.append(f"row {before + place + 1:,}: {shown}")
             if shown not in self.new and len(self.new) < MOST_NEW:
                 self.new.append(shown)
+
+
+class OutOfRange(Question):
+    """Which numbers are below `low` or above `high`? Infinite ones are in no range and not asked for."""
+
+    def __init__(self, column: str, low: float | None, high: float | None) -> None:
+        super().__init__(column, pa.float64())
+        self._low, self._high = low, high
+
+    def breaks(self, column: Any) -> Any:
+        """See `Question.breaks`."""
+        below = pc.less(column, _scalar(self._low)) if self._low is not None else None
+        above = pc.greater(column, _scalar(self._high)) if self._high is not None else None
+        found = below if above is None else above if below is None else pc.or_(below, above)
+        return pc.and_(found, pc.is_finite(column))
+
+
+class NotAmong(Question):
+    """Which values are not among those that are known? Numbers are compared as numbers."""
+
+    def __init__(self, column: str, kind: ColumnKind, known: frozenset[str | float]) -> None:
+        numeric = kind in ("integer", "number")
+        super().__init__(column, pa.float64() if numeric else pa.bool_() if kind == "boolean" else pa.string())
+        self._known = known
+
+    def breaks(self, column: Any) -> Any:
+        """See `Question.breaks`."""
+        if pa.types.is_floating(self.type):
+            numbers = np.array([value for value in self._known if isinstance(value, float)], np.float64)
+            return pc.and_(pc.invert(pc.is_in(column, as_arrow(numbers))), pc.is_valid(column))
+        if pa.types.is_boolean(self.type):
+            new = [text for text in ("true", "false") if text not in self._known]
+            return (
+                pc.is_in(column, _truths([text == "true" for text in new])) if new else pc.is_null(pc.is_valid(column))
+            )
+        encoded = column.dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        return _truths([clean_line(text or "") not in self._known for text in texts]).take(encoded.indices)
+
+
+class NotANumber(Question):
+    """Which texts are in the way of a column's being numbers?"""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column, pa.string())
+
+    def breaks(self, column: Any) -> Any:
+        """See `Question.breaks`."""
+        return pc.invert(pc.match_substring_regex(column, _NUMBER))
+
+
+def _truths(values: Sequence[bool]) -> Any:
+    return as_arrow(np.array(values, np.uint8)).cast(pa.bool_())
+
+
+def _truth(value: bool) -> Any:
+    return _truths([value])[0]
 
 
 def _scalar(value: float) -> Any:

@@ -60,9 +60,9 @@ class Tally:
         counted = pc.value_counts(as_arrow(values))
         if len(counted) > DISTINCT_LIMIT:
             return None
-        found = as_numbers(counted.field("values"))
-        order = np.argsort(found)
-        return cls(found[order], as_numbers(counted.field("counts"))[order])
+        # Adding 0 makes -0.0 and 0.0 one value, as they are for everybody else.
+        found, where = np.unique(as_numbers(counted.field("values")) + 0, return_inverse=True)
+        return cls(found, np.bincount(where, weights=as_numbers(counted.field("counts"))).astype(np.int64))
 
     def merged(self, other: Tally) -> Tally | None:
         """Both together; None if there are too many different values."""

@@ -71,8 +71,7 @@ def _check_column(column: ColumnProfile, rule: ColumnRule, profile: DataProfile)
         return
     if _FAMILY.get(column.kind, column.kind) != _FAMILY.get(rule.kind, rule.kind):
         examples = tuple(shorten(entry.value, 40) for entry in column.top[:EXAMPLES])
-        sentence = f"{column.name} holds {_WORDS[column.kind]}, where {_WORDS[rule.kind]} are expected"
-        sentence += f": {', '.join(examples)}." if examples else "."
+        sentence = kind_sentence(column, rule, 0, examples)
         yield Violation(
             rule="kind", column=column.name, sentence=sentence, level="fail", count=column.rows, examples=examples
         )
@@ -84,6 +83,13 @@ def _check_column(column: ColumnProfile, rule: ColumnRule, profile: DataProfile)
         again = present - column.distinct
         sentence = f"{column.name} repeats values in {count(again, 'row')}; each is expected once."
         yield Violation(rule="unique", column=column.name, sentence=sentence, level=rule.severity, count=again)
+
+
+def kind_sentence(column: ColumnProfile, rule: ColumnRule, rows: int, examples: tuple[str, ...]) -> str:
+    """Say that a column holds other values than expected, in how many rows if that is known."""
+    held = f"text in {count(rows, 'row')}" if rows else _WORDS[column.kind]
+    what = f": {', '.join(examples)}" if examples else ""
+    return f"{column.name} holds {held}, where {_WORDS[rule.kind]} are expected{what}."
 
 
 def _gaps(column: ColumnProfile, rule: ColumnRule, profile: DataProfile) -> Iterator[Violation]:

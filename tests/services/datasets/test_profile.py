@@ -55,6 +55,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=tables(), chunk=st.sampled_from([16, 64, 1 << 20]))
 @example(table=pd.DataFrame({"a": pd.Series(['x"', "1\n2", "3"], dtype="object"), "last": [1, 2, 3]}), chunk=16)
+@example(table=pd.DataFrame({"a": pd.Series([0.0, -0.0], dtype="object"), "last": [1, 2]}), chunk=1 << 20)
 def test_agrees_with_pandas(table: pd.DataFrame, chunk: int) -> None:
     text = table.to_csv(index=False)
     expected = pd.read_csv(io.StringIO(text))

@@ -119,6 +119,14 @@ def test_whole_numbers_and_numbers_are_one_family(good: DataSchema, tmp_path: Pa
     assert check(profiled(tmp_path, [(row[0] + 0.5, *row[1:]) for row in ROWS]), good) == ()
 
 
+def test_the_texts_among_numbers_are_shown_with_their_rows(good: DataSchema, tmp_path: Path) -> None:
+    data = profiled(tmp_path, [*ROWS, (1, "clear", "n.a.", 5), (1, "clear", "-", 5), (1, "clear", "1e-3", 5)])
+    found = only(count_violations(tmp_path, data, good, check(data, good)))
+    assert (found.rule, found.level, found.count) == ("kind", "fail", 2)
+    assert found.sentence.startswith("temp holds text in 2 rows, where numbers are expected: n.a., -.")
+    assert found.examples == ("row 241: n.a.", "row 242: -")
+
+
 def test_a_warmer_month_warns_with_its_rows(good: DataSchema, tmp_path: Path) -> None:
     rows = [*ROWS, (1, "clear", 0.9, 5), (2, "clear", 0.85, 5), (3, "clear", 0.83, 5)]
     data = profiled(tmp_path, rows)
