@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mlconsole.services.kubernetes.objects import ContainerStatus, Pod
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection, Stream
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
+_PASSING = (Unreachable, ServerFailed, TooManyRequests)
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) ?")
 
 
@@ -134,40 +135,42 @@ class _Follower:
         delay = FIRST_DELAY
         while not self._cancelled.is_set():
             try:
-                if self._once():
-                    delay = FIRST_DELAY
-                if self._ended():
+                got, whole = self._once()
+                delay = FIRST_DELAY if got else delay
+                if self._ended() and whole:
                     return
             except NotFound:
                 if not self._since:
                     raise
                 return
-            except (Unreachable, ServerFailed, TooManyRequests):
-                # The log goes on where it is read on: by timestamps.
+            except _PASSING:
+                # Asking how the pod stands failed; the log goes on where it was read up to.
                 pass
             self._cancelled.wait(delay)
             delay = min(delay * 2, LONGEST_DELAY)
 
-    def _once(self) -> bool:
-        """Read until the stream ends; True where a new line came."""
+    def _once(self) -> tuple[bool, bool]:
+        """Read until the stream ends; says whether a new line came, and whether the end was a clean one."""
         query = {"follow": "true", "timestamps": "true", "container": self._container}
         if self._since:
             query["sinceTime"] = self._since
         elif self._since_seconds is not None:
             query["sinceSeconds"] = str(max(self._since_seconds, 1))
         self._seen.reconnect()
+        got = False
         try:
             stream = self._connection.stream(_path(self._namespace, self._pod), query)
+            with _stopped_by(self._cancelled, stream):
+                for line in stream:
+                    got = self._take(line) or got
+                if stream.rest and not self._cancelled.is_set():
+                    got = self._take(stream.rest) or got
         except Invalid:
-            # The container has not started yet.
-            return False
-        got = False
-        with _stopped_by(self._cancelled, stream):
-            for line in stream:
-                got = self._take(line) or got
-            if stream.rest and not self._cancelled.is_set():
-                got = self._take(stream.rest) or got
-        return got
+            # The container has not started yet, or never will.
+            return got, True
+        except _PASSING:
+            return got, False
+        return got, True
 
     def _take(self, line: bytes) -> bool:
         text = line.decode("utf-8", "replace")
@@ -189,9 +192,14 @@ class _Follower:
         if self._restarts > restarts:
             self._last_words()
             return False
-        if status is None or status.state.terminated is None:
-            return pod.status.phase in ("Succeeded", "Failed")
-        return pod.status.phase in ("Succeeded", "Failed") or pod.metadata.deletion_timestamp is not None
+        if pod.status.phase in ("Succeeded", "Failed"):
+            return True
+        terminated = status.state.terminated if status is not None else None
+        if terminated is None:
+            return False
+        policy = pod.spec.restart_policy
+        stays_so = policy == "Never" or (policy == "OnFailure" and terminated.exit_code == 0)
+        return stays_so or pod.metadata.deletion_timestamp is not None
 
     def _last_words(self) -> None:
         query = {"timestamps": "true", "container": self._container, "previous": "true"}
@@ -243,8 +251,7 @@ def _split(text: str) -> tuple[tuple[float, str] | None, str, str]:
         return None, text, ""
     seconds, fraction, zone = found.groups()
     moment = datetime.fromisoformat(f"{seconds}{'+00:00' if zone == 'Z' else zone}")
-    moment -= moment.utcoffset() or timedelta()
-    whole = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    whole = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return (moment.timestamp(), (fraction or "").ljust(9, "0")), text[found.end() :], whole
 
 

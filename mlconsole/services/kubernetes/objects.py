@@ -129,6 +129,7 @@ class PodSpec(Object):
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
     node_name: str = ""
+    restart_policy: str = ""
     readiness_gates: list[ReadinessGate] | None = None
 
 
