@@ -162,6 +162,8 @@ class Writer:
         obj.pop("status", None)
         if obj["metadata"].get("resourceVersion"):
             raise bad_request("resourceVersion should not be set on objects to be created")
+        for field in _SERVER_FIELDS:
+            obj["metadata"].pop(field, None)
         fill(resource.kind, obj)
         prepare_create(resource.kind, obj)
         causes = check(resource.kind, obj, None)
@@ -272,11 +274,23 @@ def _only_status(old: Object, new: Object) -> Object:
     return result
 
 
+_SERVER_FIELDS = (
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "selfLink",
+)
+"""Metadata that only the server sets, whatever a client sends."""
+
+
 def _keep_status(old: Object, new: Object) -> None:
     new.pop("status", None)
     if "status" in old:
         new["status"] = clone(old["status"])
-    for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "uid", "creationTimestamp", "generation"):
+    for field in _SERVER_FIELDS:
+        new["metadata"].pop(field, None)
         if field in old["metadata"]:
             new["metadata"][field] = old["metadata"][field]
 

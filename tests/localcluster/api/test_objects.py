@@ -73,6 +73,15 @@ async def test_a_created_object_can_be_read_listed_replaced_and_deleted(api: Any
     assert (missing.status, missing.body["message"]) == (404, 'configmaps "c" not found')
 
 
+async def test_what_only_the_server_sets_can_not_be_set_by_a_client(api: Any) -> None:
+    own = {"uid": "u", "creationTimestamp": "2000-01-01T00:00:00Z", "deletionTimestamp": "2000-01-01T00:00:00Z"}
+    made = await api.create(CONFIG_MAPS, config_map("c") | {"metadata": own | {"name": "c"}})
+    assert made["metadata"]["uid"] != "u" and made["metadata"]["creationTimestamp"] > "2020"
+    patched = (await api.patch(f"{CONFIG_MAPS}/c", {"metadata": own | {"uid": None}})).body
+    assert "deletionTimestamp" not in patched["metadata"]
+    assert patched["metadata"] == made["metadata"]
+
+
 async def test_the_same_name_twice_is_a_conflict(api: Any) -> None:
     await api.create(CONFIG_MAPS, config_map("c"))
     answer = await api.ask("POST", CONFIG_MAPS, config_map("c"))
