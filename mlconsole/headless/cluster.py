@@ -6,7 +6,7 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from mlconsole.errors import Exit, OutsideFailed, WrongUse
+from mlconsole.errors import Exit, OutsideFailed, Problem
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import PodRow, PodsSnapshot
 from mlconsole.headless.output import narrate, say, say_json
@@ -63,11 +63,9 @@ def _status_words(info: ClusterInfo) -> str:
 def show_pods(project: Project, selector: str, *, watch: bool, as_json: bool) -> None:
     """Print the pods as kubectl does, with the model version of each; with `watch`, go on with each change."""
     from mlconsole.services.kubernetes.watch import PodWatcher
-    from mlconsole.stages.deploy import connect
+    from mlconsole.stages.deploy import connect, selector_of
 
-    selector = selector or project.settings.deploy.selector
-    if not selector:
-        raise WrongUse("No selector: nothing says which pods serve.", "Name it: -l app=ml-model")
+    selector = selector or selector_of(project)
     changed = threading.Event()
     connect(project).close()
     watcher = PodWatcher(lambda: connect(project), selector, changed.set)
@@ -123,28 +121,57 @@ def _cells(row: PodRow, snapshot: PodsSnapshot) -> tuple[str, ...]:
 
 
 def show_logs(project: Project, pod: str, *, follow: bool, lines: int) -> None:
-    """Print the last lines of a pod's log, or of every pod's, each line under the pod's name."""
+    """Print the last lines of a pod's log, or of every pod's, each line behind the pod's name; follow them if asked."""
     from mlconsole.services.kubernetes import logs
-    from mlconsole.services.kubernetes.watch import PodWatcher
     from mlconsole.stages.deploy import connect
 
+    names = [pod] if pod else _pod_names(project)
     with closing(connect(project)) as connection:
-        names = [pod]
-        if not pod:
-            changed = threading.Event()
-            watcher = PodWatcher(lambda: connect(project), project.settings.deploy.selector, changed.set)
-            watcher.start()
-            try:
-                names = [row.name for row in _first(watcher, changed).rows]
-            finally:
-                watcher.stop()
         for name in names:
             for line in logs.tail(connection, connection.namespace, name, lines=lines):
                 say(line if pod else f"{name} | {line}")
-        if follow and names:
-            logs.follow(
-                connection, connection.namespace, names[0], since_seconds=1, on_line=say, cancelled=threading.Event()
-            )
+    if follow:
+        _follow_all(project, names, is_named=bool(pod))
+
+
+def _pod_names(project: Project) -> list[str]:
+    from mlconsole.services.kubernetes.watch import PodWatcher
+    from mlconsole.stages.deploy import connect, selector_of
+
+    changed = threading.Event()
+    watcher = PodWatcher(lambda: connect(project), selector_of(project), changed.set)
+    watcher.start()
+    try:
+        return [row.name for row in _first(watcher, changed).rows]
+    finally:
+        watcher.stop()
+
+
+def _follow_all(project: Project, names: list[str], *, is_named: bool) -> None:
+    """Follow several logs, each in a thread with a connection of its own, until they end or the person does."""
+    from mlconsole.services.kubernetes import logs
+    from mlconsole.stages.deploy import connect
+
+    ended = threading.Event()
+
+    def one(name: str) -> None:
+        def shown(line: str) -> None:
+            say(line if is_named else f"{name} | {line}")
+
+        try:
+            with closing(connect(project)) as connection:
+                logs.follow(connection, connection.namespace, name, since_seconds=1, on_line=shown, cancelled=ended)
+        except Problem as problem:
+            narrate(f"{name}: {problem}")
+
+    threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in names]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    finally:
+        ended.set()
 
 
 def show_diff(project: Project) -> int:
