@@ -48,10 +48,14 @@ def roll_back(engine: Engine, journal: Journal, order: Order, version: ModelVers
 
 
 def made_by(journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
-    """The stage runs that made a version and let it pass."""
+    """The stage runs that made a version and let it pass.
+
+    Raises:
+        WrongUse: it has not passed its tests.
+    """
     for release in journal.releases(10_000):
         if release.version == version.label and release.kind == "release":
             runs = {run.stage: run for run in journal.stage_runs(release.number)}
             if all(stage in runs and runs[stage].state in {"done", "reused"} for stage in MADE_BY):
                 return tuple(runs[stage] for stage in MADE_BY)
-    raise WrongUse(f"{version.label} never passed its tests: it can't be released by a rollback.")
+    raise WrongUse(f"{version.label} has not passed its tests.", "Test it first: mlconsole test")
