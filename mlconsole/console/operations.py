@@ -26,6 +26,7 @@ from mlconsole.console.paint import (
     verdict_lines,
     wrapped,
 )
+from mlconsole.console.palette import Palette
 from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.deploy import plan_diff, plan_head, plan_summary
 from mlconsole.console.screens.confirm import Answer, ConfirmScreen, Question
@@ -226,11 +227,13 @@ class Operations:
 
     async def theme(self) -> None:
         """Choose other colours."""
-        self._app.search_themes()
+        from textual.theme import ThemeProvider
+
+        await self._app.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
 
     async def palette(self) -> None:
         """Find an action by its name."""
-        self._app.action_command_palette()
+        await self._app.push_screen(Palette(id="--command-palette"))
 
     async def help(self) -> None:
         """All keys."""

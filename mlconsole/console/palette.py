@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from mlconsole.console.actions import ACTIONS, Action
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
+
+
+class Palette(CommandPalette):
+    """Textual's palette, but keys that were typed before it is there do nothing: there they raise."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action can be carried out now."""
+        return self.is_mounted and super().check_action(action, parameters)
 
 
 class ActionCommands(Provider):

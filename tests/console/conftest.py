@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from mlconsole.console.app import MlconsoleApp
@@ -48,6 +49,12 @@ class Driven:
         """Wait until all of these words are on the screen, and give its text."""
         await self.until(lambda: all(word in self.flowing for word in words))
         return self.text
+
+    def type(self, key: str) -> None:
+        """Press a key without waiting for what comes of it, as fast typing does."""
+        event = Key(key, key if len(key) == 1 else None)
+        event.set_sender(self.app)
+        self.app.post_message(event)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and wait until they were handled."""

@@ -84,7 +84,7 @@ async def test_a_pod_and_what_its_watcher_says(build: Build, drive: Drive, size:
         console.app._pods.stop()
         await console.press("6")
         console.app.post_message(PodsSeen(snapshot(pod(1, ready=False, version=NASTY, reason=NASTY), sentence=NASTY)))
-        await console.shows("CrashL", SHOWN)
+        await console.shows("Crash", SHOWN)
         assert is_plain(console)
 
 
