@@ -17,6 +17,7 @@ import pyarrow.csv as pa_csv
 
 from mlconsole.services.datasets import faults
 from mlconsole.services.datasets.faults import DataUnfit
+from mlconsole.services.datasets.files import COMPRESSIONS
 from mlconsole.text import clean_line
 
 CHUNK = 4 * 1024 * 1024
@@ -30,6 +31,9 @@ MISSING = (
     *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+
+
+csv.field_size_limit(16 * LONGEST_ROW)
 
 
 class StartAgain(Exception):
@@ -67,14 +71,17 @@ class CsvFile:
         start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
         while head[start : start + 1] in (b"\n", b"\r"):
             start += 1
-        self.check_text(head[: row_end(head) or len(head)], 0)
-        rows = head[start : row_end(head)] if len(head) == HEAD else head[start:]
-        text = rows.decode("utf-8", "replace")
-        self._delimiter = sniff_delimiter(text, name)
-        self._body = start + first_row_end(rows)
+        rows = head[start:]
+        if len(head) == HEAD:
+            rows = rows[: row_end(rows) or rows.rfind(b"\n") + 1]
+        if not rows:
+            raise DataUnfit(f"{name} has a first line of more than 1 MiB.", "Check that it is a table.")
+        self.check_text(head[: start + len(rows)], 0)
+        self._delimiter = sniff_delimiter(rows.decode("utf-8"), name)
+        _, lines, header = next(self.rows_of(rows))
+        self.columns = tuple(header)
+        self._body = start + _end_of_line(rows, lines)
         self._first_rows = rows[self._body - start :]
-        header = rows[: self._body - start]
-        self.columns = tuple(next((row for _, row in self.rows_of(header)), []))
 
     def first_types(self) -> dict[str, Any]:
         """The types by the first rows; text where nothing narrower fits."""
@@ -95,16 +102,16 @@ class CsvFile:
             StartAgain: from one of the functions.
         """
         done = False
-        with self._open() as stream:
+        with self._bytes() as raw, self._open(raw) as stream:
             self._read(stream, self._body)
             rest, offset = b"", self._body
             while not done:
                 data = self._read(stream, CHUNK)
-                tick(self._position())
+                tick(raw.tell())
                 done, data = not data, rest + data
                 cut = len(data) if done else self._cut(data)
                 if not cut and len(data) > LONGEST_ROW:
-                    raise faults.unclosed(self.name, self.line_at(offset))
+                    raise self._endless(data, offset)
                 if done:
                     self._check_closed(data, offset)
                 if cut:
@@ -130,22 +137,19 @@ class CsvFile:
             ),
         }
 
-    def rows_of(self, data: bytes) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows of some bytes: the line at which each begins, from 0, and its fields."""
-        limit = csv.field_size_limit(16 * LONGEST_ROW)
+    def rows_of(self, data: bytes) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield the rows of some bytes: how many lines end before and with each, and its fields."""
         before = 0
         try:
             reader = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="\n"), delimiter=self._delimiter)
             for row in reader:
-                yield before, row
+                yield before, reader.line_num, row
                 before = reader.line_num
         except csv.Error as error:
             if "new-line" in str(error):
                 sentence = f"{self.name} has carriage returns within its lines."
                 raise DataUnfit(sentence, "Write it with one kind of line ends.") from error
             raise DataUnfit(f"{self.name}: {error}.", "Write the file again from its source.") from error
-        finally:
-            csv.field_size_limit(limit)
 
     def line_at(self, offset: int) -> int:
         """The number of the line, from 1, in which a byte of the (decompressed) file is."""
@@ -179,7 +183,7 @@ class CsvFile:
         """Raise where the file ends inside of quotation marks; a mark within a field, as in `5" pipe`, is none."""
         if data.count(b'"') % 2 == 0:
             return
-        line = [start for start, _ in self.rows_of(data)][-1]
+        line = [start for start, _, _ in self.rows_of(data)][-1]
         last = data.split(b"\n", line)[line].decode("utf-8", "replace")
         try:
             list(csv.reader(io.StringIO(last, newline="\n"), delimiter=self._delimiter, strict=True))
@@ -187,42 +191,43 @@ class CsvFile:
             if "unexpected end" in str(error):
                 raise faults.unclosed(self.name, self.line_at(offset) + line) from error
 
+    def _endless(self, data: bytes, offset: int) -> DataUnfit:
+        line = self.line_at(offset)
+        if b'"' in data:
+            return faults.unclosed(self.name, line)
+        return DataUnfit(f"{self.name}, line {line:,}: the line is longer than 64 MiB.", "Check that it is a table.")
+
     def _cut(self, data: bytes) -> int:
         """Where the last whole row of some bytes ends, 0 if there is no end."""
         if not self._exact:
             return row_end(data)
-        starts = [line for line, _ in self.rows_of(data)]
-        end = -1
-        for _ in range(starts[-1]):
-            end = data.index(b"\n", end + 1)
-        return end + 1
+        return _end_of_line(data, [line for line, _, _ in self.rows_of(data)][-1])
 
-    def _raw(self) -> BinaryIO:
-        self._file = self._path.open("rb", buffering=0)
-        return cast("BinaryIO", self._file)
+    def _bytes(self) -> BinaryIO:
+        try:
+            return cast("BinaryIO", self._path.open("rb", buffering=0))
+        except OSError as error:
+            raise faults.unreadable(self.name, error) from error
 
-    def _position(self) -> int:
-        """How many bytes of the file, as it is on disk, were read."""
-        return 0 if self._file.closed else self._file.tell()
-
-    def _open(self) -> BinaryIO:
+    def _open(self, raw: BinaryIO | None = None) -> BinaryIO:
+        """Open the file, or a stream of its bytes, and decompress it."""
         name = self._path.name.lower()
+        if not name.endswith(COMPRESSIONS):
+            return raw or self._bytes()
         try:
             if name.endswith(".gz"):
                 import gzip
 
-                return cast("BinaryIO", gzip.open(self._raw(), "rb"))
+                return cast("BinaryIO", gzip.open(raw or self._path, "rb"))
             if name.endswith(".bz2"):
                 import bz2
 
-                return cast("BinaryIO", bz2.open(self._raw(), "rb"))
+                return cast("BinaryIO", bz2.open(raw or self._path, "rb"))
             if name.endswith(".xz"):
                 import lzma
 
-                return cast("BinaryIO", lzma.open(self._raw(), "rb"))
-            if name.endswith(".zst"):
-                return cast("BinaryIO", pa.input_stream(self._raw(), compression="zstd"))
-            return self._raw()
+                return cast("BinaryIO", lzma.open(raw or self._path, "rb"))
+            return cast("BinaryIO", pa.input_stream(raw or str(self._path), compression="zstd"))
         except OSError as error:
             raise faults.unreadable(self.name, error) from error
 
@@ -241,6 +246,8 @@ class CsvFile:
                 raise DataUnfit(f"{self.name} is not compressed as its ending says.", "Correct its name.") from error
             raise DataUnfit(f"{self.name} is cut off or damaged.", "Fetch or compress it again.") from error
         except OSError as error:
+            if error.errno is None and "runcated" in str(error):
+                raise DataUnfit(f"{self.name} is cut off or damaged.", "Fetch or compress it again.") from error
             if error.errno is None:
                 raise DataUnfit(f"{self.name} is not compressed as its ending says.", "Correct its name.") from error
             raise faults.unreadable(self.name, error) from error
@@ -287,7 +294,7 @@ class CsvChunk:
         if b'"' in self._data and self._file.cut_exactly():
             raise StartAgain from error
         expected = len(self._file.columns)
-        for line, row in self._file.rows_of(self._data):
+        for line, _, row in self._file.rows_of(self._data):
             if row and len(row) != expected:
                 number = self._file.line_at(self._offset) + line
                 raise faults.ragged(self._file.name, number, expected, len(row), self._line(line)) from error
@@ -317,12 +324,14 @@ def row_end(data: bytes) -> int:
     return end + 1
 
 
-def first_row_end(data: bytes) -> int:
-    """Where the first row ends: after the first line end with an even number of quotation marks before it."""
-    end = data.find(b"\n")
-    while end >= 0 and data.count(b'"', 0, end) % 2:
+def _end_of_line(data: bytes, lines: int) -> int:
+    """Where so many lines end."""
+    end = -1
+    for _ in range(lines):
         end = data.find(b"\n", end + 1)
-    return end + 1 if end >= 0 else len(data)
+        if end < 0:
+            return len(data)
+    return end + 1
 
 
 def sniff_delimiter(text: str, name: str) -> str:

@@ -55,6 +55,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=tables(), chunk=st.sampled_from([16, 64, 1 << 20]))
 @example(table=pd.DataFrame({"a": pd.Series(['x"', "1\n2", "3"], dtype="object"), "last": [1, 2, 3]}), chunk=16)
+@example(table=pd.DataFrame({'b 5"': pd.Series(["x", 'y"'], dtype="object"), "last": [1, 2]}), chunk=4)
 @example(table=pd.DataFrame({"a": pd.Series([0.0, -0.0], dtype="object"), "last": [1, 2]}), chunk=1 << 20)
 def test_agrees_with_pandas(table: pd.DataFrame, chunk: int) -> None:
     text = table.to_csv(index=False)
@@ -227,8 +228,20 @@ def test_quoted_fields_may_hold_delimiters_and_lines(
     assert (found.rows, found.columns[0].maximum, found.columns[1].distinct) == (5, 5.0, 5)
 
 
+def test_a_quotation_mark_in_a_column_name_hides_no_row(tmp_path: Path) -> None:
+    found = profiled(tmp_path, 'a,b 5"\n1,2\n3,4\n5,6"\n')
+    assert [entry.name for entry in found.columns] == ["a", 'b 5"']
+    assert (found.rows, found.columns[0].minimum) == (3, 1.0)
+
+
 @pytest.mark.parametrize(
-    ("ending", "pack"), [(".csv.gz", gzip.compress), (".csv.bz2", bz2.compress), (".csv.xz", lzma.compress)]
+    ("ending", "pack"),
+    [
+        (".csv.gz", gzip.compress),
+        (".csv.bz2", bz2.compress),
+        (".csv.xz", lzma.compress),
+        (".csv.zst", lambda data: pa.compress(data, "zstd", asbytes=True)),
+    ],
 )
 def test_reads_compressed_files(tmp_path: Path, ending: str, pack: Any) -> None:
     name = f"data{ending}"
