@@ -56,7 +56,7 @@ _AVAILABLE = {
 def put(status: Object, kind: str, value: bool | str, reason: str, message: str, *, touch: bool = False) -> None:
     """Sets a condition; an equal one stays as it is unless ``touch`` asks for a fresh lastUpdateTime."""
     text = value if isinstance(value, str) else "True" if value else "False"
-    old = progressing(status, kind)
+    old = find_condition(status, kind)
     if old is not None and not touch and (old["status"], old["reason"]) == (text, reason):
         return
     now = timestamp()
@@ -65,7 +65,7 @@ def put(status: Object, kind: str, value: bool | str, reason: str, message: str,
     set_condition(status["conditions"], condition)
 
 
-def progressing(status: Object, kind: str = "Progressing") -> Object | None:
+def find_condition(status: Object, kind: str = "Progressing") -> Object | None:
     """The condition of this type in a status."""
     return next((item for item in status.get("conditions") or [] if item["type"] == kind), None)
 
@@ -73,7 +73,7 @@ def progressing(status: Object, kind: str = "Progressing") -> Object | None:
 def judge_progress(deployment: Object, status: Object, new_name: str) -> None:
     """Sets the Progressing condition of ``status`` (fresh counts) for a Deployment that is not paused."""
     before = deployment.get("status") or {}
-    current = progressing(status)
+    current = find_condition(status)
     reason = current["reason"] if current else ""
     done_before = status.get("replicas", 0) == status.get("updatedReplicas", 0) and reason == NEW_AVAILABLE
     if done_before:
@@ -101,7 +101,7 @@ def deadline(deployment: Object) -> float:
 
 def next_look(deployment: Object, status: Object) -> float | None:
     """Seconds until the progress deadline has to be judged again; None where nothing is under way."""
-    current = progressing(status)
+    current = find_condition(status)
     settled = current is None or current["reason"] in (NEW_AVAILABLE, TIMED_OUT, PAUSED)
     if current is None or settled or is_complete(deployment, status):
         return None

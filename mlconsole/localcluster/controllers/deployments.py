@@ -233,7 +233,7 @@ class DeploymentController(Controller):
     def _note_pause(self, deployment: Object, value: str, reason: str, message: str) -> None:
         status = deployment.setdefault("status", {})
         status.setdefault("conditions", [])
-        current = progress.progressing(status)
+        current = progress.find_condition(status)
         if current is not None and current["reason"] == progress.TIMED_OUT:
             return
         progress.put(status, "Progressing", value, reason, message)

@@ -153,6 +153,11 @@ class ContainerRunner:
                 await self._wait_after_failed_start(str(error))
             except NotFound:
                 return False
+            except (OSError, KeyError, TypeError, ValueError) as error:
+                problem = f"{type(error).__name__}: {error}"
+                self._say("Failed", f"Error: {problem}", warning=True)
+                self._show_waiting("CreateContainerError", problem)
+                await self._pause(self._context.timing.config_retry)
         return False
 
     async def _start_once(self) -> bool:
@@ -220,7 +225,7 @@ class ContainerRunner:
 
     async def _wait_after_failed_start(self, problem: str) -> None:
         record, now = self.record, timestamp()
-        message = f"failed to create containerd task: failed to start container: {problem}"
+        message = f'failed to start container "{record.name}": {problem}'
         attempt = self._next_attempt()
         record.restart_count = attempt
         record.container_id = container_id(self._context.uid, record.name, attempt)
@@ -232,8 +237,7 @@ class ContainerRunner:
             self._stopping.set()
             return
         self._show_waiting("RunContainerError", message)
-        self._crashes.next()
-        await self._pause(max(self._crashes.next(), self._context.timing.settle))
+        await self._pause(self._crashes.next() or self._crashes.next())
 
     async def _supervise(self) -> runtime.Exit:
         """Waits for the end of the process, probing it meanwhile."""
@@ -244,7 +248,7 @@ class ContainerRunner:
             return await process.wait()
         self._target = target
         health = HealthCheck(
-            self.record, target, say=self._say, publish=self._context.publish, restart=self._restart_because
+            self.record, target, say=self._say_of_health, publish=self._context.publish, restart=self._restart_because
         )
         checks = asyncio.create_task(health.run(fresh=self._command is not None))
         try:
@@ -337,6 +341,11 @@ class ContainerRunner:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+    def _say_of_health(self, reason: str, message: str, *, warning: bool = False) -> None:
+        """What probes say counts no more once the container is to stop."""
+        if not self._stopping.is_set():
+            self._say(reason, message, warning=warning)
 
     def _say(self, reason: str, message: str, *, warning: bool = False, field: str | None = None) -> None:
         place = self._field if field is None else field

@@ -14,6 +14,7 @@ from mlconsole.localcluster.store import Object
 log = logging.getLogger(__name__)
 
 HOOK_TIMEOUT = 30.0
+RETRY_SECONDS = 1.0
 
 
 class Say(Protocol):
@@ -47,10 +48,13 @@ class HealthCheck:
 
     async def run(self, *, fresh: bool) -> None:
         """Runs hook and probes; ``fresh`` tells that the container was started just now, not adopted."""
-        try:
-            await self._run(fresh)
-        except Exception:
-            log.exception("the probes of container %s ended", self._record.name)
+        while True:
+            try:
+                return await self._run(fresh)
+            except Exception:
+                log.exception("the probes of container %s failed; starting them again", self._record.name)
+                await asyncio.sleep(RETRY_SECONDS)
+                fresh = False
 
     async def _run(self, fresh: bool) -> None:
         spec = self._record.spec

@@ -35,7 +35,8 @@ def write_volumes(store: Store, pod: Object, folder: Path, shared: Path) -> dict
             place = shared / pod["metadata"]["namespace"] / volume["persistentVolumeClaim"]["claimName"]
         else:
             _fill(place, _content(store, pod["metadata"]["namespace"], volume))
-        place.mkdir(parents=True, exist_ok=True)
+        if "hostPath" not in volume or not place.exists():
+            place.mkdir(parents=True, exist_ok=True)
         found[name] = place
     return found
 

@@ -444,3 +444,18 @@ async def test_a_container_that_waits_for_its_restart_is_not_counted_twice(
     world.cluster = make_world(world.root, world.store).cluster
     await world.cluster.start()
     await world.until(lambda: world.status("loop")["restartCount"] == before["restartCount"] + 1)
+
+
+async def test_a_container_that_can_not_be_made_says_so_and_is_tried_again(world: Any, py: Box) -> None:
+    blocked = world.state / "volumes" / "default" / "claim"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where a folder has to be")
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}]
+    spec = {"restartPolicy": "Never", "volumes": volumes, "containers": [py("", volumeMounts=mounts)]}
+    world.create("pods", "blocked", spec)
+    waiting = await world.until(lambda: world.status("blocked")["state"]["waiting"].get("message"))
+    assert waiting.startswith("FileExistsError: ")
+    assert world.status("blocked")["state"]["waiting"]["reason"] == "CreateContainerError"
+    blocked.unlink()
+    await world.until(lambda: world.pod("blocked")["status"]["phase"] == "Succeeded")
