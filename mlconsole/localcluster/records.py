@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +46,8 @@ class ServerRecord(NamedTuple):
 
 def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
     """Writes a file so that a reader sees all of it or none of it."""
+    import tempfile
+
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -64,6 +63,8 @@ def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
 
 def ensure_token(state: Path) -> str:
     """The bearer token of this cluster, made at its first start."""
+    import secrets
+
     path = state / TOKEN
     try:
         token = path.read_text(encoding="ascii").strip()
@@ -77,6 +78,8 @@ def ensure_token(state: Path) -> str:
 
 def write_kubeconfig(state: Path, port: int, token: str) -> None:
     """Lets kubectl and others find the cluster."""
+    import base64
+
     authority = base64.b64encode((state / AUTHORITY).read_bytes()).decode()
     write_whole(state / KUBECONFIG, _KUBECONFIG.format(url=url_of(port), authority=authority, token=token))
 
