@@ -10,6 +10,7 @@ from mlconsole.evidence.data import DataEvidence, DataIdentity, DataProfile, Dat
 from mlconsole.project import Project
 from mlconsole.services.datasets import change, files, schema
 from mlconsole.services.datasets.profile import profile as profile_data
+from mlconsole.services.datasets.violations import count_violations
 from mlconsole.stages.base import Stage, StageContext, digest_of_files
 
 
@@ -73,10 +74,13 @@ class DataStage(Stage[DataEvidence]):
         difference = None
         if reference is not None and context.champion is not None:
             difference = change.compare(project.root, profile, reference, context.champion.label)
+        violations = schema.check(profile, expected)
+        if violations:
+            violations = count_violations(project.root, profile, expected, violations, cancelled=context.cancelled)
         return DataEvidence(
             profile=profile,
             schema=expected,
-            violations=schema.check(profile, expected),
+            violations=violations,
             change=difference,
             seconds=time.monotonic() - started,
         )
