@@ -9,8 +9,8 @@ from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.data import DataEvidence, DataIdentity, DataProfile, DataSchema
 from mlconsole.project import Project
 from mlconsole.services.datasets import change, files, schema
+from mlconsole.services.datasets.counting import count_violations
 from mlconsole.services.datasets.profile import profile as profile_data
-from mlconsole.services.datasets.violations import count_violations
 from mlconsole.stages.base import Stage, StageContext, digest_of_files
 
 
