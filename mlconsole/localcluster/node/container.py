@@ -74,6 +74,7 @@ class ContainerRunner:
         self._crashes = BackOff(timing.crash_backoff, timing.crash_backoff_cap, timing.crash_reset)
         self._images = BackOff(timing.image_backoff, timing.crash_backoff_cap, timing.crash_reset)
         self._images.next()
+        self._missing = ""
 
     def adopt(self) -> None:
         """Finds what became of the process that an earlier server started."""
@@ -143,22 +144,28 @@ class ContainerRunner:
             except ImageUnknown as error:
                 await self._wait_for_image(str(error))
             except VolumeMissing as error:
-                self._say("FailedMount", str(error), warning=True, field="")
-                await self._pause(self._context.timing.config_retry)
+                await self._wait_for_missing("ContainerCreating", str(error))
             except ConfigMissing as error:
-                self._say("Failed", f"Error: {error}", warning=True)
-                self._show_waiting("CreateContainerConfigError", str(error))
-                await self._pause(self._context.timing.config_retry)
+                await self._wait_for_missing("CreateContainerConfigError", str(error))
             except runtime.StartFailed as error:
                 await self._wait_after_failed_start(str(error))
             except NotFound:
                 return False
             except (OSError, KeyError, TypeError, ValueError) as error:
-                problem = f"{type(error).__name__}: {error}"
-                self._say("Failed", f"Error: {problem}", warning=True)
-                self._show_waiting("CreateContainerError", problem)
-                await self._pause(self._context.timing.config_retry)
+                await self._wait_for_missing("CreateContainerError", f"{type(error).__name__}: {error}")
         return False
+
+    async def _wait_for_missing(self, reason: str, problem: str) -> None:
+        """Shows what is missing, in an event too where that is news, and waits before the next try."""
+        if problem != self._missing:
+            self._missing = problem
+            if reason == "ContainerCreating":
+                self._say("FailedMount", problem, warning=True, field="")
+            else:
+                self._say("Failed", f"Error: {problem}", warning=True)
+        if reason != "ContainerCreating":
+            self._show_waiting(reason, problem)
+        await self._pause(self._context.timing.config_retry)
 
     async def _start_once(self) -> bool:
         record, pod = self.record, self._context.pod()

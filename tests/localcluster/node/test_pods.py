@@ -172,6 +172,7 @@ async def test_a_missing_configmap_holds_the_container_until_it_is_there(world: 
     assert waiting == 'configmap "settings" not found'
     assert world.status("needy")["state"]["waiting"]["reason"] == "CreateContainerConfigError"
     world.create("configmaps", "settings", data={"other": "x"})
+    assert world.messages("Failed") == ['Error: configmap "settings" not found']
     missing = "couldn't find key level in ConfigMap default/settings"
     await world.until(lambda: world.status("needy")["state"]["waiting"]["message"] == missing)
     world.store.update("configmaps", {"metadata": {"name": "settings", "namespace": "default"}, "data": {"level": "1"}})
@@ -459,3 +460,15 @@ async def test_a_container_that_can_not_be_made_says_so_and_is_tried_again(world
     assert world.status("blocked")["state"]["waiting"]["reason"] == "CreateContainerError"
     blocked.unlink()
     await world.until(lambda: world.pod("blocked")["status"]["phase"] == "Succeeded")
+
+
+async def test_a_volume_that_is_missing_holds_the_container_in_creation(world: Any, py: Box) -> None:
+    volumes = [{"name": "config", "configMap": {"name": "settings"}}]
+    mounts = [{"name": "config", "mountPath": "/etc/model"}]
+    spec = {"restartPolicy": "Never", "volumes": volumes, "containers": [py("", volumeMounts=mounts)]}
+    world.create("pods", "held", spec)
+    said = 'MountVolume.SetUp failed for volume "config" : configmap "settings" not found'
+    await world.until(lambda: world.messages("FailedMount") == [said])
+    assert world.status("held")["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    world.create("configmaps", "settings", data={"a": "1"})
+    await world.until(lambda: world.pod("held")["status"]["phase"] == "Succeeded")
