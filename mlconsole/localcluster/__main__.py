@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -27,15 +28,22 @@ def _serve(root: Path, state: Path) -> int:
     logging.Formatter.converter = time.gmtime
     from mlconsole.localcluster.serving import AlreadyServed, serve
 
+    log = logging.getLogger("mlconsole.localcluster")
+
     # Objects live long here: full collections over all of them would only cost time.
     gc.set_threshold(50_000, 20, 50)
     try:
         asyncio.run(serve(root, state))
     except AlreadyServed as error:
-        logging.getLogger(__name__).error("%s", error)
+        log.error("%s", error)
+        return 1
+    except sqlite3.Error as error:
+        log.error(
+            "the stored objects can't be used: %s; is %s whole, and the disk not full?", error, state / "objects.db"
+        )
         return 1
     except OSError as error:
-        logging.getLogger(__name__).error("can't serve: %s", error)
+        log.error("can't serve: %s", error)
         return 1
     return 0
 

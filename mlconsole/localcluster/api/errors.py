@@ -87,6 +87,14 @@ def invalid(resource: Resource | None, name: str, causes: Sequence[Cause]) -> Ap
     return ApiError(422, f'{kind} "{name}" is invalid: {joined}', "Invalid", details)
 
 
+def manager_required() -> ApiError:
+    """422 for a server-side apply that does not say for whom."""
+    cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+    message = f'PatchOptions.meta.k8s.io "" is invalid: {cause.field}: {cause.message}'
+    details = {"group": "meta.k8s.io", "kind": "PatchOptions", "causes": [cause._asdict()]}
+    return ApiError(422, message, "Invalid", details)
+
+
 def bad_request(message: str) -> ApiError:
     """400 for a request that can't be understood."""
     return ApiError(400, message, "BadRequest")

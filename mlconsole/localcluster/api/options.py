@@ -13,12 +13,16 @@ _VALIDATION = ("Ignore", "Strict", "Warn")
 
 @dataclass(slots=True)
 class WriteOptions:
-    """How a write is to be made, and the warnings that it gave rise to."""
+    """How a write is to be made, and the warnings that it gave rise to.
+
+    ``named`` says whether the client named its manager; else ``manager`` is taken from its User-Agent.
+    """
 
     manager: str
     dry_run: bool = False
     validation: str = "Warn"
     force: bool = False
+    named: bool = True
     warnings: list[str] = field(default_factory=list)
 
     def settle(self, complaints: list[str]) -> list[str]:
@@ -39,10 +43,11 @@ def write_options(query: Mapping[str, str], user_agent: str) -> WriteOptions:
     if dry_run not in ("", "All"):
         why = f'Unsupported value: ["{dry_run}"]: supported values: "All"'
         raise invalid(None, "", [Cause("FieldValueNotSupported", why, "dryRun")])
-    manager = query.get("fieldManager") or user_agent.split("/")[0].split(" ")[0] or "unknown"
+    named = query.get("fieldManager", "")
+    manager = named or user_agent.split("/")[0].split(" ")[0] or "unknown"
     if len(manager) > 128 or not manager.isprintable():
         raise bad_request("fieldManager must be at most 128 printable characters")
-    return WriteOptions(manager, dry_run == "All", validation, flag(query, "force"))
+    return WriteOptions(manager, dry_run == "All", validation, flag(query, "force"), bool(named))
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:

@@ -13,6 +13,7 @@ from mlconsole.localcluster.api.errors import (
     bad_request,
     conflict,
     invalid,
+    manager_required,
     not_found,
     unsupported_media_type,
 )
@@ -133,6 +134,8 @@ class Writer:
 
     def _apply(self, target: Target, config: Object, options: WriteOptions) -> tuple[Object, bool]:
         resource = target.resource
+        if not options.named:
+            raise manager_required()
         _check_kind(resource, config)
         if not isinstance(config.get("metadata") or {}, dict):
             raise bad_request("metadata must be an object")

@@ -376,6 +376,11 @@ async def test_a_request_that_makes_no_sense_is_refused_as_a_status(
     assert (answer.status, answer.body["kind"], answer.body["code"]) == (code, "Status", code)
 
 
+async def test_an_apply_says_for_whom_it_is(api: Any, deployment: Object) -> None:
+    answer = await api.apply(f"{DEPLOYMENTS}/ml-model", deployment)
+    assert (answer.status, answer.body["details"]["causes"][0]["field"]) == (422, "fieldManager")
+
+
 @pytest.mark.parametrize("stream", ["exec", "attach", "portforward"])
 async def test_what_a_local_process_can_not_have_is_said_so(api: Any, stream: str) -> None:
     answer = await api.ask("POST", f"{PODS}/p/{stream}?command=ls")
