@@ -16,7 +16,7 @@ import msgspec
 
 from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.evidence.base import CommandRun
-from mlconsole.evidence.cluster import DeployPlan, ObjectChange
+from mlconsole.evidence.cluster import ClusterTarget, DeployPlan, ObjectChange
 from mlconsole.services.kubernetes.differences import difference
 from mlconsole.services.kubernetes.documents import FROM_TEXT, Body, Manifest, from_yaml, to_yaml
 from mlconsole.services.kubernetes.facts import MANAGER
@@ -109,12 +109,7 @@ def apply(
         PartlyApplied: it failed after something had been applied already; says what.
         Problem: it failed at the first object, so that nothing has changed.
     """
-    if (connection.context, connection.namespace) != (plan.target.context, plan.target.namespace):
-        raise WrongUse(
-            f"The plan is for {plan.target.context}/{plan.target.namespace}, "
-            f"but the connection leads to {connection.context}/{connection.namespace}.",
-            "Plan again for this cluster.",
-        )
+    _refuse_another(connection, plan.target)
     ordered = in_order([*from_yaml(plan.manifests), *_secrets_of(plan, secrets)])
     actions = {(change.kind, change.name): change.action for change in plan.changes}
     done: list[str] = []
@@ -152,6 +147,18 @@ def commands(plan: DeployPlan) -> tuple[CommandRun, ...]:
         CommandRun(line=apply_line, note="manifests.yaml: the rendered manifests of the plan"),
         *rollouts,
         *([pods] if plan.target.selector else []),
+    )
+
+
+def _refuse_another(connection: Connection, target: ClusterTarget) -> None:
+    """A context's name may have been given to another cluster since the plan was made, so its address counts too."""
+    here = connection.target(target.selector)
+    if here == target:
+        return
+    raise WrongUse(
+        f"The plan is for {target.context}/{target.namespace} at {target.server}, "
+        f"but the connection leads to {here.context}/{here.namespace} at {here.server}.",
+        "Plan again for this cluster.",
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -63,6 +65,9 @@ SILENCE_SECONDS = 75.0
 
 LONGEST_LINE = 8 * 1024 * 1024
 """No object of a cluster is as large; a log line that is gets cut."""
+
+POOL_SIZE = 32
+"""More than are ever in use at once: the pool logs a warning for each connection that it can't keep."""
 
 RELOAD_SECONDS = 10.0
 EXPIRY_MARGIN = timedelta(seconds=60)
@@ -176,6 +181,7 @@ class Connection:
     def _load(self) -> None:
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config.config_exception import ConfigException
+        from urllib3.exceptions import InsecureRequestWarning
 
         from mlconsole.services.kubernetes.sockets import Tracker, keep_alive_options
 
@@ -189,6 +195,10 @@ class Connection:
             name = self._entry.context if self._entry else IN_CLUSTER
             raise NoCluster(f"Context {name} can't be used: {error}.", "Correct it in the kubeconfig.") from error
         configuration.socket_options = keep_alive_options()
+        configuration.connection_pool_maxsize = POOL_SIZE
+        if not configuration.verify_ssl:
+            # The kubeconfig's owner has decided so; a warning at each request would only draw over the screen.
+            warnings.simplefilter("ignore", InsecureRequestWarning)
         if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
             configuration.proxy = None
         self._configuration = configuration
@@ -264,35 +274,41 @@ class Connection:
         from urllib3.exceptions import HTTPError, ProtocolError
 
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
+        headers = self._headers(method, content_type if body is not None else "", stream=stream)
+        limits = Timeout(connect=min(CONNECT_SECONDS, timeout), read=timeout)
+        send = partial(
+            self._pool.request,
+            method,
+            url,
+            body=body,
+            headers=headers,
+            timeout=limits,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            try:
+                return send()
+            except ProtocolError:
+                # A kept connection may be closed by the server at the very moment of its next use.
+                if method != "GET":
+                    raise
+                return send()
+        except HTTPError as error:
+            raise _problem_of_transport(error, self._host) from error
+        except UnicodeError as error:
+            raise unreachable(self._host, "its address is not valid", "Correct it in the kubeconfig.") from error
+
+    def _headers(self, method: str, content_type: str, *, stream: bool) -> dict[str, str]:
         headers = {"Accept": "application/json", "User-Agent": "mlconsole", **self._authorization()}
-        if body is not None:
+        if content_type:
             headers["Content-Type"] = content_type
         if stream:
             headers["Accept"] = "application/json, */*"
         elif method == "GET":
             headers["Accept-Encoding"] = "gzip"
-        limits = Timeout(connect=min(CONNECT_SECONDS, timeout), read=timeout)
-        for attempt in (1, 2):
-            try:
-                return self._pool.request(
-                    method,
-                    url,
-                    body=body,
-                    headers=headers,
-                    timeout=limits,
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
-                )
-            except ProtocolError as error:
-                # A kept connection may be closed by the server at the very moment of its next use.
-                if attempt == 2 or method != "GET":
-                    raise _problem_of_transport(error, self._host) from error
-            except HTTPError as error:
-                raise _problem_of_transport(error, self._host) from error
-            except UnicodeError as error:
-                raise unreachable(self._host, "its address is not valid", "Correct it in the kubeconfig.") from error
-        raise AssertionError("unreachable")
+        return headers
 
     def _whole(self, response: BaseHTTPResponse) -> bytes:
         from urllib3.exceptions import HTTPError

@@ -44,6 +44,9 @@ FORBIDDEN_DELAY = 60.0
 RELIST_AFTER_SECONDS = 30.0
 """Away for longer than this, the cluster may be another one at the same address: the version is not kept."""
 
+ATTEMPTS_BEFORE_ANEW = 3
+"""So many failures to reach the cluster, and the kubeconfig is read again: it may have moved."""
+
 SHORT_WATCH_SECONDS = 1.0
 BATCH_SECONDS = 0.1
 STOP_SECONDS = 0.045
@@ -192,6 +195,8 @@ class ResourceWatcher(Generic[T]):
             delay = max(delay, problem.retry_after)
         elif isinstance(problem, Unreachable):
             state = "offline" if self._backoff.attempt > 1 or not self._listed else state
+            if self._backoff.attempt % ATTEMPTS_BEFORE_ANEW == 0:
+                self._drop_connection()
         elif self._backoff.attempt > 1:
             # The server is there but fails again and again: perhaps for the version that it is asked for.
             self._version = ""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 FOLLOWED_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 LOOK_SECONDS = 0.5
 START_SECONDS = 3.0
-"""What may pass by itself is told as a problem only after so long: each container is not ready at first."""
+"""That a container is not ready is told as a problem only after so long: at first none is."""
 
 LOG_LINES = 20
 EVENT_LINES = 10
@@ -170,6 +170,10 @@ class _Follower:
         self._known = True
         self._watch_pods(workload)
         status = rollout_status(workload)
+        seen = self._workload.state
+        if seen.state not in ("live", "connecting"):
+            self._report(report, status, seen.sentence)
+            return self._verdict(False, self._too_late(timeout), seen.sentence) if late else None
         if status.state == "done":
             self._report(report, status, "")
             return self._verdict(True, status.sentence)
@@ -180,12 +184,15 @@ class _Follower:
         if cause is not None and self._final(cause):
             return self._failure(f"{self._title} will not roll out: {cause.diagnosis.sentence}", cause, workload)
         if late:
-            return self._failure(f"{self._title} did not roll out within {timeout:.0f} s.", cause, workload)
+            return self._failure(self._too_late(timeout), cause, workload)
         return None
 
     @property
     def _title(self) -> str:
         return f"{self._ref.kind} {self._ref.name}"
+
+    def _too_late(self, timeout: float) -> str:
+        return f"{self._title} did not roll out within {timeout:.0f} s."
 
     def _present(self) -> Workload | None:
         found = next(iter(self._workload.objects().values()), None)
@@ -293,7 +300,7 @@ class _Follower:
     def _worth_telling(self, cause: _Cause) -> bool:
         """Whether a cause is more than a container that has just been started."""
         lasts = time.monotonic() - self._seen.get(cause.key, time.monotonic())
-        return not cause.diagnosis.heals or lasts >= START_SECONDS
+        return cause.diagnosis.kind != "Unhealthy" or lasts >= START_SECONDS
 
     def _scaling_up(self, pod: Pod | None) -> bool:
         """Whether an autoscaler has said that it adds a node for this pod."""

@@ -61,6 +61,9 @@ class FakeCluster:
                 request = Request(
                     self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()), body
                 )
+                if outer.closing.is_set():
+                    self.close_connection = True
+                    return
                 outer.requests.append(request)
                 reply = respond(request)
                 try:

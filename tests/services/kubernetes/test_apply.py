@@ -97,7 +97,7 @@ def test_a_plan_for_another_cluster_is_not_applied(tmp_path: Path) -> None:
     with serving(server := Server(), tmp_path) as (_, connection):
         made = plan(connection, from_yaml(CONFIG), selector="", version="v")
         connection.namespace = "other"
-        with pytest.raises(WrongUse, match="The plan is for lab/lab, but the connection leads to lab/other"):
+        with pytest.raises(WrongUse, match=r"The plan is for lab/lab at .*, but the connection leads to lab/other"):
             apply(connection, made, report=lambda line: None)
         assert server.writes == []
 

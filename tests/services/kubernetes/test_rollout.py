@@ -94,8 +94,9 @@ def test_a_recorded_rollout_is_told_as_kubectl_told_it(tmp_path: Path, name: str
     ],
 )
 def test_a_rollout_that_misses_its_deadline_says_why(
-    tmp_path: Path, name: str, number: int, reason: str, event: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, reason: str, event: str
 ) -> None:
+    monkeypatch.setattr(rollout, "START_SECONDS", 0.5)
     verdict, seen, _ = told(name, number, tmp_path, logs=b"Traceback: bad \x1b[31mmodel file\n", crash_limit=99)
     assert "exceeded its progress deadline" in verdict.sentence
     assert reason in verdict.reason
@@ -225,3 +226,20 @@ def test_workloads_are_found_among_manifests() -> None:
         f"{{apiVersion: v1, kind: {kind}, metadata: {{name: a, namespace: x}}}}" for kind in ("Service", "Deployment")
     )
     assert workloads_of(from_yaml(text)) == (WorkloadRef(kind="Deployment", name="a", namespace="x"),)
+
+
+def test_a_cluster_that_goes_away_meanwhile_is_told(tmp_path: Path) -> None:
+    recorded = Recorded("never-ready", 4, start=1)
+    seen: list[RolloutProgress] = []
+    with playing(recorded, tmp_path) as (cluster, connection):
+
+        def report(progress: RolloutProgress) -> None:
+            seen.append(progress)
+            if not recorded.stopped.is_set():
+                recorded.stopped.set()
+                cluster.close()
+
+        (verdict,) = follow(connection, [DEPLOYMENT], report=report, cancelled=threading.Event(), timeout=3)
+    assert not verdict.succeeded
+    assert "Can't reach the cluster at 127.0.0.1" in verdict.reason
+    assert "Can't reach the cluster" in seen[-1].problem

@@ -306,3 +306,40 @@ def test_recorded_streams_give_the_rows_that_kubectl_printed(tmp_path: Path, nam
         finally:
             watched.watcher.stop()
     assert gets
+
+
+def test_a_cluster_that_moved_is_found_by_its_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    gone = FakeCluster(Script([listing(5, pod("a"))], [streaming(hold=0)]))
+    path = gone.kubeconfig(tmp_path)
+    watcher = PodWatcher(lambda: Connection.open(kubeconfig=path), "", lambda: None)
+    watcher.start()
+    try:
+        wait_for(lambda: [row.name for row in watcher.snapshot().rows] == ["a"])
+        gone.close()
+        wait_for(lambda: watcher.snapshot().watch.state == "offline")
+        moved = FakeCluster(Script([listing(5, pod("b"))], [streaming()]))
+        moved.kubeconfig(tmp_path)
+        wait_for(lambda: [row.name for row in watcher.snapshot().rows] == ["b"])
+        assert str(moved.port) in watcher.snapshot().target.server
+        moved.close()
+    finally:
+        watcher.stop()
+
+
+@pytest.mark.end_to_end
+def test_a_local_cluster_that_is_stopped_and_started_again(tmp_path: Path) -> None:
+    from mlconsole.localcluster import control
+
+    info = control.start(tmp_path, tmp_path / "state")
+    watcher = PodWatcher(lambda: Connection.open(kubeconfig=info.kubeconfig), "", lambda: None)
+    watcher.start()
+    try:
+        wait_for(lambda: watcher.snapshot().watch.state == "live")
+        control.stop(info.state)
+        wait_for(lambda: watcher.snapshot().watch.state == "offline")
+        control.start(tmp_path, info.state)
+        wait_for(lambda: watcher.snapshot().watch.state == "live", 20)
+    finally:
+        watcher.stop()
+        control.stop(info.state)
