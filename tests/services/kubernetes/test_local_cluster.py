@@ -280,3 +280,51 @@ def test_what_is_taken_out_of_a_manifest_goes_although_it_was_first_applied_by_h
     names = kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.template.spec.containers[0].env[*].name}")
     assert "EXTRA" not in names
     assert "MODEL_VERSION" in names
+
+
+def test_a_watcher_over_tls_stops_within_50_ms(connect: Callable[[], Connection]) -> None:
+    took = []
+    for _ in range(3):
+        watcher = PodWatcher(connect, "", lambda: None)
+        watcher.start()
+        wait_for(lambda watcher=watcher: watcher.snapshot().watch.state == "live")
+        began = time.monotonic()
+        watcher.stop()
+        took.append(time.monotonic() - began)
+        assert not watcher._watcher._thread.is_alive()
+    assert min(took) < 0.05
+
+
+def test_rows_are_those_that_kubectl_prints(connect: Callable[[], Connection], kubectl: Callable[..., str]) -> None:
+    connection = connect()
+    manifests = release(deployment(replicas=2), connection, 1)
+    deploy(connection, manifests)
+    roll_out(connection, manifests)
+    rows = settled(connection, "ml-model@v1", 2, 0).rows
+    printed = [line.split()[:4] for line in kubectl("get", "pods", "--no-headers").splitlines()]
+    assert [[row.name, row.ready, row.status, row.restarts] for row in rows] == printed
+
+
+def test_a_job_is_followed_and_told_apart_from_a_failed_one(connection: Connection) -> None:
+    def job(name: str, code: int) -> str:
+        container = f'{{name: m, image: x, command: [python, -c, "print(1); raise SystemExit({code})"]}}'
+        template = f"{{spec: {{restartPolicy: Never, containers: [{container}]}}}}"
+        return (
+            f"{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}, namespace: {connection.namespace}}}, "
+            f"spec: {{backoffLimit: 0, template: {template}}}}}"
+        )
+
+    manifests = from_yaml(f"{job('good', 0)}\n---\n{job('bad', 3)}")
+    apply(connection, plan(connection, manifests, selector="", version=""), report=lambda line: None)
+    good, bad = follow(
+        connection,
+        workloads_of(manifests),
+        report=lambda progress: None,
+        cancelled=threading.Event(),
+        timeout=30,
+    )
+    assert (good.succeeded, good.sentence) == (True, 'job "good" complete')
+    assert not bad.succeeded
+    assert bad.sentence.startswith('job "bad" failed')
+    assert "exit code 3" in bad.reason
+    assert bad.log_tail == ("1",)
