@@ -14,7 +14,8 @@ from mlconsole.localcluster.store import NotFound, Store, clone
 
 Object = dict[str, Any]
 
-_CONTENT_POLL = 0.05
+_CONTENT_POLL = (0.05, 2.0)
+"""Seconds between two looks into a namespace that is being emptied: at first, and at most."""
 
 
 @dataclass(slots=True)
@@ -138,7 +139,7 @@ class Remover:
 
     async def _empty_namespace(self, namespace: str) -> None:
         contents = [resource for resource in RESOURCES if resource.namespaced]
-        left = True
+        left, (wait, longest) = True, _CONTENT_POLL
         while left:
             left = False
             # Owners first: a controller must not replace what is deleted here.
@@ -148,7 +149,8 @@ class Remover:
                     if "deletionTimestamp" not in obj["metadata"]:
                         self._remove(resource, obj, DeleteOptions())
             if left:
-                await asyncio.sleep(_CONTENT_POLL)
+                await asyncio.sleep(wait)
+                wait = min(wait * 1.2, longest)
         try:
             self.store.delete("namespaces", None, namespace)
         except NotFound:

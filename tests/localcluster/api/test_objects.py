@@ -294,6 +294,25 @@ async def test_writes_record_their_manager(api: Any, deployment: Object) -> None
     assert own["fieldsV1"] == {"f:metadata": {"f:labels": {"f:team": {}}}}
 
 
+async def test_a_creation_owns_every_field_as_on_the_real_server(api: Any, deployment: Object) -> None:
+    deployment["spec"]["template"]["spec"]["containers"] = [{"name": "nginx", "image": "nginx"}]
+    made = await api.create(f"{DEPLOYMENTS}?fieldManager=kubectl-create", deployment)
+    fields = made["metadata"]["managedFields"][0]["fieldsV1"]
+    leaf: Object = {}
+    labels = {"f:labels": {".": leaf, "f:app": leaf}}
+    container = dict.fromkeys((".", "f:image", "f:imagePullPolicy", "f:name", "f:resources"), leaf)
+    container |= {"f:terminationMessagePath": leaf, "f:terminationMessagePolicy": leaf}
+    pod = {"f:containers": {'k:{"name":"nginx"}': container}, "f:securityContext": leaf}
+    pod |= {
+        f"f:{name}": leaf for name in ("dnsPolicy", "restartPolicy", "schedulerName", "terminationGracePeriodSeconds")
+    }
+    rolling = {".": leaf, "f:maxSurge": leaf, "f:maxUnavailable": leaf}
+    spec = {f"f:{name}": leaf for name in ("progressDeadlineSeconds", "replicas", "revisionHistoryLimit", "selector")}
+    spec |= {"f:strategy": {"f:rollingUpdate": rolling, "f:type": leaf}}
+    spec |= {"f:template": {"f:metadata": labels, "f:spec": pod}}
+    assert fields == {"f:metadata": labels, "f:spec": spec}
+
+
 async def test_a_pod_is_deleted_gracefully_and_goes_at_once_when_forced(api: Any, pod: Any) -> None:
     await api.create(PODS, pod("waiting"))
     assert (await api.ask("DELETE", f"{PODS}/waiting")).status == 200

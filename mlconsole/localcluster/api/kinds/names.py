@@ -40,7 +40,9 @@ _KEY_TEXT = (
 
 def wrong(field: str, value: Any, why: str) -> Cause:
     """A value that is not allowed."""
-    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    # Go writes maps in the order of their keys, structs in that of their fields.
+    is_map = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=is_map)
     return Cause("FieldValueInvalid", f"Invalid value: {shown}: {why}", field)
 
 
