@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import threading
 import time
 import urllib.request
@@ -123,6 +125,24 @@ def test_from_the_first_release_to_a_rollback(bench: Workbench) -> None:
     refused = bench.type("run", "--approve")
     assert refused.returncode == 1
     assert "tiny@v2 was rolled back in release 3 (v2 is odd)" in refused.stdout
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed: nothing to compare with")
+def test_kubectl_prints_what_our_pods_command_prints(bench: Workbench) -> None:
+    bench.type("cluster", "start")
+    assert bench.type("run", "--approve").returncode == 0
+    kubectl = ["kubectl", "--kubeconfig", bench.kubeconfig, "get", "pods", "-l", "app=tiny"]
+
+    def rows(text: str, without_last: bool) -> list[list[str]]:
+        cells = [line.split() for line in text.splitlines()]
+        return [row[:-1] if without_last else row for row in cells]
+
+    def equal() -> bool:
+        theirs = subprocess.run(kubectl, capture_output=True, text=True, timeout=30, check=True).stdout
+        return rows(theirs, without_last=False) == rows(bench.type("pods").stdout, without_last=True)
+
+    # the age may tick on between the two
+    wait_until(equal, "the same rows")
 
 
 def test_a_killed_runner_leaves_no_training_behind_and_its_release_is_resumed(bench: Workbench) -> None:
