@@ -9,7 +9,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from mlconsole.console.actions import BY_ID
+from mlconsole.console.actions import BY_ID, RELEASE
 from mlconsole.console.background import Background, Finished, Ticker
 from mlconsole.console.faults import as_record, console_log
 from mlconsole.console.journal_reader import INTERVAL, JournalReader
@@ -61,6 +61,8 @@ class MlconsoleApp(App[None]):
         )
         self._operations: Operations | None = None
         self._chosen = False
+        self._under_way: set[str] = set()
+        """What was asked for and goes on: a key that comes twice does not do things twice."""
 
     def _post(self, message: JournalSeen | Faulted) -> None:
         self.post_message(message)
@@ -201,13 +203,17 @@ class MlconsoleApp(App[None]):
         if (reason := BY_ID[name].available(self.view)) is not None:
             self.say(reason)
             return
+        turn = RELEASE if BY_ID[name].group == RELEASE else name
+        if turn in self._under_way:
+            return
+        self._under_way.add(turn)
         if self._operations is None:
             from mlconsole.console.operations import Operations
 
             self._operations = Operations(self)
-        self.run_worker(self._carried_out(name), group="operation", exit_on_error=False)
+        self.run_worker(self._carried_out(name, turn), group="operation", exit_on_error=False)
 
-    async def _carried_out(self, name: str) -> None:
+    async def _carried_out(self, name: str, turn: str) -> None:
         try:
             await getattr(self._operations, name)()
         except Problem as problem:
@@ -215,6 +221,8 @@ class MlconsoleApp(App[None]):
                 await self._operations.tell(problem)
         except Exception as error:  # noqa: BLE001 - said in words, with the details in our log; the app goes on
             self._work_failed(BY_ID[name].words, error)
+        finally:
+            self._under_way.discard(turn)
 
     def on_unmount(self) -> None:
         """Let all threads go; none of them is waited for."""

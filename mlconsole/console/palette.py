@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from mlconsole.console.actions import ACTIONS, Action
+from mlconsole.console.screens.dialog import is_on_top
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
@@ -18,6 +20,10 @@ class Palette(CommandPalette):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether an action can be carried out now."""
         return self.is_mounted and super().check_action(action, parameters)
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """Close it once: Enter and Esc may come together."""
+        return super().dismiss(result) if is_on_top(self) else AwaitComplete()
 
 
 class ActionCommands(Provider):

@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import Button, Input
 
 from mlconsole.console.actions import ACTIONS
+from mlconsole.console.operations import Operations
 from mlconsole.errors import OutsideFailed
 from mlconsole.journal import Journal
 from mlconsole.project import Project
@@ -142,6 +143,17 @@ async def test_going_on_starts_a_runner_where_the_release_stands(
     assert launched == [arguments]
 
 
+async def test_a_key_that_comes_twice_does_not_do_things_twice(
+    build: Build, drive: Drive, launched: list[list[str]]
+) -> None:
+    async with drive(build("paused").project.root) as console:
+        for _ in range(5):
+            console.type("g")
+        await console.until(lambda: launched)
+        await console.until(lambda: not console.app.view.busy)
+    assert launched == [["resume", "1"]]
+
+
 async def test_a_runner_that_ends_before_it_begins_leaves_its_words(
     build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,8 +283,17 @@ KEYS = (
 
 @pytest.mark.parametrize(("seed", "size"), [(1, (80, 24)), (2, (160, 50)), (3, (60, 20)), (4, (100, 30))])
 async def test_any_keys_in_any_order_do_no_harm(
-    build: Build, drive: Drive, launched: list[list[str]], seed: int, size: tuple[int, int]
+    build: Build,
+    drive: Drive,
+    launched: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    size: tuple[int, int],
 ) -> None:
+    async def stay(operations: Operations) -> None:
+        """The palette may find quit; this test goes on."""
+
+    monkeypatch.setattr(Operations, "quit", stay)
     dice = random.Random(seed)
     builder: Builder = build("done", "refused", dice.choice(["waiting", "paused", "failed"]))
     async with drive(builder.project.root, size) as console:

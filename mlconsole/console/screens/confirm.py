@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from mlconsole.console.paint import keys, line
+from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.widgets.lines import Document, Maker
 
 
@@ -37,7 +37,7 @@ class Answer:
     reason: str = ""
 
 
-class ConfirmScreen(ModalScreen[Answer | None]):
+class ConfirmScreen(Dialog[Answer | None]):
     """Preview, then a button: the focus is on No, so that Enter alone changes nothing."""
 
     CSS_PATH = "confirm.tcss"

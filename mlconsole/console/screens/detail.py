@@ -7,14 +7,14 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from mlconsole.console.paint import keys, line
+from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.widgets.lines import Document, Maker
 
 
-class DetailScreen(ModalScreen[None]):
+class DetailScreen(Dialog[None]):
     """A document over the rest of the screen.
 
     Args:

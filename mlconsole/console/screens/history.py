@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from mlconsole.console.paint import DIM, STATE_STYLES, keys, line
+from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.view import View
 from mlconsole.console.widgets.table import Row, Table
 from mlconsole.evidence.release import Release
@@ -19,7 +19,7 @@ from mlconsole.present import age, glyph
 from mlconsole.text import duration
 
 
-class HistoryScreen(ModalScreen[int | None]):
+class HistoryScreen(Dialog[int | None]):
     """A table of releases; answers with the number of the one that was opened."""
 
     CSS_PATH = "history.tcss"

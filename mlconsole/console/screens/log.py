@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from mlconsole.console.background import Post
@@ -16,10 +15,11 @@ from mlconsole.console.faults import as_record
 from mlconsole.console.log_feed import Feed, LogGrew
 from mlconsole.console.messages import Faulted
 from mlconsole.console.paint import keys, line
+from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.widgets.log_view import LogView
 
 
-class LogScreen(ModalScreen[None]):
+class LogScreen(Dialog[None]):
     """A log over the rest of the screen.
 
     Args:
