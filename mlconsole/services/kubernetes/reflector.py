@@ -22,6 +22,7 @@ from mlconsole.services.kubernetes.objects import Metadata, ObjectList, Status, 
 from mlconsole.services.kubernetes.problems import (
     Expired,
     Forbidden,
+    Invalid,
     NoCluster,
     ServerFailed,
     TooManyRequests,
@@ -191,6 +192,8 @@ class ResourceWatcher(Generic[T]):
         elif isinstance(problem, NoCluster):
             state = "offline"
             self._drop_connection()
+        elif isinstance(problem, Invalid):
+            state, delay = "offline", FORBIDDEN_DELAY
         elif isinstance(problem, TooManyRequests):
             delay = max(delay, problem.retry_after)
         elif isinstance(problem, Unreachable):

@@ -101,6 +101,8 @@ class _Settling:
         self._counted: dict[str, int] | None = None
         self._reported: PodsSnapshot | None = None
         self._settling = False
+        # Pods of Jobs, and evicted ones, stay listed for long; they serve nothing and need not go.
+        self._finished: set[str] = set()
 
     def run(self, seconds: float, arrival: float) -> PodsEvidence:
         self._watcher.start()
@@ -162,7 +164,10 @@ class _Settling:
         return snapshot
 
     def _note_pods(self, pods: Iterable[Pod]) -> None:
+        self._finished = set()
         for pod in pods:
+            if pod.status.phase in ("Succeeded", "Failed"):
+                self._finished.add(pod.metadata.uid)
             if not self._ours(model_of(pod)[0]) or pod.metadata.deletion_timestamp is not None:
                 continue
             uid = pod.metadata.uid
@@ -207,7 +212,9 @@ class _Settling:
     def _arrived(self, snapshot: PodsSnapshot) -> bool:
         return (
             _live(snapshot)
-            and all(self._ours(row.version) and not row.deleting for row in snapshot.rows)
+            and all(
+                self._ours(row.version) and not row.deleting for row in snapshot.rows if row.uid not in self._finished
+            )
             and self._serving(snapshot) >= self._wanted
         )
 

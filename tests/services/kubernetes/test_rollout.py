@@ -41,7 +41,7 @@ STATUS_COMMANDS = [
 
 
 def told(
-    name: str, number: int, folder: Path, *, speed: float = 4, logs: bytes = b"", **keywords: float
+    name: str, number: int, folder: Path, *, speed: float = 8, logs: bytes = b"", **keywords: float
 ) -> tuple[RolloutVerdict, list[RolloutProgress], dict[str, str]]:
     """Follow a recorded rollout from the moment at which kubectl began to; also returns kubectl's own words."""
     commands = [entry for entry in recordings.scenario(name)["commands"] if "rollout status" in entry["command"]]

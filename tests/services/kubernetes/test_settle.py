@@ -12,7 +12,7 @@ from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot
 from mlconsole.services.kubernetes import reflector
 from mlconsole.services.kubernetes.problems import Forbidden, Unreachable
 from mlconsole.services.kubernetes.settle import addresses, settle
-from tests.services.kubernetes.fake_cluster import Recorded, Reply, playing, serving
+from tests.services.kubernetes.fake_cluster import Recorded, Reply, Request, playing, serving
 
 
 def watched(
@@ -79,6 +79,27 @@ def test_a_cancel_ends_it(tmp_path: Path) -> None:
     cancelled.set()
     with playing(Recorded("never-ready", 1, start=5), tmp_path) as (_, connection), pytest.raises(Cancelled):
         run(connection, cancelled=cancelled)
+
+
+def test_a_finished_pod_of_a_job_is_not_waited_for(tmp_path: Path) -> None:
+    def pod(name: str, phase: str, version: str, ready: str) -> dict[str, object]:
+        return {
+            "metadata": {"name": name, "uid": name, "annotations": {"mlconsole.dev/model-version": version}},
+            "spec": {"containers": [{"name": "m"}]},
+            "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]},
+        }
+
+    items = [pod("train", "Succeeded", "", "False"), pod("serve", "Running", "v1", "True")]
+
+    def respond(request: Request) -> Reply:
+        if request.query.get("watch"):
+            return Reply(chunks=iter([b"\n"]))
+        return Reply(body={"items": items if request.path.endswith("pods") else [], "metadata": {}})
+
+    with serving(respond, tmp_path) as (_, connection):
+        evidence = run(connection)
+    assert evidence.serving == 1
+    assert len(evidence.rows) == 2
 
 
 def run(connection: object, cancelled: threading.Event | None = None, arrival: float = 5) -> PodsEvidence:

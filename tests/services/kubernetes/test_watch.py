@@ -192,6 +192,13 @@ def test_forbidden_is_shown_in_words_and_not_asked_again_at_once(watching: Any) 
     assert script.listed == 1
 
 
+def test_a_selector_that_is_none_is_shown_in_words(watching: Any) -> None:
+    message = "unable to parse requirement: found '=', expected: identifier"
+    watched = watching(Script([Reply(400, {"kind": "Status", "code": 400, "message": message})], []))
+    wait_for(lambda: watched.state() == "offline")
+    assert "unable to parse requirement" in watched.watcher.snapshot().watch.sentence
+
+
 def test_no_cluster_is_a_state_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
     attempts = []
