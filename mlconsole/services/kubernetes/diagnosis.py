@@ -111,7 +111,7 @@ def _container(status: ContainerStatus) -> Diagnosis | None:
     waiting, ended = status.state.waiting, status.state.terminated
     last = status.last_state.terminated
     if waiting is not None:
-        found = _waiting(status, waiting.reason, _short(waiting.message), last)
+        found = _waiting(status, waiting.reason, waiting.message, last)
         if found is not None:
             return found
     if ended is not None and ended.exit_code != 0:
@@ -123,7 +123,7 @@ def _container(status: ContainerStatus) -> Diagnosis | None:
 
 def _waiting(status: ContainerStatus, reason: str, message: str, last: Terminated | None) -> Diagnosis | None:
     if reason in IMAGE_REASONS:
-        detail = _image_detail(message)
+        detail = _short(_image_detail(message))
         return Diagnosis(
             kind=reason,
             sentence=f"The image {status.image} can't be pulled" + (f": {detail}" if detail else "."),
@@ -131,7 +131,7 @@ def _waiting(status: ContainerStatus, reason: str, message: str, last: Terminate
             container=status.name,
         )
     if reason == "CreateContainerConfigError":
-        missing = message or "a ConfigMap, Secret or key is missing"
+        missing = _short(message) or "a ConfigMap, Secret or key is missing"
         return Diagnosis(
             kind=reason,
             sentence=f"Container {status.name} lacks configuration: {missing}",
@@ -141,7 +141,7 @@ def _waiting(status: ContainerStatus, reason: str, message: str, last: Terminate
     if reason in START_REASONS:
         return Diagnosis(
             kind=reason,
-            sentence=f"Container {status.name} can't be started: {message or reason}",
+            sentence=f"Container {status.name} can't be started: {_short(message) or reason}",
             next_step="Check the command, its arguments and the mounts.",
             container=status.name,
         )
