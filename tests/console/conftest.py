@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 import time
@@ -43,7 +44,7 @@ class Driven:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it did not come about:\n{self.text}"
-            await self.pilot.pause(0.02)
+            await asyncio.sleep(0.01)
 
     async def shows(self, *words: str) -> str:
         """Wait until all of these words are on the screen, and give its text."""

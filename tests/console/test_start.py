@@ -12,6 +12,8 @@ import pytest
 
 from mlconsole.console import live
 from mlconsole.console.app import MlconsoleApp
+from mlconsole.console.live_words import QUESTIONS
+from mlconsole.evidence.base import STAGES
 from mlconsole.project import open_project
 
 from .builder import STATES
@@ -68,8 +70,10 @@ async def test_every_state_of_a_release_is_drawn_in_every_size(
     build: Build, drive: Drive, state: str, size: tuple[int, int]
 ) -> None:
     async with drive(build("done", state).project.root, size) as console:
-        for key in "123456":
-            await console.press(key, "enter", "escape")
+        for key, stage in enumerate(STAGES, 1):
+            console.type(str(key))
+            await console.until(lambda stage=stage: console.app.view.selected == stage)
+            await console.shows(QUESTIONS[stage][:16])
         await console.shows("Release 2")
         lines = console.text.splitlines()
         assert len(lines) == size[1]
