@@ -280,6 +280,17 @@ def show(number: int, stage: Any, directory: Path, as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("number", type=int)
+@click.option("--format", "kind", type=click.Choice(["json", "markdown", "in-toto"]), default="json", show_default=True)
+@project_option
+def record(number: int, kind: str, directory: Path) -> None:
+    """Export the record of release NUMBER: all of it as JSON, a model card, or an in-toto statement."""
+    from mlconsole.headless.record import export_record
+
+    export_record(_project(directory), number, kind)
+
+
+@commands.command()
 @project_option
 def diff(directory: Path) -> int:
     """Show what a deploy of the candidate would change in the cluster."""

@@ -14,6 +14,7 @@ from mlconsole.evidence.base import (
     Record,
     StageName,
     Verdict,
+    digest_of_records,
     now,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "Record",
     "StageName",
     "Verdict",
+    "digest_of_records",
     "now",
 ]

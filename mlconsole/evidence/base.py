@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -24,6 +25,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def now() -> datetime:
     """The present moment in UTC."""
     return datetime.now(UTC)
+
+
+def digest_of_records(*records: Record | None) -> str:
+    """A digest of what records say, by the JSON that the journal keeps of them: the same before and after reading."""
+    sha = hashlib.sha256()
+    for record in records:
+        written = msgspec.json.encode(record)
+        # a number that was given whole is written whole, but read as 1.0: what is digested is what is read
+        same = msgspec.json.encode(msgspec.json.decode(written, type=type(record)))
+        sha.update(len(same).to_bytes(8, "big") + same)
+    return f"sha256:{sha.hexdigest()}"
 
 
 class Reason(Record, frozen=True, kw_only=True):

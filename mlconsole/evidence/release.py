@@ -82,6 +82,8 @@ class StageRun(Record, frozen=True, kw_only=True):
     fingerprint: Fingerprint | None = None
     evidence: Evidence | None = None
     verdict: Verdict | None = None
+    evidence_digest: str = ""
+    """Of evidence and verdict as the stage ended; empty in runs of an mlconsole that did not keep it."""
     problem: ProblemRecord | None = None
     reused_from: int | None = None
     """The release whose evidence stands for this one, where nothing had changed."""

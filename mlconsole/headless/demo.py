@@ -15,6 +15,7 @@ from mlconsole.project import STATE_FOLDER, Project, open_project
 from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.decisions import who_am_i
 from mlconsole.release.engine import Order
+from mlconsole.release.record import gather
 
 _SETTINGS = """\
 # Everything that is not here is found in the project. `mlconsole init` writes a file with every key.
@@ -62,7 +63,7 @@ def release_and_show(project: Project) -> int:
         latest = journal.latest_release()
         if latest is not None:
             say()
-            say_blocks(record(latest, journal.stage_runs(latest.number), journal.decisions(latest.number)))
+            say_blocks(record(gather(journal, latest.number)))
     return code
 
 

@@ -16,6 +16,7 @@ from mlconsole.headless.output import table_lines as lines_of
 from mlconsole.journal import Journal
 from mlconsole.present import Lines, Table, age, blocks, final_metrics, glyph, reasons, record, word
 from mlconsole.project import Project
+from mlconsole.release.record import gather
 from mlconsole.text import number, short_digest, size
 
 
@@ -42,16 +43,14 @@ def show_latest(project: Project, *, as_json: bool) -> None:
 def show_release(project: Project, release_number: int, stage: StageName | None, *, as_json: bool) -> None:
     """Print the record of a release, or all that is known of one of its stages."""
     with journal_of(project) as journal:
-        release = journal.release(release_number)
-        runs = journal.stage_runs(release_number)
-        decisions = journal.decisions(release_number)
+        found = gather(journal, release_number)
     if stage is not None:
-        _show_stage(next((run for run in runs if run.stage == stage), None), stage, release, as_json=as_json)
+        _show_stage(found.stage(stage), stage, found.release, as_json=as_json)
     elif as_json:
-        for item in (release, *runs, *decisions):
+        for item in (found.release, *found.stages, *found.decisions):
             say_json(item)
     else:
-        say_blocks(record(release, runs, decisions))
+        say_blocks(record(found))
 
 
 def _show_stage(run: StageRun | None, stage: StageName, release: Release, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 Whatever text comes out of here is clean of escapes already; it is data all the same, and never to be parsed as markup.
 """
 
+from mlconsole.present.card import model_card
 from mlconsole.present.events import event_line
 from mlconsole.present.record import record
 from mlconsole.present.stages import (
@@ -32,6 +33,7 @@ __all__ = [
     "fact",
     "final_metrics",
     "glyph",
+    "model_card",
     "plan_lines",
     "pod_table",
     "reasons",

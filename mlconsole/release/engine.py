@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from mlconsole.errors import Cancelled, Exit, Problem, WrongUse
-from mlconsole.evidence.base import STAGES, Fingerprint, Record, StageName, now
+from mlconsole.evidence.base import STAGES, Fingerprint, Record, StageName, digest_of_records, now
 from mlconsole.evidence.cluster import DeployPlan
 from mlconsole.evidence.release import (
     CommandNoted,
@@ -341,7 +341,8 @@ class Engine:
         raise _Stop("failed", problem.sentence, int(problem.exit_code)) from problem
 
     def _end(self, run: StageRun, state: StageState) -> None:
-        run = msgspec.structs.replace(run, state=state, finished_at=now())
+        digest = digest_of_records(run.evidence, run.verdict) if run.evidence is not None else ""
+        run = msgspec.structs.replace(run, state=state, finished_at=now(), evidence_digest=digest)
         with self._journal.transaction(durable=True):
             self._journal.save_stage(run)
             self._emit(StageFinished(state=state, verdict=run.verdict, problem=run.problem), run.stage)

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -48,11 +48,24 @@ def find_python(root: Path, setting: str = "") -> PythonEnvironment:
     executable, found = _locate(root, setting)
     prefix, version = _prefix(executable)
     packages = tuple(sorted(_packages(prefix, version), key=lambda package: package.name))
-    lines = [f"python {version}", *(f"{package.name}=={package.version}" for package in packages)]
-    digest = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
     return PythonEnvironment(
-        executable=str(executable), version=version, digest=f"sha256:{digest}", found=found, packages=packages
+        executable=str(executable),
+        version=version,
+        digest=digest_of_environment(version, packages),
+        found=found,
+        packages=packages,
     )
+
+
+def lock_text(version: str, packages: Iterable[Package]) -> str:
+    """A Python's version and its packages, a line each: the text that an environment's digest is of."""
+    return "\n".join([f"python {version}", *(f"{package.name}=={package.version}" for package in packages)])
+
+
+def digest_of_environment(version: str, packages: Iterable[Package]) -> str:
+    """The digest of a Python's version and its packages."""
+    text = lock_text(version, packages).encode("utf-8", "surrogateescape")
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 def _locate(root: Path, setting: str) -> tuple[Path, Found]:
