@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,20 @@ def test_a_finished_pod_of_a_job_is_not_waited_for(tmp_path: Path) -> None:
 
     items = [pod("train", "Succeeded", "", "False"), pod("serve", "Running", "v1", "True")]
 
+    done = threading.Event()
+
+    def quiet() -> Iterator[bytes]:
+        yield b"\n"
+        done.wait(30)
+
     def respond(request: Request) -> Reply:
         if request.query.get("watch"):
-            return Reply(chunks=iter([b"\n"]))
+            return Reply(chunks=quiet())
         return Reply(body={"items": items if request.path.endswith("pods") else [], "metadata": {}})
 
     with serving(respond, tmp_path) as (_, connection):
         evidence = run(connection)
+        done.set()
     assert evidence.serving == 1
     assert len(evidence.rows) == 2
 
