@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
@@ -39,7 +40,7 @@ class MlconsoleApp(App[None]):
         follow_pods: watch the cluster.
     """
 
-    CSS_PATH = "screens/main.tcss"
+    CSS_PATH = Path(__file__).with_name("screens") / "main.tcss"
     """The default screen's: Textual reads the style sheets of screens only where they are pushed."""
     COMMANDS: ClassVar[set[Any]] = {ActionCommands}
     ENABLE_COMMAND_PALETTE = True
@@ -76,7 +77,8 @@ class MlconsoleApp(App[None]):
         self._reading.start()
         self.call_after_refresh(self._begin)
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
+        await self.main.complete()
         self.refresh_live()
         self.set_interval(1.0, self._tick)
         self.set_interval(REPO_SECONDS, self._look_at_repo)

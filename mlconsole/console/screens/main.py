@@ -58,7 +58,7 @@ class MainScreen(Screen[None]):
             yield self._rail
             with Vertical(id="main"):
                 with Vertical(id="panels"):
-                    yield from self._panels.values()
+                    yield self.panel
                 yield self._strip
         yield self._footer
 
@@ -66,6 +66,11 @@ class MainScreen(Screen[None]):
         """Show the first view."""
         self.show(self._view)
         self._rail.focus()
+
+    async def complete(self) -> None:
+        """Add the panels that the first frame does without."""
+        await self.query_one("#panels").mount(*(panel for panel in self._panels.values() if not panel.is_attached))
+        self.show(self._view)
 
     @property
     def panel(self) -> Panel:

@@ -1,0 +1,82 @@
+"""The table keeps its columns readable and its cursor on its row, at any number of rows."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from textual.app import App, ComposeResult
+
+from mlconsole.console.paint import column_widths, fit, fit_end
+from mlconsole.console.widgets.table import Row, Table
+
+
+class Shown(App[None]):
+    """A table alone."""
+
+    def compose(self) -> ComposeResult:
+        yield Table(("name", "count"), numeric=frozenset({1}), tails=frozenset({0}))
+
+
+def rows(number: int, suffix: str = "") -> list[Row]:
+    return [Row(f"key-{place}", (f"row {place}{suffix}", str(place))) for place in range(number)]
+
+
+async def test_the_cursor_moves_by_rows_and_stays_in_sight() -> None:
+    app = Shown()
+    async with app.run_test(size=(40, 10)) as pilot:
+        table = app.query_one(Table)
+        table.show(rows(100))
+        table.focus()
+        await pilot.pause()
+        await pilot.press("end")
+        assert table.cursor_key == "key-99"
+        await pilot.press("k", "k")
+        assert table.cursor_key == "key-97"
+        strips = [strip.text.strip() for strip in app.screen._compositor.render_strips()]
+        assert strips[0].split() == ["name", "count"]
+        assert any(text.startswith("row 97") for text in strips)
+        await pilot.press("home")
+        assert table.cursor_key == "key-0"
+
+
+async def test_a_row_that_went_away_leaves_the_cursor_near() -> None:
+    app = Shown()
+    async with app.run_test(size=(40, 10)) as pilot:
+        table = app.query_one(Table)
+        table.show(rows(5))
+        table.move_to("key-4")
+        table.show(rows(3))
+        assert table.cursor_key == "key-2"
+        table.show([])
+        assert table.cursor_key is None
+        table.focus()
+        await pilot.press("j", "enter", "end", "home")
+
+
+async def test_ten_thousand_rows_are_replaced_at_once() -> None:
+    app = Shown()
+    async with app.run_test(size=(160, 50)) as pilot:
+        table = app.query_one(Table)
+        table.show(rows(10_000))
+        await pilot.pause()
+        started = time.perf_counter()
+        table.show(rows(10_000, " changed"))
+        took = time.perf_counter() - started
+        await pilot.pause()
+        assert any("changed" in strip.text for strip in app.screen._compositor.render_strips())
+        assert took < 0.5
+
+
+@pytest.mark.parametrize(("width", "widths"), [(40, [20, 4, 8]), (24, [10, 4, 6])])
+def test_columns_give_way_by_their_worth(width: int, widths: list[int]) -> None:
+    found = column_widths(("name", "n", "note"), [("x" * 20, "1234", "y" * 8)], frozenset({1}), width)
+    assert found == widths
+
+
+def test_text_is_cut_by_cells_with_a_mark() -> None:
+    assert fit("short", 7) == "short  "
+    assert fit("a long one", 6) == "a lon…"
+    assert fit("日本語の", 5) == "日本…"
+    assert fit_end("ml-model-7c9d8f6b5-x2abc", 8) == "…5-x2abc"
+    assert fit("x", 0) == ""
