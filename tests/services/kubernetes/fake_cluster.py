@@ -193,6 +193,8 @@ class Recorded:
 def playing(recorded: Recorded, folder: Path) -> Iterator[tuple[FakeCluster, Connection]]:
     """A recorded scenario as a cluster, and a connection to it."""
     with serving(recorded.respond, folder) as (cluster, connection):
+        # The scenario's clock starts only now: the first connection of a process has the client to import.
+        recorded.began = time.monotonic()
         try:
             yield cluster, connection
         finally:
