@@ -291,6 +291,30 @@ def record(number: int, kind: str, directory: Path) -> None:
 
 
 @commands.command()
+@click.argument("version", default="")
+@project_option
+@json_option
+def verify(version: str, directory: Path, as_json: bool) -> int:
+    """Compute every digest of VERSION and its releases again. Default: the champion."""
+    from mlconsole.headless.verify import verify as verify_version
+
+    return verify_version(_project(directory), version, as_json=as_json)
+
+
+@commands.command()
+@click.option("-l", "selector", default="", help="A label selector instead of the settings'.")
+@click.option("--context", default="", help="A kubeconfig context instead of the settings'.")
+@click.option("-n", "namespace", default="", help="A namespace instead of the settings'.")
+@project_option
+@json_option
+def where(selector: str, context: str, namespace: str, directory: Path, as_json: bool) -> int:
+    """Ask the cluster what serves, and lead back to release, commit and data."""
+    from mlconsole.headless.where import show_where
+
+    return show_where(_project(directory), selector=selector, context=context, namespace=namespace, as_json=as_json)
+
+
+@commands.command()
 @project_option
 def diff(directory: Path) -> int:
     """Show what a deploy of the candidate would change in the cluster."""

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
-
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import STAGES
 from mlconsole.evidence.release import StageRun
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.release.engine import Engine, Order, Outcome
+from mlconsole.release.versions import find_version
 
 MADE_BY = STAGES[:4]
 """The stages that made a version: they stand for the rollback as they were."""
 
 
 def target_version(journal: Journal, name: str, wanted: str = "") -> ModelVersion:
-    """The version to go back to: the one named (`v1`, `1` or `ml-model@v1`), else what served before the champion.
+    """The version to go back to: the one named (see `find_version`), else what served before the champion.
 
     Raises:
         WrongUse: there is no such version, nothing served before, or it is the champion already.
     """
     champion = journal.alias(name, "champion")
     if wanted:
-        match = re.fullmatch(rf"(?:{re.escape(name)}@)?v?(\d+)", wanted.strip())
-        if match is None:
-            raise WrongUse(f"{wanted!r} is no version of {name}.", "Name it like v1.")
-        version = journal.version(name, int(match[1]))
+        version = find_version(journal, name, wanted)
     else:
         previous = journal.alias(name, "previous")
         if previous is None:

@@ -41,15 +41,17 @@ def kubeconfig_path(project: Project) -> Path | None:
     return project.kubeconfig
 
 
-def connect(project: Project) -> Connection:
-    """Connect to the cluster that the settings name.
+def connect(project: Project, namespace: str = "") -> Connection:
+    """Connect to the cluster that the settings name; `namespace` goes before theirs.
 
     Raises:
         ClusterNotStarted: it is the local one, and it was never started.
         Problem: what `Connection.open` says.
     """
     deploy = project.settings.deploy
-    return Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=kubeconfig_path(project))
+    return Connection.open(
+        context=deploy.context, namespace=namespace or deploy.namespace, kubeconfig=kubeconfig_path(project)
+    )
 
 
 def given_manifests(project: Project) -> tuple[Manifest, ...]:

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,10 +152,15 @@ def identify(
         files.append(DataFile(path=name, size=stamp.size, digest=entry.digest))
     if fresh:
         _save(cache_path, {**known, **fresh})
+    return DataIdentity(digest=digest_of_names(files), files=tuple(files), size=done)
+
+
+def digest_of_names(files: Iterable[DataFile]) -> str:
+    """The digest of a data set: of its files' names and digests together."""
     whole = hashlib.sha256()
     for file in files:
         whole.update(f"{file.path}\0{file.digest}\n".encode("utf-8", "surrogateescape"))
-    return DataIdentity(digest=f"sha256:{whole.hexdigest()}", files=tuple(files), size=done)
+    return f"sha256:{whole.hexdigest()}"
 
 
 def relative_name(root: Path, path: Path) -> str:

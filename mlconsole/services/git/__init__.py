@@ -16,7 +16,7 @@ from mlconsole.services.git.common import (
     RepositoryBroken,
     masked,
 )
-from mlconsole.services.git.reading import diff, inspect, source_files, state_digest
+from mlconsole.services.git.reading import commit_digest, diff, inspect, source_files, state_digest
 
 __all__ = [
     "FolderTaken",
@@ -28,6 +28,7 @@ __all__ = [
     "RemoteRefused",
     "RepositoryBroken",
     "clone",
+    "commit_digest",
     "diff",
     "initialise",
     "inspect",

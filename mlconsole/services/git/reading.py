@@ -110,6 +110,24 @@ def source_files(root: Path) -> tuple[str, ...]:
     return tuple(sorted(path for path in paths if outside.isdisjoint(path.split("/")) and os.path.lexists(root / path)))
 
 
+def commit_digest(root: Path, sha: str) -> str:
+    """Compute a commit's name from its content again; empty where the repository does not hold it.
+
+    Source: a git object's name is the hash of `type size\\0content` (git help hash-object).
+
+    Raises:
+        Problem: git can't be asked.
+    """
+    reader = _Reader(root)
+    header, _, content = reader.read("cat-file", "--batch", given=f"{sha}\n".encode()).partition(b"\n")
+    words = header.split(b" ")
+    if len(words) != 3 or words[1] != b"commit":
+        return ""
+    commit = content[: int(words[2])]
+    hasher = hashlib.sha1 if len(sha) == 40 else hashlib.sha256
+    return hasher(b"commit %d\0%s" % (len(commit), commit), usedforsecurity=False).hexdigest()
+
+
 def diff(root: Path, path: str) -> str:
     """Return the unified diff of one changed or untracked file against the commit, cleaned; empty if it is unchanged.
 

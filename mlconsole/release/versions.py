@@ -1,0 +1,45 @@
+"""Versions by the names that people give them."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+from mlconsole.errors import WrongUse
+from mlconsole.evidence.release import AliasName
+from mlconsole.evidence.training import ModelVersion
+from mlconsole.journal import Journal
+
+ALIASES: tuple[AliasName, ...] = get_args(AliasName)
+
+
+def find_version(journal: Journal, name: str, wanted: str) -> ModelVersion:
+    """The version that is meant by `v1`, `1`, `ml-model@v1` or an alias such as `champion`.
+
+    Raises:
+        WrongUse: there is no such version, or the alias points nowhere yet.
+    """
+    text = wanted.strip()
+    for alias in ALIASES:
+        if text in (alias, f"{name}@{alias}"):
+            version = journal.alias(name, alias)
+            if version is None:
+                raise WrongUse(f"There is no {alias} of {name} yet.", "See: mlconsole models list")
+            return version
+    match = re.fullmatch(rf"(?:{re.escape(name)}@)?v?(\d+)", text)
+    if match is None:
+        hint = f"Name it like v1, or by an alias: {', '.join(ALIASES)}."
+        raise WrongUse(f"{wanted!r} is no version of {name}.", hint)
+    return journal.version(name, int(match[1]))
+
+
+def default_version(journal: Journal, name: str) -> ModelVersion:
+    """The champion, or the newest version where nothing serves yet.
+
+    Raises:
+        WrongUse: there is no version at all.
+    """
+    version = journal.alias(name, "champion") or next(iter(journal.versions(name)), None)
+    if version is None:
+        raise WrongUse(f"There is no version of {name} yet.", "Make one: mlconsole run --until test")
+    return version
