@@ -87,10 +87,16 @@ class Panel(Vertical):
         raise NotImplementedError
 
     def show(self, view: View) -> None:
-        """Show a view."""
+        """Show a view, at once or as soon as the panel is on the screen."""
         self.view = view
-        self._title.show(view)
-        self.draw(view)
+        if self.is_mounted:
+            self._title.show(view)
+            self.draw(view)
+
+    def on_mount(self) -> None:
+        """Show what was to be shown."""
+        self._title.show(self.view)
+        self.draw(self.view)
 
     def on_descendant_focus(self) -> None:
         """The title says where the keys go."""

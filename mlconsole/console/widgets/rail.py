@@ -28,7 +28,7 @@ class Rail(Widget, can_focus=True):
     DEFAULT_CSS = """
     Rail { background: $surface; }
     Rail > .rail--cursor { background: $surface-lighten-2; }
-    Rail:focus > .rail--cursor { background: $primary 45%; }
+    Rail:focus > .rail--cursor { background: $primary 35%; }
     """
     COMPONENT_CLASSES = {"rail--cursor"}
     BINDINGS = [
