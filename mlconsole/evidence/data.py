@@ -123,11 +123,94 @@ class DataChange(Record, frozen=True, kw_only=True):
     columns_removed: tuple[str, ...] = ()
 
 
+ReferenceKind = Literal["number", "category", "boolean", "date", "identifier", "text", "empty"]
+"""How a column is compared later: whole numbers of few values are categories; identifiers and text are left out."""
+
+
+class ColumnReference(Record, frozen=True, kw_only=True):
+    """The distribution of one column, small enough to be kept with every model version.
+
+    A number has `edges`, the upper bounds of all bins but the last, and `counts` of the rows in each bin and, behind
+    them, without a value: of all rows, or of a random sample of 100,000. `categories` are all values and their rows.
+    """
+
+    name: str
+    kind: ReferenceKind
+    rows: int
+    missing: int
+    edges: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
+    median: float | None = None
+    categories: tuple[ValueCount, ...] = ()
+    earliest: str = ""
+    latest: str = ""
+
+
+class DataReference(Record, frozen=True, kw_only=True):
+    """What later data is compared with, so that this data need not be there any more."""
+
+    rows: int
+    columns: tuple[ColumnReference, ...]
+
+
+DriftTest = Literal[
+    "distribution", "shift", "categories", "proportion", "missing values", "unseen values", "dates", "kind"
+]
+"""What is asked of a column: see `services/datasets/drift.py` for the effect that each measures."""
+
+
+class ColumnDrift(Record, frozen=True, kw_only=True):
+    """One test of one column: it drifts (`warn`, or `fail` where it drifts far) if effect and significance agree.
+
+    `effect` is in the test's own measure, and has to reach `threshold`. `p_value` is corrected for the number of
+    tests (Benjamini-Hochberg); None where nothing is left to chance.
+    """
+
+    column: str
+    test: DriftTest
+    effect: float
+    threshold: float
+    p_value: float | None
+    level: GateLevel
+    sentence: str
+
+
+class DriftReport(Record, frozen=True, kw_only=True):
+    """Data compared with the distribution of the data behind `reference`, such as `ml-model@v3`.
+
+    `part` is which rows are compared: all of the data, or those that were appended. Without `enough` rows on both
+    sides there are no `tests`. `left_out` are columns of identifiers, free text and keys.
+    """
+
+    reference: str
+    part: Literal["all rows", "new rows"]
+    rows_before: int
+    rows: int
+    enough: bool
+    tests: tuple[ColumnDrift, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def drifting(self) -> tuple[ColumnDrift, ...]:
+        """The tests that found drift."""
+        return tuple(test for test in self.tests if test.level != "pass")
+
+    def columns_at(self, *levels: GateLevel) -> tuple[str, ...]:
+        """The columns with a test of one of these levels, each once."""
+        return tuple(dict.fromkeys(test.column for test in self.tests if test.level in levels))
+
+
 class DataEvidence(Record, frozen=True, kw_only=True, tag="data"):
-    """What is known of the data of a release. `change` is against the champion's data, where there is a champion."""
+    """What is known of the data of a release.
+
+    `change` and `drift` are against the champion's data, where there is a champion; `reference` is what the data of
+    later releases is compared with, once a model of this data is the champion.
+    """
 
     profile: DataProfile
     schema: DataSchema
     violations: tuple[Violation, ...] = ()
     change: DataChange | None = None
+    reference: DataReference | None = None
+    drift: tuple[DriftReport, ...] = ()
     seconds: float = 0

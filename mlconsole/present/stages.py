@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodRow, PodsEvidence
-from mlconsole.evidence.data import ColumnProfile, DataChange, DataEvidence
+from mlconsole.evidence.data import ColumnProfile, DataChange, DataEvidence, DriftReport
 from mlconsole.evidence.release import Evidence, StageRun
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
@@ -136,9 +136,32 @@ def _data_blocks(data: DataEvidence) -> Iterator[Block]:
     if data.violations:
         broken = tuple((violation.level, violation.column, violation.sentence) for violation in data.violations)
         yield Table("Broken rules", ("level", "column", "what"), broken)
+    for report in data.drift:
+        yield from _drift_blocks(report)
     rows = tuple(_column_row(column, data.profile.target) for column in data.profile.columns)
     columns = ("column", "kind", "missing", "distinct", "min", "mean", "max", "top values")
     yield Table("Columns", columns, rows, frozenset({2, 3, 4, 5, 6}))
+
+
+def _drift_blocks(report: DriftReport) -> Iterator[Block]:
+    """What drifts, and what else was looked at."""
+    rows = f"{count(report.rows, 'row')} against the {report.rows_before:,} of {report.reference}"
+    part = "of all data" if report.part == "all rows" else "of the new rows alone"
+    if not report.enough:
+        sentence = f"{rows}: not enough to tell; 200 on either side are needed."
+        yield Lines(f"Drift {part}", (sentence,))
+        return
+    tested = len({test.column for test in report.tests})
+    lines = [f"{rows}: {count(len(report.columns_at('warn', 'fail')), 'column')} of {tested} drift"]
+    if report.left_out:
+        lines.append(f"left out (identifiers, free text, no values): {listed(report.left_out, 6)}")
+    yield Lines(f"Drift {part}", tuple(lines))
+    found = tuple(
+        (test.level, test.column, number(test.effect), number(test.threshold), test.sentence)
+        for test in report.drifting
+    )
+    if found:
+        yield Table(f"Drifting {part}", ("drifts", "column", "effect", "from", "what"), found, frozenset({2, 3}))
 
 
 def _change_lines(change: DataChange | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -37,6 +37,13 @@ class DataSettings(Section, frozen=True, kw_only=True):
     checks: Annotated[
         str, _key("A schema to check the data against, instead of the one learnt from the champion's.")
     ] = ""
+    key: Annotated[
+        tuple[str, ...], _key("Columns that identify a row: with them, added, removed and changed rows are told.")
+    ] = ()
+    drift: Annotated[
+        Literal["warn", "fail"],
+        _key('"warn": columns that drift from the champion\'s data are told; "fail": strong drift stops the release.'),
+    ] = "warn"
 
 
 class TrainSettings(Section, frozen=True, kw_only=True):

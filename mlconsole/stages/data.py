@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
-from mlconsole.evidence.data import DataEvidence, DataIdentity, DataProfile, DataSchema
+from mlconsole.evidence.data import (
+    DataEvidence,
+    DataIdentity,
+    DataProfile,
+    DataReference,
+    DataSchema,
+    DriftReport,
+)
 from mlconsole.project import Project
 from mlconsole.services.datasets import change, files, schema
 from mlconsole.services.datasets.counting import count_violations
-from mlconsole.services.datasets.profile import profile as profile_data
-from mlconsole.stages.base import Stage, StageContext, digest_of_files
+from mlconsole.services.datasets.profile import Survey, survey, survey_appended
+from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
+from mlconsole.text import listed
 
 
 class DataNotNamed(WrongUse):
@@ -32,14 +43,13 @@ def identify(project: Project) -> DataIdentity:
     return files.identify(project.root, project.settings.data.path, project.state / "digests.json")
 
 
-def champion_profile(context: StageContext) -> DataProfile | None:
-    """The profile of the data that the champion was trained on, where that is other data than today's."""
+def champion_evidence(context: StageContext) -> DataEvidence | None:
+    """What is known of the data that the champion was trained on, where that is other data than today's."""
     champion = context.champion
     if champion is None or champion.data_digest == identify(context.project).digest:
         return None
     runs = context.journal.stage_runs(champion.release)
-    evidence = next((run.evidence for run in runs if isinstance(run.evidence, DataEvidence)), None)
-    return evidence.profile if evidence else None
+    return next((run.evidence for run in runs if isinstance(run.evidence, DataEvidence)), None)
 
 
 class DataStage(Stage[DataEvidence]):
@@ -58,36 +68,89 @@ class DataStage(Stage[DataEvidence]):
             Input(name="target", digest=data.target),
             Input(name="checks", digest=digest_of_files(context.project.root, checks) if checks else ""),
             Input(name="champion's data", digest=reference),
+            Input(name="data settings", digest=digest_of(data.drift, *data.key)),
         )
 
     def check(self, project: Project) -> None:
         identify(project)
 
     def run(self, context: StageContext) -> DataEvidence:
+        from mlconsole.services.datasets import distributions
+
         started = time.monotonic()
-        project = context.project
+        project, settings = context.project, context.project.settings.data
         identity = identify(project)
-        context.note(f"Reading {project.settings.data.path}")
-        profile = profile_data(project.root, identity, target=project.settings.data.target, cancelled=context.cancelled)
-        reference = champion_profile(context)
-        expected = self._schema(project, reference or profile)
-        difference = None
-        if reference is not None and context.champion is not None:
-            difference = change.compare(project.root, profile, reference, context.champion.label)
-        violations = schema.check(profile, expected)
+        context.note(f"Reading {settings.path}")
+        found = survey(project.root, identity, target=settings.target, cancelled=context.cancelled)
+        champion = champion_evidence(context)
+        expected = self._schema(project, champion.profile if champion else found.profile)
+        violations = schema.check(found.profile, expected)
         if violations:
-            violations = count_violations(project.root, profile, expected, violations, cancelled=context.cancelled)
-        return DataEvidence(
-            profile=profile,
+            violations = count_violations(
+                project.root, found.profile, expected, violations, cancelled=context.cancelled
+            )
+        evidence = DataEvidence(
+            profile=found.profile,
             schema=expected,
             violations=violations,
-            change=difference,
-            seconds=time.monotonic() - started,
+            reference=distributions.reference_of(found.distributions, settings.key),
         )
+        if champion is not None:
+            evidence = self._compared(context, evidence, found, champion)
+        return msgspec.structs.replace(evidence, seconds=time.monotonic() - started)
+
+    def _compared(
+        self, context: StageContext, evidence: DataEvidence, found: Survey, champion: DataEvidence
+    ) -> DataEvidence:
+        """Add what differs from the champion's data."""
+        root, label = context.project.root, needed(context.champion).label
+        starts = change.appended_from(
+            root, found.profile.identity, champion.profile.identity, cancelled=context.cancelled
+        )
+        return msgspec.structs.replace(
+            evidence,
+            change=change.compare(found.profile, champion.profile, label, only_added=starts is not None),
+            drift=self._drift(context, found, champion.reference, starts),
+        )
+
+    def _drift(
+        self, context: StageContext, found: Survey, reference: DataReference | None, starts: dict[str, int] | None
+    ) -> tuple[DriftReport, ...]:
+        """Compare all rows with the champion's, and where rows were only appended, these alone as well."""
+        if reference is None:
+            context.note("The champion's distributions are not known: its data was profiled by an earlier version.")
+            return ()
+        from mlconsole.services.datasets import drift
+
+        label = needed(context.champion).label
+        reports = [drift.compare(reference, found.distributions, label=label)]
+        if starts:
+            appended = survey_appended(context.project.root, found, starts, cancelled=context.cancelled)
+            reports.append(drift.compare(reference, appended, label=label, part="new rows"))
+        return tuple(reports)
 
     def _schema(self, project: Project, learnt_from: DataProfile) -> DataSchema:
         checks = project.settings.data.checks
         return schema.read(project.root / checks) if checks else schema.learn(learnt_from)
 
     def judge(self, context: StageContext, evidence: DataEvidence) -> Verdict:
-        return Verdict.of([Reason(level=broken.level, sentence=broken.sentence) for broken in evidence.violations])
+        may_fail = context.project.settings.data.drift == "fail"
+        broken = [Reason(level=broken.level, sentence=broken.sentence) for broken in evidence.violations]
+        return Verdict.of([*broken, *drift_reasons(evidence.drift, needed(context.release).number, may_fail=may_fail)])
+
+
+def drift_reasons(reports: Iterable[DriftReport], release: int, *, may_fail: bool) -> Iterator[Reason]:
+    """One reason a report, not one a column: new data does drift, and that is why a model is trained again."""
+    for report in reports:
+        columns = report.columns_at("warn", "fail")
+        if not columns:
+            continue
+        far = report.columns_at("fail")
+        what = "All rows together" if report.part == "all rows" else "The new rows alone"
+        strongly = f" ({listed(far)} strongly)" if far and len(far) < len(columns) else ", strongly" if far else ""
+        sentence = f"{what} drift from the data of {report.reference} in {listed(columns, 5)}{strongly}."
+        yield Reason(
+            level="fail" if may_fail and far else "warn",
+            sentence=sentence,
+            next_step=f"mlconsole show {release} --stage data",
+        )

@@ -3,11 +3,11 @@
 Importing this is cheap; pyarrow and numpy are loaded by the functions that need them.
 """
 
-from mlconsole.services.datasets.change import compare
+from mlconsole.services.datasets.change import appended_from, compare
 from mlconsole.services.datasets.counting import count_violations
 from mlconsole.services.datasets.faults import DataChanged, DataMissing, DataUnfit, SchemaUnfit
 from mlconsole.services.datasets.files import find, identify
-from mlconsole.services.datasets.profile import profile
+from mlconsole.services.datasets.profile import profile, survey, survey_appended
 from mlconsole.services.datasets.schema import learn, read, write
 from mlconsole.services.datasets.violations import check
 
@@ -16,6 +16,7 @@ __all__ = [
     "DataMissing",
     "DataUnfit",
     "SchemaUnfit",
+    "appended_from",
     "check",
     "compare",
     "count_violations",
@@ -24,5 +25,7 @@ __all__ = [
     "learn",
     "profile",
     "read",
+    "survey",
+    "survey_appended",
     "write",
 ]

@@ -5,47 +5,51 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from mlconsole.evidence.data import DataChange, DataFile, DataProfile
+from mlconsole.evidence.data import DataChange, DataFile, DataIdentity, DataProfile
 from mlconsole.services.datasets.faults import unreadable
 from mlconsole.services.datasets.files import digest_of_beginning
 
 
-def compare(
-    root: Path,
-    current: DataProfile,
-    earlier: DataProfile,
-    reference: str,
-    *,
-    cancelled: threading.Event | None = None,
-) -> DataChange:
+def compare(current: DataProfile, earlier: DataProfile, reference: str, *, only_added: bool) -> DataChange:
     """Say what happened to the data since an earlier profile.
 
-    Where every earlier file is still there, as it was or as the beginning of what it is now, only rows were added,
-    and their number is known. That is found out by hashing the beginnings of the present files.
-
     Args:
-        root: the project's folder.
         current: the profile of the data that is there now.
         earlier: the profile to compare with; its files need not exist any more.
         reference: what to call the earlier data, such as `ml-model@v3`.
-        cancelled: ends the work.
+        only_added: whether rows were only appended, as `appended_from` finds out.
     """
     now = {file.path: file for file in current.identity.files}
     then = {file.path: file for file in earlier.identity.files}
-    kept = all(path in now and _begins_with(root, now[path], file, cancelled) for path, file in then.items())
     columns_now = {column.name for column in current.columns}
     columns_then = {column.name for column in earlier.columns}
     return DataChange(
         reference=reference,
         rows_before=earlier.rows,
         rows_after=current.rows,
-        rows_added=current.rows - earlier.rows if kept else None,
+        rows_added=current.rows - earlier.rows if only_added else None,
         files_added=tuple(path for path in now if path not in then),
         files_removed=tuple(path for path in then if path not in now),
         files_changed=tuple(path for path in now if path in then and now[path].digest != then[path].digest),
         columns_added=tuple(column.name for column in current.columns if column.name not in columns_then),
         columns_removed=tuple(column.name for column in earlier.columns if column.name not in columns_now),
     )
+
+
+def appended_from(
+    root: Path, current: DataIdentity, earlier: DataIdentity, *, cancelled: threading.Event | None = None
+) -> dict[str, int] | None:
+    """Where in each file the rows begin that were appended to earlier data: 0 for a file that is new.
+
+    Returns:
+        Byte offsets by path, without the files that are as they were; None where earlier rows changed or are gone.
+    """
+    now = {file.path: file for file in current.files}
+    then = {file.path: file for file in earlier.files}
+    if not all(path in now and _begins_with(root, now[path], file, cancelled) for path, file in then.items()):
+        return None
+    starts = {path: then[path].size if path in then else 0 for path in now}
+    return {path: start for path, start in starts.items() if start < now[path].size}
 
 
 def _begins_with(root: Path, now: DataFile, then: DataFile, cancelled: threading.Event | None) -> bool:

@@ -103,7 +103,10 @@ class CsvFile:
         """
         done = False
         with self._bytes() as raw, self._open(raw) as stream:
-            self._read(stream, self._body)
+            if stream is raw:
+                raw.seek(self._body)
+            else:
+                self._read(stream, self._body)
             rest, offset = b"", self._body
             while not done:
                 data = self._read(stream, CHUNK)
@@ -117,6 +120,10 @@ class CsvFile:
                 if cut:
                     yield partial(CsvChunk(self, data[:cut], offset).parse, types, columns)
                 rest, offset = data[cut:], offset + cut
+
+    def begin_at(self, offset: int) -> None:
+        """Leave out the rows before a byte, at which a row begins. The file must not be compressed."""
+        self._body = max(self._body, offset)
 
     def cut_exactly(self) -> bool:
         """From now on cut between rows by reading every field. False if that is how it was cut already."""

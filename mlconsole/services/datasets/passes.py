@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from mlconsole.evidence.data import ColumnProfile
 from mlconsole.services.datasets import summaries
+from mlconsole.services.datasets.distributions import Column, Distributions
 from mlconsole.services.datasets.finish import column_profile
 from mlconsole.services.datasets.tables import Parse, Tables, Types, joined
 
@@ -55,12 +55,8 @@ def find_types(tables: Tables) -> Types:
     return found
 
 
-def profile_rows(tables: Tables, types: Types) -> tuple[int, tuple[ColumnProfile, ...]]:
-    """Profile the columns over all rows.
-
-    Returns:
-        The number of rows, and the columns' profiles in their order.
-    """
+def profile_rows(tables: Tables, types: Types) -> Distributions:
+    """Profile the columns over all rows: their profiles in their order, each with the summary that it came from."""
     work = _Profiling(tables.columns, types)
     for chunk in in_order(work.task(index, parse) for index, parse in enumerate(tables.chunks(types))):
         work.add(*chunk)
@@ -130,14 +126,14 @@ class _Profiling:
             if isinstance(summary, summaries.NumberSummary):
                 summary.sample = [np.concatenate(summary.sample)[keep]]
 
-    def finish(self) -> tuple[int, tuple[ColumnProfile, ...]]:
+    def finish(self) -> Distributions:
         """The number of rows and the columns' profiles."""
         if not self._summaries:
-            return 0, ()
+            return Distributions(0, {})
         self._thin()
         made = zip(self._columns, self._summaries, strict=True)
-        columns = tuple(column_profile(name, self._types[name], summary) for name, summary in made)
-        return self._summaries[0].rows, columns
+        columns = [Column(column_profile(name, self._types[name], summary), summary) for name, summary in made]
+        return Distributions(self._summaries[0].rows, {column.profile.name: column for column in columns})
 
 
 def one_array(column: Any) -> Any:

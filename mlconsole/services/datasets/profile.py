@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mlconsole.evidence.data import ColumnProfile, DataIdentity, DataProfile
+import msgspec
+
+from mlconsole.evidence.data import DataIdentity, DataProfile
 from mlconsole.services.datasets.faults import DataChanged, DataUnfit, check_target
 
 if TYPE_CHECKING:
+    from mlconsole.services.datasets.distributions import Distributions
     from mlconsole.services.datasets.tables import Tables, Types
 
 
@@ -42,21 +45,71 @@ def profile(
         DataChanged: a file is not what it was when its digest was taken.
         Cancelled.
     """
+    return survey(root, identity, target=target, report=report, cancelled=cancelled).profile
+
+
+class Survey(NamedTuple):
+    """A profile, and what the pass found beyond it: the types and distributions of the columns."""
+
+    profile: DataProfile
+    distributions: Distributions
+    types: Types
+
+
+def survey(
+    root: Path,
+    identity: DataIdentity,
+    *,
+    target: str = "",
+    report: Callable[[int], None] = lambda done: None,
+    cancelled: threading.Event | None = None,
+) -> Survey:
+    """Profile a data set and keep its columns' distributions, for `distributions` and `drift`: see `profile`."""
     from mlconsole.services.datasets.tables import Tables
     from mlconsole.text import clean_line
 
     stamps = _stamps(identity, root)
     tables = Tables(root, identity, report, cancelled)
     check_target(target, [clean_line(column) for column in tables.columns])
-    rows, columns = _profile(tables)
+    found, types = _profile(tables)
     if _stamps(identity, root) != stamps:
         raise DataChanged("The data changed while it was read.", "Wait until it is written whole, then try again.")
-    if not rows:
+    if not found.rows:
         raise DataUnfit(f"{tables.files[0].name} has a header, but no rows.", "Put the data there.")
-    return DataProfile(identity=identity, rows=rows, columns=columns, target=target)
+    columns = tuple(column.profile for column in found.columns.values())
+    return Survey(DataProfile(identity=identity, rows=found.rows, columns=columns, target=target), found, types)
 
 
-def _profile(tables: Tables) -> tuple[int, tuple[ColumnProfile, ...]]:
+def survey_appended(
+    root: Path,
+    whole: Survey,
+    starts: Mapping[str, int],
+    *,
+    cancelled: threading.Event | None = None,
+) -> Distributions:
+    """Find the distributions of the rows that were appended, reading only these.
+
+    Args:
+        root: the project's folder.
+        whole: the survey of all rows, whose types hold here, too.
+        starts: the byte in each file from which on its rows are new; see `change.appended_from`.
+        cancelled: ends the work.
+    """
+    from mlconsole.services.datasets.csv_file import StartAgain
+    from mlconsole.services.datasets.passes import profile_rows
+    from mlconsole.services.datasets.tables import Tables
+
+    identity = whole.profile.identity
+    files = tuple(file for file in identity.files if file.path in starts)
+    tables = Tables(root, msgspec.structs.replace(identity, files=files), lambda done: None, cancelled, starts)
+    while True:
+        try:
+            return profile_rows(tables, whole.types)
+        except StartAgain:
+            continue
+
+
+def _profile(tables: Tables) -> tuple[Distributions, Types]:
     """Profile the rows by the types that the first of them have, and if those don't hold, by types that do."""
     from mlconsole.services.datasets.csv_file import NeedsWiderTypes, StartAgain
     from mlconsole.services.datasets.passes import find_types, profile_rows
@@ -65,7 +118,7 @@ def _profile(tables: Tables) -> tuple[int, tuple[ColumnProfile, ...]]:
     searched = False
     while True:
         try:
-            return profile_rows(tables, types)
+            return profile_rows(tables, types), types
         except NeedsWiderTypes as error:
             types = _as_text(tables, types, error.column) if searched else _searched(tables, find_types)
             searched = True

@@ -48,13 +48,19 @@ class Tables:
         identity: which files.
         report: gets the number of bytes read so far.
         cancelled: ends the reading.
+        starts: the byte from which on the rows of a text file count; 0 is all of it.
 
     Raises:
         DataUnfit: a file can't be read as a table, or the files have different columns.
     """
 
     def __init__(
-        self, root: Path, identity: DataIdentity, report: Callable[[int], None], cancelled: threading.Event | None
+        self,
+        root: Path,
+        identity: DataIdentity,
+        report: Callable[[int], None],
+        cancelled: threading.Event | None,
+        starts: Mapping[str, int] | None = None,
     ) -> None:
         self._identity, self._report, self._cancelled = identity, report, cancelled
         self.files: list[TableFile] = [_open(root / file.path, file.path) for file in identity.files]
@@ -65,6 +71,9 @@ class Tables:
             if set(file.columns) != set(self.columns) or len(file.columns) != len(self.columns):
                 check_names(file.name, file.columns)
                 raise different_columns(file.name, file.columns, first.name, self.columns)
+        for file in self.files:
+            if isinstance(file, CsvFile):
+                file.begin_at((starts or {}).get(file.name, 0))
 
     def first_types(self) -> dict[str, Any]:
         """The types by the files' own word: by their schemas for Parquet, by the first rows of each CSV file."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlconsole.evidence.data import DataChange, DataProfile
-from mlconsole.services.datasets import compare, identify, profile
+from mlconsole.services.datasets import appended_from, compare, identify, profile
 
 BEFORE = "a,b\n1,2\n3,4\n"
 
@@ -28,7 +28,9 @@ def profiled(folder: Path, **files: str | bytes) -> DataProfile:
 
 def change(folder: Path, before: dict[str, str | bytes], after: dict[str, str | bytes]) -> DataChange:
     earlier = profiled(folder, **before)
-    return compare(folder, profiled(folder, **after), earlier, "ml-model@v1")
+    current = profiled(folder, **after)
+    starts = appended_from(folder, current.identity, earlier.identity)
+    return compare(current, earlier, "ml-model@v1", only_added=starts is not None)
 
 
 def test_rows_that_were_added_at_the_end_are_counted(tmp_path: Path) -> None:
