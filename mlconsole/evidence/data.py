@@ -26,6 +26,16 @@ class DataIdentity(Record, frozen=True, kw_only=True):
     size: int
 
 
+class DataPointer(Record, frozen=True, kw_only=True):
+    """What DVC says that a file or folder of the data is: `md5:…`. `matches` is None where that can't be told."""
+
+    file: str
+    path: str
+    digest: str
+    matches: bool | None
+    sentence: str
+
+
 class ValueCount(Record, frozen=True, kw_only=True):
     """How often a value occurs."""
 
@@ -108,6 +118,16 @@ class Violation(Record, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
 
 
+class KeyChange(Record, frozen=True, kw_only=True):
+    """Rows that came, went, have other values or are as they were, each row known by its key."""
+
+    key: tuple[str, ...]
+    added: int
+    removed: int
+    changed: int
+    same: int
+
+
 class DataChange(Record, frozen=True, kw_only=True):
     """How the data differs from that of an earlier version. Row counts, from one file to the same file."""
 
@@ -121,6 +141,7 @@ class DataChange(Record, frozen=True, kw_only=True):
     files_changed: tuple[str, ...] = ()
     columns_added: tuple[str, ...] = ()
     columns_removed: tuple[str, ...] = ()
+    keys: KeyChange | None = None
 
 
 ReferenceKind = Literal["number", "category", "boolean", "date", "identifier", "text", "empty"]
@@ -204,7 +225,7 @@ class DataEvidence(Record, frozen=True, kw_only=True, tag="data"):
     """What is known of the data of a release.
 
     `change` and `drift` are against the champion's data, where there is a champion; `reference` is what the data of
-    later releases is compared with, once a model of this data is the champion.
+    later releases is compared with, once a model of this data is the champion. `notes` say what was not looked at.
     """
 
     profile: DataProfile
@@ -213,4 +234,6 @@ class DataEvidence(Record, frozen=True, kw_only=True, tag="data"):
     change: DataChange | None = None
     reference: DataReference | None = None
     drift: tuple[DriftReport, ...] = ()
+    pointers: tuple[DataPointer, ...] = ()
+    notes: tuple[str, ...] = ()
     seconds: float = 0

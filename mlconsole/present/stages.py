@@ -132,7 +132,8 @@ def _data_blocks(data: DataEvidence) -> Iterator[Block]:
         f"{shape}, {size(identity.size)} in {files}",
         f"digest {short_digest(identity.digest)}, profiled in {duration(data.seconds)}",
     ]
-    yield Lines("Data", (*head, *_change_lines(data.change)))
+    head += [pointer.sentence for pointer in data.pointers]
+    yield Lines("Data", (*head, *_change_lines(data.change), *data.notes))
     if data.violations:
         broken = tuple((violation.level, violation.column, violation.sentence) for violation in data.violations)
         yield Table("Broken rules", ("level", "column", "what"), broken)
@@ -174,6 +175,10 @@ def _change_lines(change: DataChange | None) -> Iterator[str]:
         else f"{grown:+,} rows, not only appended"
     )
     yield f"since {change.reference}: {change.rows_before:,} → {change.rows_after:,} rows, {added}"
+    if change.keys is not None:
+        keys = change.keys
+        same = f"{keys.same:,} as they were"
+        yield f"by {listed(keys.key)}: {keys.added:,} added, {keys.removed:,} removed, {keys.changed:,} changed, {same}"
     for words, names in (
         ("new files", change.files_added),
         ("removed files", change.files_removed),
@@ -235,12 +240,32 @@ def _test_blocks(test: TestEvidence) -> Iterator[Block]:
     yield Lines(
         "Candidate and champion", comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
     )
+    if test.further:
+        yield further_table(test.further)
     rows = tuple((outcome.outcome, outcome.nodeid, f"{outcome.seconds:.2f} s") for outcome in run.outcomes)
     yield Table("Outcomes", ("outcome", "test", "took"), rows, frozenset({2}))
     if run.metrics:
         yield Table(
             "Recorded", ("metric", "value"), tuple((m.name, number(m.value)) for m in run.metrics), frozenset({1})
         )
+
+
+def further_table(further: tuple[Comparison, ...]) -> Table:
+    """The other metrics and the segments that the models were compared by."""
+    columns = ("where", "metric", "rows", "candidate", "champion", "worse by", "the candidate is")
+    rows = tuple(
+        (
+            found.segment or "all rows",
+            found.metric,
+            f"{found.rows:,}",
+            number(found.candidate_value),
+            number(found.champion_value),
+            f"{found.relative:+.1%}",
+            found.verdict,
+        )
+        for found in further
+    )
+    return Table("Also compared", columns, rows, frozenset({2, 3, 4, 5}))
 
 
 def comparison_lines(found: Comparison) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -16,13 +17,14 @@ from mlconsole.evidence.data import (
     DataReference,
     DataSchema,
     DriftReport,
+    Violation,
 )
 from mlconsole.project import Project
-from mlconsole.services.datasets import change, files, schema
+from mlconsole.services.datasets import change, dvc, files, schema
 from mlconsole.services.datasets.counting import count_violations
 from mlconsole.services.datasets.profile import Survey, survey, survey_appended
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
-from mlconsole.text import listed
+from mlconsole.text import count, listed
 
 
 class DataNotNamed(WrongUse):
@@ -40,7 +42,15 @@ def identify(project: Project) -> DataIdentity:
         raise DataNotNamed(
             "No training data was found.", 'Name it in mlconsole.toml: [data] path = "data/training.csv"'
         )
-    return files.identify(project.root, project.settings.data.path, project.state / "digests.json")
+    return files.identify(project.root, project.settings.data.path, _cache(project))
+
+
+def _cache(project: Project) -> Path:
+    return project.state / "digests.json"
+
+
+def _data_path(project: Project) -> Path:
+    return project.root / Path(project.settings.data.path).expanduser()
 
 
 def champion_evidence(context: StageContext) -> DataEvidence | None:
@@ -60,15 +70,19 @@ class DataStage(Stage[DataEvidence]):
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         identity = identify(context.project)
         data = context.project.settings.data
-        checks = [context.project.root / data.checks] if data.checks else []
+        root = context.project.root
+        checks = [root / data.checks] if data.checks else []
         champion = context.champion
         reference = "" if champion is None or champion.data_digest == identity.digest else champion.data_digest
         return (
             Input(name="data", digest=identity.digest),
             Input(name="target", digest=data.target),
-            Input(name="checks", digest=digest_of_files(context.project.root, checks) if checks else ""),
+            Input(name="checks", digest=digest_of_files(root, checks) if checks else ""),
             Input(name="champion's data", digest=reference),
             Input(name="data settings", digest=digest_of(data.drift, *data.key)),
+            Input(
+                name="DVC pointers", digest=digest_of_files(root, dvc.pointer_files(root, _data_path(context.project)))
+            ),
         )
 
     def check(self, project: Project) -> None:
@@ -94,9 +108,12 @@ class DataStage(Stage[DataEvidence]):
             schema=expected,
             violations=violations,
             reference=distributions.reference_of(found.distributions, settings.key),
+            pointers=dvc.pointers(project.root, _data_path(project), _cache(project), cancelled=context.cancelled),
         )
         if champion is not None:
             evidence = self._compared(context, evidence, found, champion)
+        if settings.key:
+            evidence = self._by_key(context, evidence, champion)
         return msgspec.structs.replace(evidence, seconds=time.monotonic() - started)
 
     def _compared(
@@ -129,6 +146,30 @@ class DataStage(Stage[DataEvidence]):
             reports.append(drift.compare(reference, appended, label=label, part="new rows"))
         return tuple(reports)
 
+    def _by_key(self, context: StageContext, evidence: DataEvidence, champion: DataEvidence | None) -> DataEvidence:
+        """Add which rows came, went or changed, and keep today's for the next time."""
+        from mlconsole.services.datasets import keys
+
+        project, key = context.project, context.project.settings.data.key
+        folder, identity = project.state / "rows", evidence.profile.identity
+        if evidence.profile.rows > keys.MOST_ROWS:
+            note = f"Rows are compared by their key up to {count(keys.MOST_ROWS, 'row')}: there are more."
+            return msgspec.structs.replace(evidence, notes=(*evidence.notes, note))
+        rows = keys.read_rows(project.root, identity, key, cancelled=context.cancelled)
+        keys.save(folder, identity.digest, key, rows)
+        if rows.repeated:
+            sentence = f"The key {listed(key)} is not of one row only: {count(rows.repeated, 'row')} repeat it."
+            repeats = Violation(rule="key", column=", ".join(key), sentence=sentence, level="warn", count=rows.repeated)
+            evidence = msgspec.structs.replace(evidence, violations=(*evidence.violations, repeats))
+        if champion is None or evidence.change is None:
+            return evidence
+        before = keys.load(folder, champion.profile.identity.digest, key)
+        if before is None:
+            note = f"The rows of {evidence.change.reference} are not kept here: none are compared by their key."
+            return msgspec.structs.replace(evidence, notes=(*evidence.notes, note))
+        found = msgspec.structs.replace(evidence.change, keys=keys.compare(before, rows, key))
+        return msgspec.structs.replace(evidence, change=found)
+
     def _schema(self, project: Project, learnt_from: DataProfile) -> DataSchema:
         checks = project.settings.data.checks
         return schema.read(project.root / checks) if checks else schema.learn(learnt_from)
@@ -136,6 +177,13 @@ class DataStage(Stage[DataEvidence]):
     def judge(self, context: StageContext, evidence: DataEvidence) -> Verdict:
         may_fail = context.project.settings.data.drift == "fail"
         broken = [Reason(level=broken.level, sentence=broken.sentence) for broken in evidence.violations]
+        broken += [
+            Reason(
+                level="warn", sentence=pointer.sentence, next_step=f"dvc pull {pointer.path}, or dvc add {pointer.path}"
+            )
+            for pointer in evidence.pointers
+            if pointer.matches is False
+        ]
         return Verdict.of([*broken, *drift_reasons(evidence.drift, needed(context.release).number, may_fail=may_fail)])
 
 

@@ -92,15 +92,17 @@ def check_names(name: str, columns: Sequence[str]) -> None:
         seen.add(column)
 
 
-def check_target(target: str, columns: Sequence[str]) -> None:
-    """Raise unless the target column is there; names the nearest one."""
+def check_target(target: str, columns: Sequence[str], setting: str = "target") -> None:
+    """Raise unless a column that the settings name is there; names the nearest one."""
     if not target or target in columns:
         return
     from rapidfuzz import process
 
     nearest = process.extractOne(target, columns, score_cutoff=50)
     hint = f"Did you mean {nearest[0]}?" if nearest else f"The columns are {_names(columns, 12)}."
-    raise DataUnfit(f"The data has no column {target}, which is the target.", f"{hint} Set `target` under `[data]`.")
+    raise DataUnfit(
+        f"The data has no column {target}, which is the {setting}.", f"{hint} Set `{setting}` under `[data]`."
+    )
 
 
 def _names(columns: Iterable[str], most: int = 5) -> str:

@@ -68,6 +68,10 @@ def find(root: Path, pattern: str) -> tuple[Path, ...]:
         if found:
             return found
         raise DataMissing(f"No file matches {pattern}.", _suggestion(root, pattern))
+    from mlconsole.services.datasets import dvc
+
+    if dvc.tracks(root, path):
+        raise DataMissing(f"{pattern} is tracked by DVC, and not here.", f"Fetch it: dvc pull {pattern}")
     if path.is_symlink():
         raise DataMissing(f"{pattern} is a link to a file that is not there.", "Fetch the data (`dvc pull`, perhaps).")
     raise DataMissing(f"There is no {pattern}.", _suggestion(root, pattern))
@@ -189,8 +193,9 @@ def _digest(
     done: int,
     report: Callable[[int], None],
     cancelled: threading.Event | None,
+    algorithm: str = "sha256",
 ) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     left = stamp.size
     try:
         with path.open("rb", buffering=0) as file:
@@ -204,7 +209,32 @@ def _digest(
         raise unreadable(name, error) from error
     if _stamp(path, name) != stamp:
         raise DataChanged(f"{name} changed while it was read.", "Wait until it is written whole, then try again.")
-    return f"sha256:{digest.hexdigest()}"
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def md5_of(
+    root: Path, paths: Sequence[Path], cache_path: Path, *, cancelled: threading.Event | None = None
+) -> dict[Path, str]:
+    """`md5:…` of each file, which others may know it by; remembered like the digests of `identify`.
+
+    Raises:
+        DataUnfit, Cancelled, DataChanged: see `identify`.
+    """
+    known = _load(cache_path)
+    fresh: dict[str, _Known] = {}
+    found = {}
+    for path in paths:
+        name = relative_name(root, path)
+        stamp, key = _stamp(path, name), f"{name}#md5"
+        entry = known.get(key)
+        if entry is None or stamp != (entry.size, entry.modified, entry.changed, entry.inode):
+            digest = _digest(path, name, stamp, 0, lambda done: None, cancelled, "md5")
+            entry = fresh[key] = _Known(*stamp, digest=digest)
+        found[path] = entry.digest
+    settled = time.time_ns() - SETTLED_NS
+    if fresh := {key: entry for key, entry in fresh.items() if max(entry.modified, entry.changed) < settled}:
+        _save(cache_path, {**known, **fresh})
+    return found
 
 
 def digest_of_beginning(path: Path, size: int, *, cancelled: threading.Event | None = None) -> tuple[str, int, bytes]:
