@@ -44,8 +44,9 @@ class TestRun(Record, frozen=True, kw_only=True):
 class Comparison(Record, frozen=True, kw_only=True):
     """Candidate against champion on the same rows, that neither has seen.
 
-    `difference` is candidate minus champion in the metric's own unit; `low` and `high` bound it with 95% confidence (a
-    paired bootstrap over rows). `relative` is the part by which the candidate is worse (negative: better).
+    `difference` is candidate minus champion in the metric's own unit; `low` and `high` bound it with `confidence` (a
+    paired bootstrap over rows). `relative` is the part by which the candidate is worse (negative: better). `segment`
+    names the part of the rows, such as `weathersit = clear`; it is empty for all of them.
     """
 
     metric: str
@@ -61,10 +62,15 @@ class Comparison(Record, frozen=True, kw_only=True):
     relative: float
     tolerance: float
     verdict: Literal["better", "equal", "worse", "undecided"]
+    segment: str = ""
+    confidence: float = 0.95
 
 
 class TestEvidence(Record, frozen=True, kw_only=True, tag="test"):
-    """What the tests said of a candidate, and how it compares with what serves; `not_compared` says why it was not."""
+    """What the tests said of a candidate, and how it compares with what serves; `not_compared` says why it was not.
+
+    `comparison` is by the main metric on all rows, `further` has the other metrics and the segments.
+    """
 
     __test__ = False
 
@@ -72,3 +78,6 @@ class TestEvidence(Record, frozen=True, kw_only=True, tag="test"):
     run: TestRun
     comparison: Comparison | None = None
     not_compared: str = ""
+    further: tuple[Comparison, ...] = ()
+    seen_rows: int = 0
+    """Rows of the hold-out that the training data holds too."""

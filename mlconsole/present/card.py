@@ -13,7 +13,7 @@ from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.testing import TestEvidence
 from mlconsole.evidence.training import TrainEvidence
-from mlconsole.present.stages import comparison_lines, final_metrics, test_fact
+from mlconsole.present.stages import comparison_lines, final_metrics, further_table, test_fact
 from mlconsole.present.words import reasons, word
 from mlconsole.text import clean_line, count, number, size
 
@@ -94,6 +94,9 @@ def _evaluation(test: TestEvidence) -> Iterator[str]:
     lines = comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
     if any(lines):
         yield from ("", *(_text(line) for line in lines))
+    if test.further:
+        table = further_table(test.further)
+        yield from _table(table.columns, [tuple(_text(cell) for cell in row) for row in table.rows])
     metrics = [(_text(metric.name), number(metric.value)) for metric in test.run.metrics]
     yield from _table(("measured by the tests", "value"), metrics)
     outcomes = [(_text(test.nodeid), test.outcome) for test in test.run.outcomes]

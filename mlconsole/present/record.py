@@ -124,6 +124,10 @@ def _test_lines(test: TestEvidence) -> Iterator[str]:
     lines = comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
     for index, line in enumerate(filter(None, lines)):
         yield f"{'comparison' if index == 0 else '':<12}{line}"
+    for found in test.further:
+        where = f"{found.segment}: " if found.segment else ""
+        values = f"{number(found.candidate_value)} against {number(found.champion_value)} on {count(found.rows, 'row')}"
+        yield f"{'':<12}{where}{found.metric} {values}: {found.verdict}"
 
 
 def _serves(found: ReleaseRecord) -> Iterator[str]:

@@ -71,6 +71,14 @@ class QualitySettings(Section, frozen=True, kw_only=True):
     metric: Annotated[str, _key("A metric of sklearn.metrics by its name.")] = "mean_absolute_error"
     tolerance: Annotated[float, _key("How much worse a candidate may be, as a part of the champion's value.")] = 0.01
     holdout: Annotated[str, _key("A data file that no training reads: both models predict its rows.")] = ""
+    metrics: Annotated[tuple[str, ...], _key("More metrics that a candidate may not be worse by.")] = ()
+    segments: Annotated[
+        tuple[str, ...], _key("Columns of the hold-out: the models are compared for each of their values, too.")
+    ] = ()
+    predict: Annotated[
+        str,
+        _key("A command that predicts, for models without predict(): {model}, {data}, {predictions} are filled in."),
+    ] = ""
 
 
 class DeploySettings(Section, frozen=True, kw_only=True):

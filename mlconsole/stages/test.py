@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from mlconsole.errors import Cancelled, WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.release import TestReported, TestsCollected
@@ -14,11 +16,17 @@ from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.models.compare import compare
 from mlconsole.services.models.store import ModelStore
+from mlconsole.services.models.unseen import seen_rows
 from mlconsole.services.processes import child_environment
 from mlconsole.services.testing.runner import run_tests
-from mlconsole.stages.base import Stage, StageContext, digest_of_files
+from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
 from mlconsole.stages.train import project_python
 from mlconsole.text import count, listed, number
+
+UNSEEN_ROWS_HINT = 'Keep rows out of training, and name their file: [quality] holdout = "data/holdout.csv"'
+TARGET_HINT = 'Name the column that the model predicts: [data] target = "…"'
+SEEN_PART = 0.01
+"""The part of the hold-out that training data may hold: rows of few columns can be equal by chance."""
 
 
 class TestsMissing(WrongUse):
@@ -80,7 +88,7 @@ class TestStage(Stage[TestEvidence]):
             Input(name="candidate's version", digest=candidate.label),
             Input(name="tests", digest=digest_of_files(project.root, set(_test_files(test_paths(project))))),
             Input(name="hold-out", digest=digest_of_files(project.root, [path for path in holdout if path.exists()])),
-            Input(name="quality settings", digest=f"{quality.metric} {quality.tolerance} {quality.holdout}"),
+            Input(name="quality settings", digest=digest_of(msgspec.json.encode(quality).decode())),
             Input(name="champion", digest=rival.label + rival.model.digest if rival else ""),
             Input(name="Python environment", digest=project_python(project).digest),
             Input(name="rollbacks", digest=rolled_back_words(context)),
@@ -110,36 +118,50 @@ class TestStage(Stage[TestEvidence]):
         )
         if context.cancelled.is_set():
             raise Cancelled()
-        comparison, why_not = self._compare(context, run, python, model_path)
-        return TestEvidence(version=candidate.label, run=run, comparison=comparison, not_compared=why_not)
+        evidence = TestEvidence(version=candidate.label, run=run, not_compared=self._why_not(context, run))
+        return evidence if evidence.not_compared else self._compared(context, evidence, python, model_path)
 
-    def _compare(
-        self, context: StageContext, run: TestRun, python: Path, model_path: Path
-    ) -> tuple[Comparison | None, str]:
-        project, quality, rival = context.project, context.project.settings.quality, context.rival
+    def _why_not(self, context: StageContext, run: TestRun) -> str:
+        """Why the candidate can't be compared with a champion; empty where it can."""
+        project, rival = context.project, context.rival
+        holdout = project.settings.quality.holdout
         if rival is None:
-            return None, "There is no other version in production to compare with."
+            return "There is no other version in production to compare with."
         if _failed(run):
-            return None, "Not compared: the tests say no."
-        if not quality.holdout or not project.settings.data.target:
-            missing = "quality.holdout" if not quality.holdout else "data.target"
-            return None, f"Not compared with {rival.label}: the settings don't name {missing}."
+            return "Not compared: the tests say no."
+        if not holdout:
+            return f"Not compared with {rival.label}: no rows are known that neither model has seen."
+        if not project.settings.data.target:
+            return f"Not compared with {rival.label}: the settings don't name data.target, which is to be predicted."
+        files = context.known.data.profile.identity.files if context.known.data else ()
+        if any((project.root / file.path).resolve() == (project.root / holdout).resolve() for file in files):
+            return f"Not compared with {rival.label}: {holdout} is training data, so its rows are not unseen."
+        return ""
+
+    def _compared(self, context: StageContext, evidence: TestEvidence, python: Path, model_path: Path) -> TestEvidence:
+        project, quality, rival = context.project, context.project.settings.quality, needed(context.rival)
+        rows = project.root / quality.holdout
         context.note(f"Comparing with {rival.label} on {quality.holdout}")
-        comparison = compare(
+        found = compare(
             python=python,
             root=project.root,
             candidate=model_path,
             champion=ModelStore(project.store).path(rival.model.digest),
             candidate_label=context.known.candidate.label,
             champion_label=rival.label,
-            rows=project.root / quality.holdout,
+            rows=rows,
             target=project.settings.data.target,
             metric=quality.metric,
             tolerance=quality.tolerance,
             log_path=context.log_path("test"),
             cancelled=context.cancelled,
+            metrics=quality.metrics,
+            segments=quality.segments,
+            command=quality.predict,
         )
-        return comparison, ""
+        files = context.known.data.profile.identity.files if context.known.data else ()
+        seen = seen_rows(rows, [project.root / file.path for file in files], context.cancelled)
+        return msgspec.structs.replace(evidence, comparison=found[0], further=found[1:], seen_rows=seen or 0)
 
     def judge(self, context: StageContext, evidence: TestEvidence) -> Verdict:
         reasons = [*_test_reasons(evidence.run), *_comparison_reasons(evidence)]
@@ -170,18 +192,34 @@ def _test_reasons(run: TestRun) -> Iterator[Reason]:
 def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:
     found = evidence.comparison
     if found is None:
-        if evidence.not_compared and "settings" in evidence.not_compared:
-            yield Reason(
-                level="warn", sentence=evidence.not_compared, next_step="Name it, so that a worse model is noticed."
-            )
+        if evidence.not_compared.startswith("Not compared with"):
+            hint = TARGET_HINT if "data.target" in evidence.not_compared else UNSEEN_ROWS_HINT
+            yield Reason(level="warn", sentence=evidence.not_compared, next_step=hint)
         return
-    words = (
+    if evidence.seen_rows > SEEN_PART * found.rows:
+        sentence = f"{evidence.seen_rows:,} of the {count(found.rows, 'row')} to compare on are training data, too."
+        yield Reason(level="warn", sentence=sentence, next_step=UNSEEN_ROWS_HINT)
+    for entry in (found, *evidence.further):
+        if entry.verdict == "worse":
+            where = f" where {entry.segment}" if entry.segment else ""
+            sentence = f"{entry.candidate} is worse than what serves{where}: {_words(entry)}"
+            reason = f"{sentence} ({entry.relative:+.1%}, beyond chance)."
+            yield Reason(level="fail", sentence=reason, next_step="Override with a reason, or train a better one.")
+    if found.verdict == "undecided":
+        sentence = f"Too few rows to tell whether {found.candidate} is worse: {_words(found)}."
+        yield Reason(level="warn", sentence=sentence, next_step="Give quality.holdout more rows.")
+    untold = [_part(entry) for entry in evidence.further if entry.verdict == "undecided"]
+    if untold:
+        sentence = f"Too few rows to tell whether {found.candidate} is worse by or where {listed(untold)}."
+        yield Reason(level="warn", sentence=sentence, next_step="Give quality.holdout more rows.")
+
+
+def _words(found: Comparison) -> str:
+    return (
         f"{found.metric} {number(found.candidate_value)} against {number(found.champion_value)} of {found.champion}"
         f" on {count(found.rows, 'row')}"
     )
-    if found.verdict == "worse":
-        sentence = f"{found.candidate} is worse than what serves: {words} ({found.relative:+.1%}, beyond chance)."
-        yield Reason(level="fail", sentence=sentence, next_step="Override with a reason, or train a better one.")
-    elif found.verdict == "undecided":
-        sentence = f"Too few rows to tell whether {found.candidate} is worse: {words}."
-        yield Reason(level="warn", sentence=sentence, next_step="Give quality.holdout more rows.")
+
+
+def _part(found: Comparison) -> str:
+    return f"{found.segment} ({found.metric}, {count(found.rows, 'row')})" if found.segment else found.metric

@@ -91,10 +91,34 @@ def test_tests(run: TestRun, levels: list[str]) -> None:
     ("verdict", "levels"), [("better", []), ("equal", []), ("worse", ["fail"]), ("undecided", ["warn"])]
 )
 def test_comparison(verdict: str, levels: list[str]) -> None:
-    found = Comparison(
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=a_comparison(verdict))
+    assert [reason.level for reason in _comparison_reasons(evidence)] == levels
+
+
+@pytest.mark.parametrize(
+    ("why", "hint"),
+    [
+        ("Not compared with m@v1: no rows are known that neither model has seen.", "Keep rows out of training"),
+        ("Not compared with m@v1: the settings don't name data.target, which is to be predicted.", "[data] target"),
+    ],
+)
+def test_what_can_not_be_compared_for_want_of_a_setting_is_a_warning(why: str, hint: str) -> None:
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), not_compared=why)
+    (reason,) = _comparison_reasons(evidence)
+    assert (reason.level, reason.sentence) == ("warn", why)
+    assert hint in reason.next_step
+
+
+def test_without_a_champion_the_tests_alone_judge() -> None:
+    why = "There is no other version in production to compare with."
+    assert list(_comparison_reasons(TestEvidence(version="m@v1", run=a_run("passed"), not_compared=why))) == []
+
+
+def a_comparison(verdict: str, segment: str = "", rows: int = 1000) -> Comparison:
+    return Comparison(
         metric="mean_absolute_error",
         lower_is_better=True,
-        rows=1000,
+        rows=rows,
         candidate="m@v2",
         champion="m@v1",
         candidate_value=30,
@@ -105,14 +129,29 @@ def test_comparison(verdict: str, levels: list[str]) -> None:
         relative=0.5,
         tolerance=0.01,
         verdict=cast("Any", verdict),
+        segment=segment,
     )
-    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=found)
-    assert [reason.level for reason in _comparison_reasons(evidence)] == levels
 
 
-def test_what_can_not_be_compared_for_want_of_a_setting_is_a_warning() -> None:
-    evidence = TestEvidence(version="m@v2", run=a_run("passed"), not_compared="the settings don't name data.target.")
-    assert [reason.level for reason in _comparison_reasons(evidence)] == ["warn"]
+def test_a_segment_where_the_candidate_is_worse_stops_the_release_and_one_of_few_rows_is_told() -> None:
+    further = (
+        a_comparison("worse", "weather = rain"),
+        a_comparison("equal", "weather = clear"),
+        a_comparison("undecided", "weather = snow", rows=3),
+    )
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=a_comparison("equal"), further=further)
+    worse, untold = _comparison_reasons(evidence)
+    assert (worse.level, untold.level) == ("fail", "warn")
+    assert "worse than what serves where weather = rain: mean_absolute_error 30 against 20" in worse.sentence
+    assert "weather = snow (mean_absolute_error, 3 rows)" in untold.sentence
+
+
+def test_rows_that_training_has_seen_are_told() -> None:
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=a_comparison("equal"), seen_rows=400)
+    (reason,) = _comparison_reasons(evidence)
+    assert (reason.level, "400 of the 1,000 rows" in reason.sentence) == ("warn", True)
+    few = TestEvidence(version="m@v2", run=a_run("passed"), comparison=a_comparison("equal"), seen_rows=10)
+    assert list(_comparison_reasons(few)) == []
 
 
 def a_plan(manifests: str = "") -> DeployPlan:

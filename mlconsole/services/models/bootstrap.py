@@ -1,7 +1,7 @@
 """How sure the difference between two models is: a paired bootstrap over rows.
 
 Rows are drawn with replacement, the same ones for both models, and the metric's difference is taken in each draw; its
-2.5% and 97.5% quantiles bound the difference (Efron, Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13).
+outer quantiles bound the difference (Efron, Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHUNK_CELLS = 2_000_000
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """The metric of both models, candidate minus champion, and the bounds of that with 95% confidence."""
+    """The metric of both models, candidate minus champion, and the bounds of that."""
 
     candidate: float
     champion: float
@@ -39,7 +39,9 @@ class Difference(msgspec.Struct, frozen=True):
     high: float
 
 
-def paired(metric: Metric, actual: Any, candidate: Any, champion: Any, cancelled: threading.Event) -> Difference:
+def paired(
+    metric: Metric, actual: Any, candidate: Any, champion: Any, cancelled: threading.Event, confidence: float = 0.95
+) -> Difference:
     """Compare two models' predictions of the same rows.
 
     Args:
@@ -48,6 +50,7 @@ def paired(metric: Metric, actual: Any, candidate: Any, champion: Any, cancelled
         candidate: what the candidate predicted, (n,).
         champion: what the champion predicted, (n,).
         cancelled: ends it when set.
+        confidence: how sure the bounds are, 0.95 for one comparison; more where it is one of several.
 
     Returns:
         The values over all rows, and bounds of their difference, with a fixed seed: the same rows give the same
@@ -75,7 +78,8 @@ def paired(metric: Metric, actual: Any, candidate: Any, champion: Any, cancelled
             ]
         )
     defined = differences[np.isfinite(differences)]
-    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) > len(differences) / 2 else (np.nan, np.nan)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail]) if len(defined) > len(differences) / 2 else (np.nan, np.nan)
     return Difference(values[0], values[1], values[0] - values[1], float(low), float(high))
 
 

@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mlconsole.errors import Cancelled, Refused, WrongUse
+from mlconsole.errors import WrongUse
 from mlconsole.evidence.testing import Comparison
 from mlconsole.services.models.metrics import Metric, find_metric, metric_direction
-from mlconsole.services.processes import ChildResult, child_environment, run_child
-from mlconsole.text import clean_line, count, shorten
+from mlconsole.services.models.predictions import Answer, Asking, Kind, NotComparable, ask
+from mlconsole.services.models.segments import Segment, segments_of
+from mlconsole.text import count, shorten
 
 if TYPE_CHECKING:
     from mlconsole.services.models.bootstrap import Difference
 
 __all__ = ["FEWEST_ROWS", "NotComparable", "RowsUnusable", "compare", "metric_direction", "verdict"]
 
-PREDICT_CHILD = Path(__file__).with_name("predict_child.py")
 FEWEST_ROWS = 200
 """With fewer rows nothing is said of the models: chance is too large."""
 
+CONFIDENCE = 0.95
 _LARGEST_RELATIVE = 1e6
 
 
 class RowsUnusable(WrongUse):
-    """The rows to compare on can't be read, or lack what was to be predicted."""
+    """The rows to compare on can't be read, or lack a column that is needed."""
 
 
-class NotComparable(Refused):
-    """A model can't be loaded, can't predict these rows, or predicts what can't be judged."""
+class _Judged(msgspec.Struct, frozen=True):
+    """One metric with what happened and what both models predicted, as arrays (n,) of one kind."""
 
-
-class _Answer(msgspec.Struct):
-    label: str
-    predictions: list[float | str | bool | None] = []
-    classes: list[float | str | bool | None] = []
-    error: str = ""
+    metric: Metric
+    actual: Any
+    candidate: Any
+    champion: Any
 
 
 def compare(
@@ -58,13 +56,17 @@ def compare(
     tolerance: float,
     log_path: Path,
     cancelled: threading.Event,
-) -> Comparison:
+    metrics: Sequence[str] = (),
+    segments: Sequence[str] = (),
+    command: str = "",
+) -> tuple[Comparison, ...]:
     """Compare two models on rows that neither has seen.
 
     Args:
         python: the project's Python; both models are loaded in one child of it, never here.
         root: the project's folder, where that child runs.
-        candidate: a model file with joblib or pickle in it, whose object has `predict`.
+        candidate: a model file with joblib or pickle in it, whose object has `predict`; any file, where a command is
+            given.
         champion: another.
         candidate_label: what to call the candidate, such as `ml-model@v2`.
         champion_label: what to call the champion.
@@ -74,44 +76,108 @@ def compare(
         tolerance: how much worse the candidate may be, as a part of the champion's value.
         log_path: gets what the child prints.
         cancelled: ends it when set.
+        metrics: more metrics.
+        segments: columns of the rows; the models are compared for each of their values as well.
+        command: the project's own predict command, with `{model}`, `{data}` and `{predictions}`; empty: `predict`.
+
+    Returns:
+        By `metric` on all rows first; then by the others, then by each on the rows of each segment. The bounds of
+        the first hold with 95% confidence, and those of all others hold together with 95% (Bonferroni).
 
     Raises:
         MetricUnknown: there is no such metric.
-        RowsUnusable: the rows can't be read or lack the target.
+        RowsUnusable: the rows can't be read, or lack the target or a segment's column.
         NotComparable: a model can't be loaded, or its predictions can't be judged.
         Cancelled: it was cancelled.
     """
-    measure = find_metric(metric)
-    actual = _read_target(rows, target)
+    measures = [find_metric(name) for name in dict.fromkeys((metric, *metrics))]
+    columns = _read_columns(rows, (target, *segments))
     # Two models of one name (a version against itself) still are two.
     labels = (candidate_label, champion_label if champion_label != candidate_label else f"{champion_label} (champion)")
     models = list(zip(labels, (candidate, champion), strict=True))
-    answers = _predict(python, root, models, rows, target, measure, log_path, cancelled)
-    actual, predictions = _aligned(measure, actual, answers)
-
-    from mlconsole.services.models.bootstrap import paired
-
-    found = paired(measure, actual, predictions[0], predictions[1], cancelled)
-    if not all(map(math.isfinite, (found.candidate, found.champion, found.low, found.high))):
-        raise NotComparable(
-            f"{measure.name} is not defined on {rows.name}.", "Compare by another metric, or on more rows."
-        )
-    relative = _relative(measure, found)
-    return Comparison(
-        metric=measure.name,
-        lower_is_better=measure.lower_is_better,
-        rows=len(actual),
-        candidate=candidate_label,
-        champion=champion_label,
-        candidate_value=found.candidate,
-        champion_value=found.champion,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-        relative=relative,
-        tolerance=tolerance,
-        verdict=verdict(measure.lower_is_better, len(actual), found, relative, tolerance),
+    asking = Asking(
+        python=python,
+        root=root,
+        models=models,
+        rows=rows,
+        target=target,
+        command=command,
+        log_path=log_path,
+        cancelled=cancelled,
     )
+    judged = _judge_all(asking, measures, columns[target].to_numpy())
+    parts = segments_of(columns, segments)
+    compared = _Compared(rows, (candidate_label, champion_label), tolerance, cancelled)
+    return tuple(compared.all(judged, parts))
+
+
+class _Compared:
+    """Turns predictions into comparisons of two models."""
+
+    def __init__(self, rows: Path, labels: tuple[str, str], tolerance: float, cancelled: threading.Event) -> None:
+        self._rows, self._labels, self._tolerance, self._cancelled = rows, labels, tolerance, cancelled
+
+    def all(self, judged: Sequence[_Judged], parts: Sequence[Segment]) -> Iterator[Comparison]:
+        """The main comparison, then all others with bounds that hold together."""
+        yield self._whole(judged[0], CONFIDENCE)
+        others: list[tuple[_Judged, Segment | None]] = [(entry, None) for entry in judged[1:]]
+        others += [(entry, part) for part in parts for entry in judged if _is_defined(entry, part)]
+        told = sum(1 for entry, part in others if _rows_of(entry, part) >= FEWEST_ROWS)
+        confidence = 1 - (1 - CONFIDENCE) / max(told, 1)
+        for entry, part in others:
+            if part is None:
+                yield self._whole(entry, confidence)
+            elif (found := self._one(entry, part, confidence)) is not None:
+                yield found
+
+    def _whole(self, judged: _Judged, confidence: float) -> Comparison:
+        found = self._one(judged, None, confidence)
+        if found is None:
+            advice = "Compare by another metric, or on more rows."
+            raise NotComparable(f"{judged.metric.name} is not defined on {self._rows.name}.", advice)
+        return found
+
+    def _one(self, judged: _Judged, part: Segment | None, confidence: float) -> Comparison | None:
+        """Compare by one metric on all rows or a segment's; None where the metric is not defined there."""
+        from mlconsole.services.models.bootstrap import paired
+
+        metric = judged.metric
+        actual, ours, theirs = (
+            values if part is None else values[part.mask]
+            for values in (judged.actual, judged.candidate, judged.champion)
+        )
+        found = paired(metric, actual, ours, theirs, self._cancelled, confidence)
+        if not all(map(math.isfinite, (found.candidate, found.champion, found.low, found.high))):
+            return None
+        relative = _relative(metric, found)
+        return Comparison(
+            metric=metric.name,
+            lower_is_better=metric.lower_is_better,
+            rows=len(actual),
+            candidate=self._labels[0],
+            champion=self._labels[1],
+            candidate_value=found.candidate,
+            champion_value=found.champion,
+            difference=found.difference,
+            low=found.low,
+            high=found.high,
+            relative=relative,
+            tolerance=self._tolerance,
+            verdict=verdict(metric.lower_is_better, len(actual), found, relative, self._tolerance),
+            segment=part.name if part is not None else "",
+            confidence=confidence,
+        )
+
+
+def _rows_of(judged: _Judged, part: Segment | None) -> int:
+    return len(judged.actual) if part is None else part.rows
+
+
+def _is_defined(judged: _Judged, part: Segment) -> bool:
+    """Whether a metric means the same in a segment as elsewhere: those of classes do where every class is there."""
+    if judged.metric.of_classes or judged.metric.from_probabilities:
+        return set(judged.actual[part.mask].tolist()) == set(judged.actual.tolist())
+    return part.rows > 0
 
 
 def verdict(
@@ -140,111 +206,67 @@ def _relative(metric: Metric, found: Difference) -> float:
     return max(min(part, _LARGEST_RELATIVE), -_LARGEST_RELATIVE)
 
 
-def _read_target(rows: Path, target: str) -> Any:
-    """The column that is predicted, as an array (n,)."""
+def _judge_all(asking: Asking, measures: Sequence[Metric], actual: Any) -> list[_Judged]:
+    """What both models predict, for each metric; each kind of prediction is asked for once."""
+    answers: dict[Kind, list[Answer]] = {}
+    judged = []
+    for measure in measures:
+        kind: Kind = "probability" if measure.from_probabilities else "predict"
+        if kind not in answers:
+            if answers and asking.command and "{kind}" not in asking.command:
+                raise RowsUnusable(
+                    f"quality.predict writes one thing, but {measure.name} needs another than {measures[0].name}.",
+                    "Put {kind} into it: it becomes predict or probability. Or name metrics of one kind.",
+                )
+            answers[kind] = ask(asking, kind)
+            if asking.command and kind == "probability":
+                for answer in answers[kind]:
+                    answer.classes = sorted(set(actual.tolist()))
+        values, predictions = _aligned(measure, actual, answers[kind])
+        judged.append(_Judged(measure, values, *predictions))
+    return judged
+
+
+def _read_columns(rows: Path, names: Sequence[str]) -> Any:
+    """The named columns as a data frame; the first is the one that is predicted, and has a value in every row."""
     import pandas
     import pyarrow
 
+    wanted = list(dict.fromkeys(names))
     try:
         if rows.suffix.lower() in (".parquet", ".pq"):
             import pyarrow.parquet
 
             known = pyarrow.parquet.read_schema(rows).names
-            column = pandas.read_parquet(rows, columns=[target])[target] if target in known else None
+            frame = pandas.read_parquet(rows, columns=[name for name in wanted if name in known])
         else:
             separator = "\t" if ".tsv" in rows.name.lower() else ","
             known = list(pandas.read_csv(rows, sep=separator, nrows=0).columns)
-            column = pandas.read_csv(rows, sep=separator, usecols=[target])[target] if target in known else None
+            frame = pandas.read_csv(rows, sep=separator, usecols=[name for name in wanted if name in known])
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RowsUnusable(
             f"The rows to compare on can't be read from {rows}: {why}.", "Give a CSV or Parquet file."
         ) from error
-    if column is None:
-        raise RowsUnusable(
-            f"{rows} has no column {target}, so predictions can't be judged.",
-            f"Its columns are {shorten(', '.join(map(str, known)), 200)}.",
-        )
-    if not len(column):
+    target = wanted[0]
+    for name in wanted:
+        if name not in known:
+            why = "so predictions can't be judged" if name == target else "which quality.segments names"
+            raise RowsUnusable(
+                f"{rows} has no column {name}, {why}.", f"Its columns are {shorten(', '.join(map(str, known)), 200)}."
+            )
+    if not len(frame):
         raise RowsUnusable(f"{rows} has no rows to compare on.")
-    if missing := int(column.isna().sum()):
-        first = int(column.isna().to_numpy().argmax()) + 1
+    if missing := int(frame[target].isna().sum()):
+        first = int(frame[target].isna().to_numpy().argmax()) + 1
         raise RowsUnusable(
             f"{count(missing, 'row')} of {rows} have no value in {target}, the first is row {first}.",
             "Leave them out of the file.",
         )
-    return column.to_numpy()
+    return frame
 
 
-def _predict(
-    python: Path,
-    root: Path,
-    models: Sequence[tuple[str, Path]],
-    rows: Path,
-    target: str,
-    metric: Metric,
-    log_path: Path,
-    cancelled: threading.Event,
-) -> list[_Answer]:
-    """What each model predicts, in the order given."""
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="predictions-", dir=log_path.parent) as folder:
-        output = Path(folder, "predictions.jsonl")
-        kind = "probability" if metric.from_probabilities else "predict"
-        named = [text for label, path in models for text in (label, str(path.absolute()))]
-        child = run_child(
-            [str(python), str(PREDICT_CHILD), str(rows.absolute()), target, str(output), kind, *named],
-            cwd=root,
-            log_path=log_path,
-            cancelled=cancelled,
-            # Threads that wait for each other by spinning take minutes where the processors are shared.
-            environment=child_environment(python, OMP_WAIT_POLICY="PASSIVE"),
-        )
-        if child.ended == "cancelled":
-            raise Cancelled("The comparison was cancelled.")
-        answers = _read_answers(output)
-    for answer in answers:
-        if answer.error:
-            raise NotComparable(
-                f"{answer.label} can't predict the rows: {shorten(clean_line(answer.error), 300)}.",
-                _advice(answer.error),
-                tail=child.tail,
-            )
-    if child.exit_code or len(answers) < len(models):
-        raise _child_failed(child, models, len(answers))
-    return answers
-
-
-def _child_failed(child: ChildResult, models: Sequence[tuple[str, Path]], answered: int) -> NotComparable:
-    if child.exit_code in (-9, 137):
-        advice = "Perhaps the machine ran out of memory."
-    elif any("No module named" in line for line in child.tail):
-        advice = "Install pandas and joblib in the project's Python."
-    else:
-        advice = "Its last lines say why."
-    which = models[answered][0] if answered and answered < len(models) else "The models"
-    return NotComparable(f"{which} could not be asked to predict ({child.how}).", advice, tail=child.tail)
-
-
-def _advice(error: str) -> str:
-    if "__main__" in error:
-        return "It was saved with a class of the training script itself: put that class into a module of its own."
-    if "No module named" in error:
-        return "Install that module in the project's Python."
-    return "Its last lines say more."
-
-
-def _read_answers(path: Path) -> list[_Answer]:
-    answers: list[_Answer] = []
-    try:
-        with path.open("rb") as file:
-            answers.extend(msgspec.json.decode(line, type=_Answer) for line in file if line.endswith(b"\n"))
-    except (OSError, msgspec.MsgspecError):
-        return answers
-    return answers
-
-
-def _aligned(metric: Metric, actual: Any, answers: Sequence[_Answer]) -> tuple[Any, list[Any]]:
+def _aligned(metric: Metric, actual: Any, answers: Sequence[Answer]) -> tuple[Any, list[Any]]:
     """Actual and predicted values as arrays (n,) of one kind, numbers or texts."""
     import numpy as np
 
@@ -263,13 +285,15 @@ def _aligned(metric: Metric, actual: Any, answers: Sequence[_Answer]) -> tuple[A
         classes = answers[0].classes
         if any(answer.classes != classes for answer in answers):
             raise NotComparable("The two models tell different classes apart.")
+        if len(classes) != 2:
+            raise NotComparable(f"{metric.name} needs two classes, and the target holds {len(classes)}.")
         actual = np.array([str(value) == str(classes[1]) for value in actual.tolist()], dtype=np.int64)
     words = actual.dtype.kind not in "biuf"
     predictions = [_array(answer, words, metric) for answer in answers]
     return (actual.astype(str) if words else actual.astype(np.float64)), predictions
 
 
-def _array(answer: _Answer, words: bool, metric: Metric) -> Any:
+def _array(answer: Answer, words: bool, metric: Metric) -> Any:
     import numpy as np
 
     predicted_words = any(isinstance(value, str) for value in answer.predictions)

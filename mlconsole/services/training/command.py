@@ -48,18 +48,31 @@ def fill(
     Raises:
         CommandUnusable: it is empty, has a quote too many, or a placeholder that is not known.
     """
-    if not template.strip():
-        raise CommandUnusable("There is no training command.", "Set `command` under `[train]` in the settings.")
     values = {"data": data, "model": str(model), "version": version, "commit": commit, "params": params}
-    _check(template, values)
+    return fill_words(template, values, python)
+
+
+def fill_words(
+    template: str, values: Mapping[str, str], python: Path, *, setting: str = "train.command"
+) -> tuple[str, ...]:
+    """Fill any command of the settings as `fill` does; `setting` is its key, for the sentences.
+
+    Raises:
+        CommandUnusable: as `fill` says.
+    """
+    what = "training command" if setting == "train.command" else setting
+    section, _, key = setting.partition(".")
+    if not template.strip():
+        raise CommandUnusable(f"There is no {what}.", f"Set `{key}` under `[{section}]` in the settings.")
+    _check(template, values, what)
     if _needs_shell(template):
         return ("sh", "-c", _shell_line(template, values, python))
     try:
         words = shlex.split(template)
     except ValueError as error:
-        raise CommandUnusable(f"The training command `{template}` has a quote without its second half.") from error
+        raise CommandUnusable(f"The {what} `{template}` has a quote without its second half.") from error
     if not words:
-        raise CommandUnusable(f"The training command `{template}` names no program.")
+        raise CommandUnusable(f"The {what} `{template}` names no program.")
     filled = [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in words]
     return (_program(filled[0], python), *filled[1:])
 
@@ -78,12 +91,12 @@ def sources(root: Path, command: Sequence[str]) -> tuple[Path, ...]:
     return tuple(sorted(_all_python(root)))
 
 
-def _check(template: str, values: Mapping[str, str]) -> None:
+def _check(template: str, values: Mapping[str, str], what: str) -> None:
     for name in _PLACEHOLDER.findall(template):
         if name not in values:
             nearest = process.extractOne(name, list(values))
             raise CommandUnusable(
-                f"The training command uses {{{name}}}, which is not known.",
+                f"The {what} uses {{{name}}}, which is not known.",
                 f"Did you mean {{{nearest[0]}}}?" if nearest else "",
             )
         if name == "params" and not values["params"]:

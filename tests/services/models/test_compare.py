@@ -19,6 +19,7 @@ from mlconsole.evidence.testing import Comparison
 from mlconsole.services.models import bootstrap
 from mlconsole.services.models.compare import NotComparable, RowsUnusable, compare
 from mlconsole.services.models.metrics import MetricUnknown
+from mlconsole.services.training.command import CommandUnusable
 
 HELPERS = """
 import numpy as np
@@ -57,6 +58,11 @@ class Holes:
 class Wide:
     def predict(self, rows):
         return np.zeros((len(rows), 2))
+
+class Coast:
+    def predict(self, rows):
+        right = (3 * rows["hour"] + 2 * rows["temp"]).to_numpy()
+        return right + np.where(rows["place"] == "hills", 30.0, 0.0)
 
 class Angry:
     def predict(self, rows):
@@ -111,6 +117,9 @@ class Bench:
         return path
 
     def __call__(self, candidate: Path, champion: Path, **options: Any) -> Comparison:
+        return self.all(candidate, champion, **options)[0]
+
+    def all(self, candidate: Path, champion: Path, **options: Any) -> tuple[Comparison, ...]:
         settings: dict[str, Any] = {
             "target": "bikers",
             "metric": "mean_absolute_error",
@@ -186,6 +195,98 @@ def test_classes_are_compared_too(bench: Bench, metric: str, monkeypatch: pytest
     found = bench(sharp, blunt, target="busy", metric=metric)
     assert found.verdict == "better"
     assert found.lower_is_better is (metric == "log_loss")
+
+
+def test_a_segment_where_the_candidate_is_worse_is_found(bench: Bench, frame: pd.DataFrame, good: Path) -> None:
+    random = np.random.default_rng(5)
+    place = np.where(random.random(1200) < 0.3, "hills", "sea")
+    wide = pd.concat([frame] * 3, ignore_index=True).assign(place=place)
+    wide.loc[:3, "place"] = "moon"
+    wide.to_csv(bench.rows, index=False)
+    found = bench.all(bench.helper("Coast"), good, segments=["place"], metrics=["r2"])
+    verdicts = {(entry.segment, entry.metric): entry.verdict for entry in found}
+    assert list(verdicts)[:2] == [("", "mean_absolute_error"), ("", "r2_score")]
+    assert verdicts["place = hills", "mean_absolute_error"] == verdicts["place = hills", "r2_score"] == "worse"
+    assert verdicts["place = sea", "mean_absolute_error"] == "equal"
+    assert verdicts["place = moon", "mean_absolute_error"] == "undecided"
+    assert found[0].confidence == 0.95
+    # r2 on all rows, and both metrics by the sea and in the hills: the bounds of five hold together
+    assert {round(entry.confidence, 9) for entry in found[1:]} == {0.99}
+    assert sum(entry.rows for entry in found if entry.segment and entry.metric == "r2_score") == 1200
+
+
+def test_a_column_of_many_numbers_is_cut_at_its_quartiles(bench: Bench, good: Path) -> None:
+    found = bench.all(good, good, segments=["temp"])
+    assert len(found) == 5
+    assert [entry.rows for entry in found[1:]] == [100] * 4
+    assert all(" … " in entry.segment for entry in found[1:])
+
+
+def test_a_segment_that_is_no_column_is_told(bench: Bench, good: Path) -> None:
+    with pytest.raises(RowsUnusable, match=r"has no column wether, which quality\.segments names"):
+        bench(good, good, segments=["wether"])
+
+
+def test_a_class_that_a_segment_lacks_leaves_it_out(bench: Bench, frame: pd.DataFrame) -> None:
+    frame.assign(half=np.where(frame["busy"] == "yes", "upper", "lower")).to_csv(bench.rows, index=False)
+    model = bench.helper("Chance", 0.5)
+    assert len(bench.all(model, model, target="busy", metric="f1", segments=["half"])) == 1
+
+
+PREDICT = """
+import csv, json, sys
+model, data, output, kind = sys.argv[1:]
+rows = list(csv.DictReader(open(data)))
+assert "bikers" not in rows[0], "the target is not to be seen"
+factor = json.load(open(model))["factor"]
+with open(output, "w") as file:
+    HEADER
+    for row in rows:
+        print(factor * (3 * float(row["hour"]) + 2 * float(row["temp"])), file=file)
+"""
+
+
+@pytest.mark.parametrize("header", ["pass", "print('prediction', file=file)", "print('what', file=file)"])
+def test_a_project_may_predict_by_a_command_of_its_own(bench: Bench, header: str) -> None:
+    (bench.root / "predict.py").write_text(PREDICT.replace("HEADER", header))
+    models = []
+    for name, factor in (("new.json", 1.0), ("old.json", 1.5)):
+        (bench.root / name).write_text(f'{{"factor": {factor}}}')
+        models.append(bench.root / name)
+    command = "python predict.py {model} {data} {predictions} {kind}"
+    found = bench(models[0], models[1], command=command)
+    assert (found.verdict, found.rows) == ("better", 400)
+    assert found.candidate_value == pytest.approx(4, abs=1)
+    assert bench(models[1], models[0], command=command).verdict == "worse"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("raise SystemExit('no weights')", r"quality\.predict failed for ml-model@v2 \(exit code 1\)"),
+        ("pass", "quality.predict wrote no {predictions} for ml-model@v2"),
+        ("import sys; open(sys.argv[1], 'w').write('1\\n2\\n')", "made 2 predictions for 400 rows"),
+        ("import sys; open(sys.argv[1], 'w').write('a,b\\n1,2\\n')", "has 2 columns: a and b"),
+    ],
+)
+def test_a_command_that_does_not_predict_is_a_sentence(bench: Bench, good: Path, script: str, words: str) -> None:
+    (bench.root / "predict.py").write_text(script)
+    with pytest.raises(NotComparable, match=words):
+        bench(good, good, command="python predict.py {predictions}")
+
+
+def test_a_command_with_an_unknown_placeholder_is_told(bench: Bench, good: Path) -> None:
+    with pytest.raises(CommandUnusable, match=r"quality\.predict uses {modle}, which is not known"):
+        bench(good, good, command="python predict.py {modle}")
+    with pytest.raises(RowsUnusable, match=r"quality\.predict writes one thing"):
+        bench(
+            good,
+            good,
+            target="busy",
+            metric="accuracy",
+            metrics=["roc_auc"],
+            command="python -c \"print(*['yes'] * 400, sep=chr(10), file=open('{predictions}', 'w'))\"",
+        )
 
 
 def test_the_models_classes_come_from_the_project(bench: Bench, good: Path) -> None:
