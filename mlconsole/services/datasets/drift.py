@@ -147,7 +147,7 @@ def _numbers(before: ColumnReference, now: Column) -> Iterator[_Tested]:
     if min(old[:-1].sum(), new[:-1].sum()) < ENOUGH:
         return
     index, degrees = stability_index(old, new)
-    noise = 1 / old.sum() + 1 / new.sum()
+    noise = 1 / int(old.sum()) + 1 / int(new.sum())
     yield _Tested(
         column=before.name,
         test="distribution",
