@@ -1,23 +1,26 @@
-"""Real kubectl, of every version that is installed, against a real cluster."""
+"""Real kubectl against a real cluster: its core with every version that is installed, all else with the newest."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlconsole.localcluster import control
+from tests.localcluster.kubectls import installed, newest
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.skipif(not installed(), reason="kubectl is not installed"),
+]
 
 Object = dict[str, Any]
 
@@ -36,17 +39,7 @@ print("model is loaded", flush=True)
 http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 """
 SLEEP = "import signal; signal.pause()"
-
-
-def installed() -> list[Any]:
-    """Every kubectl beside the one on the PATH, as pytest parameters."""
-    found = shutil.which("kubectl")
-    folders = {Path(found).parent, Path(found).resolve().parent} if found else set()
-    names = [path for folder in folders for pattern in ("kubectl", "kubectl.*") for path in folder.glob(pattern)]
-    binaries = sorted({path.resolve() for path in names if os.access(path, os.X_OK)})
-    if not binaries:
-        return [pytest.param(Path(), marks=pytest.mark.skip(reason="no kubectl on the PATH"), id="none")]
-    return [pytest.param(path, id=path.name) for path in binaries]
+TALK = f"print('model is loaded', flush=True); {SLEEP}"
 
 
 class Kubectl:
@@ -111,18 +104,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Cluste
     assert control.stop(info.state) is True
 
 
-@pytest.fixture(scope="module", params=installed())
-def binary(request: pytest.FixtureRequest) -> Path:
-    path: Path = request.param
-    return path
-
-
 @pytest.fixture(scope="module")
 def served(cluster: control.ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A namespace ``models`` to look at: a served model, a finished job, a crashed pod. Gives a home for kubectl."""
     home = tmp_path_factory.mktemp("home")
-    path = Path(shutil.which("kubectl") or "")
-    kubectl = Kubectl(path, cluster.kubeconfig, home, "models")
+    kubectl = Kubectl(newest(), cluster.kubeconfig, home, "models")
     kubectl("create namespace models")
     probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1}
     web = workload("web", SERVER, readinessProbe=probe)
@@ -143,17 +129,56 @@ def served(cluster: control.ClusterInfo, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def looking(binary: Path, cluster: control.ClusterInfo, served: Path) -> Kubectl:
-    return Kubectl(binary, cluster.kubeconfig, served, "models")
+def looking(cluster: control.ClusterInfo, served: Path) -> Kubectl:
+    return Kubectl(newest(), cluster.kubeconfig, served, "models")
 
 
 @pytest.fixture(scope="module")
-def writing(binary: Path, cluster: control.ClusterInfo, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """A namespace of its own for each version."""
-    namespace = "w-" + re.sub("[^a-z0-9]+", "-", binary.name)
-    kubectl = Kubectl(binary, cluster.kubeconfig, tmp_path_factory.mktemp("home"), namespace)
-    kubectl(f"create namespace {namespace}")
-    return kubectl
+def make_writing(
+    cluster: control.ClusterInfo, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path, str], Kubectl]:
+    """Makes a kubectl of one version with a namespace of its own."""
+    home = tmp_path_factory.mktemp("home")
+
+    def make(binary: Path, namespace: str) -> Kubectl:
+        kubectl = Kubectl(binary, cluster.kubeconfig, home, namespace)
+        kubectl(f"create namespace {namespace}")
+        return kubectl
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def writing(make_writing: Callable[[Path, str], Kubectl]) -> Kubectl:
+    return make_writing(newest(), "writing")
+
+
+@pytest.mark.parametrize("binary", installed(), ids=lambda path: path.name)
+def test_every_version_applies_follows_looks_and_deletes(
+    make_writing: Callable[[Path, str], Kubectl], binary: Path
+) -> None:
+    kubectl = make_writing(binary, "w-" + re.sub("[^a-z0-9]+", "-", binary.name))
+    first, second = workload("a", TALK), workload("a", TALK, image="ml-model:v2")
+    assert "+kind: Deployment" in kubectl("diff -f -", stdin=manifest(first), code=1)
+    assert (
+        kubectl("apply -f -", stdin=manifest(first, service("a"))) == "deployment.apps/a created\nservice/a created\n"
+    )
+    with kubectl.open("get deploy a -w -o name") as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "deployment.apps/a\n"
+        kubectl("apply -f -", stdin=manifest(second))
+        assert watching.stdout.readline() == "deployment.apps/a\n"
+        watching.terminate()
+    assert "successfully rolled out" in kubectl("rollout status deployment/a --timeout=30s")
+    assert re.search(r"a-\S+ +1/1 +Running +0 +\d+s\n", kubectl("get pods"))
+    assert "Successfully assigned" in kubectl("describe pods")
+    assert "model is loaded\n" in kubectl("logs deploy/a")
+    assert kubectl("apply --server-side --force-conflicts -f -", stdin=manifest(second)).endswith("applied\n")
+    assert "rolled back" in kubectl("rollout undo deployment/a")
+    assert "successfully rolled out" in kubectl("rollout status deployment/a --timeout=30s")
+    assert kubectl("get deploy a -o jsonpath={.spec.template.spec.containers[0].image}") == "ml-model:v1"
+    assert kubectl("delete -f -", stdin=manifest(first, service("a"))).count("deleted") == 2
+    assert "NotFound" in kubectl("get deploy a", code=1)
 
 
 @pytest.mark.parametrize(
