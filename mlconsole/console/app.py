@@ -248,4 +248,9 @@ def stage_that_matters(reading: JournalReading) -> StageName | None:
 
 def run(project: Project, *, readonly: bool = False) -> None:
     """Show the console of a project until the person leaves it."""
+    import gc
+
     MlconsoleApp(project, readonly=readonly).run()
+    # the process ends soon: the last collection would look at every object of every library once more, for nothing
+    gc.disable()
+    gc.freeze()

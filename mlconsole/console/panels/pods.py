@@ -70,14 +70,12 @@ class PodsPanel(Panel):
         self.evidence.show(
             lambda width: sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
         )
-        self.state.refresh(layout=True)
 
     def on_table_moved(self, message: Table.Moved) -> None:
         """The line above says what is the matter with the pod of the cursor."""
         message.stop()
         view = self.view
         self.state.show(lambda width: state_lines(view, self.selected_pod, width))
-        self.state.refresh(layout=True)
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         """Open a pod's log."""

@@ -73,7 +73,6 @@ class TestPanel(Panel):
         self.set_class(not outcomes, "-no-tests")
         low = self.size.height < LOW
         self.document.show(lambda width: test_lines(view, outcomes, width, low=low))
-        self.document.refresh(layout=True)
         self.table.show([_row(key, test) for key, test in ordered])
 
     def on_table_chosen(self, message: Table.Chosen) -> None:

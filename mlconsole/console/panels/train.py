@@ -54,7 +54,6 @@ class TrainPanel(Panel):
         """Bring the document up to a view, and follow the log of the shown release."""
         tall = self.size.height >= TALL
         self.document.show(lambda width: train_lines(view, width, tall=tall))
-        self.document.refresh(layout=True)
         self._follow(view)
 
     def _follow(self, view: View) -> None:

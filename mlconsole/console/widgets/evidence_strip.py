@@ -57,7 +57,8 @@ class EvidenceStrip(Widget):
     def show(self, view: View) -> None:
         """Show a view."""
         self._view = view
-        self.refresh(layout=True)
+        lines = len(strip_lines(view, self.content_size.width or 80, self.most))
+        self.refresh(layout=lines != self.content_size.height)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many lines as there are."""

@@ -112,8 +112,13 @@ class Document(Lines):
     def show(self, maker: Maker) -> None:
         """Show the lines that `maker` makes."""
         self._maker = maker
+        before = len(self._lines)
         if self.size.width:
             self._make()
+        height = self.styles.height
+        if height is not None and height.is_auto and (len(self._lines) != before or not self.size.width):
+            self._made_for = -1
+            self.refresh(layout=True)
 
     def _make(self) -> None:
         width = self.scrollable_content_region.width or self.size.width
