@@ -22,6 +22,7 @@ from mlconsole.localcluster.controllers.objects import micro_timestamp
 SHIM = Path(__file__).with_name("shim.py")
 START_TIMEOUT = 20.0
 CREATE_TIME_SLACK = 3.0
+END_TIMEOUT = 1.0
 POLL_SECONDS = 0.1
 RECORD_TIMEOUT = 2.0
 RECORD_POLL = 0.02
@@ -119,7 +120,14 @@ async def start(directory: Path, command: Command) -> Process:
         raise StartFailed(f'exec: "{command.argv[0]}": {error}') from None
     finally:
         os.close(writer)
-    answer = await _first_words(reader)
+    try:
+        answer = await _first_words(reader)
+    except asyncio.CancelledError:
+        # Nobody would know of it.
+        child.send_signal(signal.SIGUSR1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(END_TIMEOUT)
+        raise
     process = Process(directory, child.pid, float(_read(directory / "shim.json").get("create_time", 0)), child)
     if answer != "started":
         await process.wait()
