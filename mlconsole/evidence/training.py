@@ -93,7 +93,7 @@ class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
     """One training run. `metrics` are the last values of each metric that it printed.
 
     `dangerous` names what loading the model file would import and never should, such as `os.system`;
-    `not_scanned` says why nobody knows.
+    `unknown_imports` are names of no well-known package; `not_scanned` says why nobody knows.
     """
 
     command: str
@@ -106,4 +106,5 @@ class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
     lines: int = 0
     tail: tuple[str, ...] = ()
     dangerous: tuple[str, ...] = ()
+    unknown_imports: tuple[str, ...] = ()
     not_scanned: str = ""

@@ -52,6 +52,9 @@ class TrainSettings(Section, frozen=True, kw_only=True):
     command: Annotated[str, _key("The command; {data}, {model}, {params}, {version} and {commit} are filled in.")] = ""
     parameters: Annotated[str, _key("A YAML, TOML or JSON file of parameters, kept with the version.")] = ""
     timeout: Annotated[str, _key('End the training after this time, such as "2h"; empty: never.')] = ""
+    trusted: Annotated[
+        tuple[str, ...], _key('Packages besides the usual ones that a model file may import, such as "mypackage".')
+    ] = ()
 
 
 class TestSettings(Section, frozen=True, kw_only=True):
@@ -93,6 +96,10 @@ class DeploySettings(Section, frozen=True, kw_only=True):
     ] = ""
     settle: Annotated[str, _key("How long the pods must stay healthy after they rolled out.")] = "10s"
     timeout: Annotated[str, _key("How long a rollout may take.")] = "10m"
+    rollback: Annotated[
+        Literal["no", "auto"],
+        _key('"auto": after a deploy that failed, what served before is brought back; "no": a person decides.'),
+    ] = "no"
     protected: Annotated[
         tuple[str, ...], _key("Contexts (with * and ?) where a change needs the context's name typed.")
     ] = ("prod-*",)

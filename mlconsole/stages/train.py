@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -62,9 +63,23 @@ def command_template(project: Project) -> str:
 def _scanned(evidence: TrainEvidence, model: Path) -> TrainEvidence:
     """Add what loading the model file would import, found without loading it."""
     try:
-        return msgspec.structs.replace(evidence, dangerous=scan.dangerous(scan.imports(model)))
+        names = scan.imports(model)
+        dangerous = scan.dangerous(names)
+        unknown = tuple(name for name in scan.unknown(names) if name not in dangerous)
+        return msgspec.structs.replace(evidence, dangerous=dangerous, unknown_imports=unknown)
     except scan.ScanFailed as problem:
         return msgspec.structs.replace(evidence, not_scanned=problem.sentence)
+
+
+def _unknown_reasons(names: tuple[str, ...], trusted: tuple[str, ...]) -> list[Reason]:
+    """A warning where loading the model imports what is neither usual nor trusted."""
+    foreign = scan.unknown(names, trusted)
+    if not foreign:
+        return []
+    packages = ", ".join(json.dumps(name) for name in dict.fromkeys(name.partition(".")[0] for name in foreign))
+    sentence = f"Loading this model imports {listed(foreign)}, of no package that models are usually made of."
+    hint = f"If you trust it, say so: [train] trusted = [{packages}]"
+    return [Reason(level="warn", sentence=sentence, next_step=hint)]
 
 
 class TrainStage(Stage[TrainEvidence]):
@@ -166,6 +181,8 @@ class TrainStage(Stage[TrainEvidence]):
             reasons.append(
                 Reason(level="fail", sentence=sentence, next_step="Find out what wrote it before anyone loads it.")
             )
+        if evidence.unknown_imports:
+            reasons += _unknown_reasons(evidence.unknown_imports, context.project.settings.train.trusted)
         if evidence.not_scanned:
             reasons.append(Reason(level="warn", sentence=f"Nobody knows what loading it runs: {evidence.not_scanned}"))
         if not evidence.metrics:

@@ -19,6 +19,7 @@ from mlconsole.evidence.cluster import (
 from mlconsole.evidence.repo import CommitInfo, FileChange, RepoEvidence, TrackedModel
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestOutcome, TestRun
 from mlconsole.evidence.training import MetricPoint, PythonEnvironment, ResourceUse, TrainEvidence
+from mlconsole.project.settings import Settings, TrainSettings
 from mlconsole.stages.base import StageContext
 from mlconsole.stages.deploy import DeployStage
 from mlconsole.stages.pods import PodsStage, wanted_pods
@@ -65,6 +66,20 @@ def a_training(**changes: Any) -> TrainEvidence:
 )
 def test_train(changes: dict[str, Any], level: str) -> None:
     assert TrainStage().judge(NO_CONTEXT, a_training(**changes)).level == level
+
+
+def test_a_model_of_an_unknown_package_is_a_warning_until_it_is_trusted() -> None:
+    evidence = a_training(unknown_imports=("shop.steps.Scaler",))
+
+    class Context:
+        class project:
+            settings = Settings()
+
+    verdict = TrainStage().judge(cast("StageContext", Context()), evidence)
+    assert verdict.level == "warn"
+    assert verdict.reasons[0].next_step == 'If you trust it, say so: [train] trusted = ["shop"]'
+    Context.project.settings = Settings(train=TrainSettings(trusted=("shop",)))
+    assert TrainStage().judge(cast("StageContext", Context()), evidence).level == "pass"
 
 
 def a_run(*outcomes: str, ended: str = "") -> TestRun:

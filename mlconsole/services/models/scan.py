@@ -20,6 +20,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -37,6 +38,46 @@ _ALSO_DANGEROUS = re.compile(
     r"|joblib\.(?:load|numpy_pickle\.load)|numpy\.load|pandas\.(?:io\.pickle\.)?(?:read_pickle|eval)|dill\..*"
     r"|threading\..*|signal\..*|pathlib\.Path\.(?:unlink|write_text|write_bytes|open)|tempfile\..*|http\..*|ftplib\..*"
     r"|smtplib\..*|code\..*|codeop\..*|concurrent\.futures\..*|marshal\..*|urllib\..*|yaml\.(?:unsafe_)?load)"
+)
+
+
+WELL_KNOWN = (
+    *(
+        "numpy",
+        "scipy",
+        "sklearn",
+        "pandas",
+        "joblib",
+        "xgboost",
+        "lightgbm",
+        "catboost",
+        "torch",
+        "tensorflow",
+        "keras",
+    ),
+    *("collections", "copyreg", "_codecs", "datetime", "decimal", "fractions", "enum", "functools", "uuid", "zoneinfo"),
+)
+"""Packages that models are made of; what of them runs commands is dangerous all the same."""
+
+_PLAIN = frozenset(
+    kind.__name__
+    for kind in (
+        bool,
+        bytearray,
+        bytes,
+        complex,
+        dict,
+        float,
+        frozenset,
+        int,
+        list,
+        object,
+        range,
+        set,
+        slice,
+        str,
+        tuple,
+    )
 )
 
 
@@ -70,6 +111,27 @@ def dangerous(names: Iterable[str]) -> tuple[str, ...]:
     listed = list(dict.fromkeys(names))
     known = _known_dangerous(listed)
     return tuple(name for name in listed if name in known or _ALSO_DANGEROUS.fullmatch(name))
+
+
+def unknown(names: Iterable[str], trusted: Iterable[str] = ()) -> tuple[str, ...]:
+    """Those of the imported names that belong to no well-known package and are not trusted, in their order.
+
+    Args:
+        names: as `imports` gives them.
+        trusted: packages or patterns such as `mypackage` or `mypackage.steps.*`: a project's settings say them, never
+            the model's own file.
+    """
+    patterns = tuple(trusted)
+    return tuple(name for name in dict.fromkeys(names) if not _is_well_known(name) and not _is_trusted(name, patterns))
+
+
+def _is_well_known(name: str) -> bool:
+    package, _, attribute = name.partition(".")
+    return package in WELL_KNOWN or (package == "builtins" and attribute in _PLAIN)
+
+
+def _is_trusted(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(name == entry or name.startswith(f"{entry}.") or fnmatchcase(name, entry) for entry in patterns)
 
 
 def _known_dangerous(names: list[str]) -> set[str]:

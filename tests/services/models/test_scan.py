@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from mlconsole.services.models.scan import ScanFailed, dangerous, imports
+from mlconsole.services.models.scan import ScanFailed, dangerous, imports, unknown
 
 
 class Evil:
@@ -178,3 +178,27 @@ def test_the_names_of_ordinary_models_are_not_dangerous(capfd: pytest.CaptureFix
     assert dangerous(names) == ()
     assert dangerous(["os.system"]) == ("os.system",)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_usual_model_imports_nothing_unknown(tmp_path: Path, pipeline: Pipeline) -> None:
+    joblib.dump(pipeline, tmp_path / "model.pkl")
+    assert unknown(imports(tmp_path / "model.pkl")) == ()
+
+
+@pytest.mark.parametrize(
+    ("trusted", "left"),
+    [
+        ((), ("shop.steps.Scaler", "shopping.Cart")),
+        (("shop",), ("shopping.Cart",)),
+        (("shop.*",), ("shopping.Cart",)),
+        (("shop.steps.Sc*", "shopping"), ()),
+        (("Scaler",), ("shop.steps.Scaler", "shopping.Cart")),
+    ],
+)
+def test_what_is_trusted_is_told_by_settings(trusted: tuple[str, ...], left: tuple[str, ...]) -> None:
+    names = ("builtins.set", "numpy.dtype", "shop.steps.Scaler", "shopping.Cart")
+    assert unknown(names, trusted) == left
+
+
+def test_a_builtin_that_is_no_plain_type_is_unknown() -> None:
+    assert unknown(["builtins.open", "builtins.list"]) == ("builtins.open",)

@@ -1,0 +1,226 @@
+"""How often the gate blocks candidates that are as good as the champion, and how often it misses those that are not.
+
+Each candidate is a whole `mlconsole run --until test` in a copy of the sample project. Good candidates differ by their
+seed alone; each becomes the champion of the next one, as a release would make it. Bad ones are made from data, or by a
+script, with one fault. One change to the sample makes the seed matter at all: every split of a tree looks at a random
+part of the columns, in the champion as well.
+
+    python benchmarks/gate.py --candidates 200 --bad 10 --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from unchanged import copy_sample
+
+from mlconsole.evidence.release import StageRun
+from mlconsole.journal import Journal
+
+NAME, TARGET = "ml-model", "bikers"
+SETTINGS = f'name = "{NAME}"\n[data]\npath = "data/training.csv"\ntarget = "{TARGET}"\n'
+UNITS = {"temp": 41, "atemp": 50, "hum": 100, "windspeed": 67}
+"""What the columns of the data set were divided by: without it they are in °C, percent and km/h."""
+
+Rows = list[dict[str, str]]
+
+
+class Trial(NamedTuple):
+    """What became of one candidate: blocked by `tests`, `comparison` or `data`, warned of at `data`, or let through."""
+
+    kind: str
+    end: str
+    reason: str
+    rightly: bool
+
+
+class Project:
+    """A copy of the sample project whose candidates are judged against the champion that was chosen last."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        copy_sample(root)
+        (root / "mlconsole.toml").write_text(SETTINGS)
+        script = root / "train_model.py"
+        text = script.read_text()
+        changed = text.replace("early_stopping=False,", "early_stopping=False,\n        max_features=0.6,")
+        assert changed != text, "the sample's training is not what this benchmark changes"
+        script.write_text(changed)
+        self._script, self._data = changed, (root / "data/training.csv").read_text()
+
+    def seed(self, seed: int) -> None:
+        """Train with another seed from now on, and otherwise as it should be."""
+        parameters = self.root / "params.yaml"
+        parameters.write_text(re.sub(r"random_state: \d+", f"random_state: {seed}", parameters.read_text()))
+        (self.root / "train_model.py").write_text(self._script)
+        (self.root / "data/training.csv").write_text(self._data)
+
+    def change_data(self, change: Callable[[Rows], Rows]) -> None:
+        """Write other training data."""
+        rows = change(list(csv.DictReader(self._data.splitlines())))
+        with (self.root / "data/training.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def change_script(self, old: str, new: str) -> None:
+        """Write another training script."""
+        assert old in self._script
+        (self.root / "train_model.py").write_text(self._script.replace(old, new))
+
+    def run(self) -> dict[str, StageRun]:
+        """Release up to test, and return the stages as the journal has them."""
+        command = [sys.executable, "-m", "mlconsole", "run", "--until", "test"]
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=600)
+        journal = Journal(self.root / ".mlconsole/journal.db")
+        try:
+            latest = journal.latest_release()
+            if latest is None or done.returncode not in (0, 1):
+                raise SystemExit(f"The run ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            return {run.stage: run for run in journal.stage_runs(latest.number)}
+        finally:
+            journal.close()
+
+    def crown(self) -> None:
+        """Make the newest version the champion, as its release into a cluster would."""
+        journal = Journal(self.root / ".mlconsole/journal.db")
+        version = journal.versions(NAME)[0]
+        journal.move_alias(NAME, "champion", version.number, version.release)
+        journal.close()
+
+
+def judged(kind: str, stages: dict[str, StageRun], names: tuple[str, ...]) -> Trial:
+    """Tell what stopped a candidate. `names` are the words of which a reason has to say one to be the right one."""
+    for stage in ("data", "train", "test"):
+        run = stages.get(stage)
+        if run is None or run.state not in ("refused", "failed"):
+            continue
+        sentence = next((r.sentence for r in run.verdict.reasons if r.level == "fail"), "") if run.verdict else ""
+        sentence = sentence or (run.problem.sentence if run.problem else "")
+        end = "comparison" if "worse than what serves" in sentence else "tests" if stage == "test" else stage
+        return Trial(kind, end, sentence, end in ("comparison", "tests") or any(name in sentence for name in names))
+    data = stages.get("data")
+    for reason in data.verdict.reasons if data and data.verdict else ():
+        if any(name in reason.sentence for name in names):
+            return Trial(kind, "warned at data", reason.sentence, True)
+    return Trial(kind, "let through", "", False)
+
+
+def told(trial: Trial) -> Trial:
+    """Say on standard error that a trial ended: there are minutes to wait."""
+    print(f"{trial.kind}: {trial.end}  {trial.reason}", file=sys.stderr, flush=True)
+    return trial
+
+
+def shuffled_labels(project: Project, chance: random.Random) -> tuple[str, ...]:
+    def change(rows: Rows) -> Rows:
+        labels = [row[TARGET] for row in rows]
+        chance.shuffle(labels)
+        return [{**row, TARGET: label} for row, label in zip(rows, labels, strict=True)]
+
+    project.change_data(change)
+    return (TARGET,)
+
+
+def a_tenth(project: Project, chance: random.Random) -> tuple[str, ...]:
+    project.change_data(lambda rows: sorted(chance.sample(rows, len(rows) // 10), key=rows.index))
+    return ("rows",)
+
+
+def wrong_target(project: Project, chance: random.Random) -> tuple[str, ...]:
+    wrong = chance.choice(["hum", "temp", "hr", "day"])
+    project.change_script(f'TARGET = "{TARGET}"', f'TARGET = "{wrong}"')
+    return (TARGET,)
+
+
+def unit_error(project: Project, chance: random.Random) -> tuple[str, ...]:
+    column = chance.choice(list(UNITS))
+    project.change_data(lambda rows: [{**row, column: f"{float(row[column]) * UNITS[column]:g}"} for row in rows])
+    return (column,)
+
+
+FAULTS = {
+    "shuffled labels": shuffled_labels,
+    "a tenth of the data": a_tenth,
+    "wrong target": wrong_target,
+    "unit error in one column": unit_error,
+}
+
+
+def good_trials(worker: int, count: int) -> list[Trial]:
+    """A chain of candidates that differ by their seed, each against the one before it."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder) / "project")
+        for number in range(count + 1):
+            project.seed(1000 * (worker + 1) + number)
+            stages = project.run()
+            if number:
+                found.append(told(judged("other seed", stages, ())))
+            if not number or found[-1].end == "let through":
+                project.crown()
+    return found
+
+
+def bad_trials(worker: int, count: int) -> list[Trial]:
+    """Candidates with one fault each, against a champion without."""
+    found = []
+    chance = random.Random(worker)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project(Path(folder) / "project")
+        project.seed(7)
+        project.run()
+        project.crown()
+        for kind, make in FAULTS.items():
+            for number in range(count):
+                project.seed(5000 * (worker + 1) + number)
+                names = make(project, chance)
+                found.append(told(judged(kind, project.run(), names)))
+    return found
+
+
+def report(trials: list[Trial]) -> None:
+    """Print a row for each kind of candidate, and a reason of each."""
+    print(f"{'candidates':<26}{'trials':>7}{'let through':>13}{'blocked':>9}{'right reason':>14}   how")
+    for kind in dict.fromkeys(trial.kind for trial in trials):
+        mine = [trial for trial in trials if trial.kind == kind]
+        stopped = [trial for trial in mine if trial.end != "let through"]
+        rightly = sum(trial.rightly for trial in stopped)
+        how = ", ".join(f"{end} {number}" for end, number in Counter(trial.end for trial in stopped).most_common())
+        print(f"{kind:<26}{len(mine):>7}{len(mine) - len(stopped):>13}{len(stopped):>9}{rightly:>14}   {how}")
+    for kind, trial in {trial.kind: trial for trial in trials if trial.reason}.items():
+        print(f"\n{kind}: {trial.reason}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--candidates", type=int, default=200, help="candidates that are as good (default: 200)")
+    parser.add_argument("--bad", type=int, default=10, help="candidates of each fault (default: 10)")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    workers = options.workers
+    with ProcessPoolExecutor(workers) as pool:
+        shares = [options.candidates * (n + 1) // workers - options.candidates * n // workers for n in range(workers)]
+        faults = [options.bad * (n + 1) // workers - options.bad * n // workers for n in range(workers)]
+        waiting = [pool.submit(bad_trials, worker, share) for worker, share in enumerate(faults) if share]
+        waiting += [pool.submit(good_trials, worker, share) for worker, share in enumerate(shares) if share]
+        trials = [trial for done in waiting for trial in done.result()]
+    print("The gate (target: at most 2% of the good ones blocked; every bad one blocked, or warned of at data)\n")
+    report(sorted(trials, key=lambda trial: trial.kind != "other seed"))
+
+
+if __name__ == "__main__":
+    main()
