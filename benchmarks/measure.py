@@ -8,7 +8,9 @@ import select
 import signal
 import statistics
 import subprocess
+import sys
 import time
+import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +21,44 @@ class Contender(NamedTuple):
 
     name: str
     once: Callable[[], float]
+
+
+class Measured(NamedTuple):
+    """What a process took: seconds of wall clock, and its peak resident memory in bytes."""
+
+    seconds: float
+    peak: int
+
+
+def measured(arguments: Sequence[str]) -> Measured:
+    """Run a command to its end and measure its time and its own peak memory; it has to succeed."""
+    return measured_with_output(arguments)[0]
+
+
+def measured_with_output(arguments: Sequence[str]) -> tuple[Measured, str]:
+    """The same, and what it printed."""
+    started = time.perf_counter()
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, use = os.wait4(process.pid, 0)
+        took = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{arguments[0]} ended with {process.returncode}")
+    return Measured(took, use.ru_maxrss * (1 if sys.platform == "darwin" else 1024)), output
+
+
+def install_aside(folder: Path, *packages: str) -> str:
+    """Install peers into an environment of their own and return its Python."""
+    venv.create(folder, with_pip=True)
+    subprocess.run([folder / "bin/pip", "install", "-q", *packages], check=True)
+    return str(folder / "bin/python")
+
+
+def load() -> str:
+    """How busy the machine is, for the title: figures of a busy one are only good as ratios."""
+    return f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
 
 
 def command(name: str, arguments: Sequence[str], cwd: Path, environment: dict[str, str] | None = None) -> Contender:

@@ -95,8 +95,27 @@ class ColumnRule(Record, frozen=True, kw_only=True):
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str, ...] = ()
+    maximum_age_days: float | None = None
+    """How old the newest date may be."""
     severity: Literal["warn", "fail"] = "warn"
     """How bad a value outside of range or set is; a missing column or another kind always fails."""
+
+
+Comparator = Literal["<", "<=", "==", "!=", ">=", ">"]
+
+
+class Relation(Record, frozen=True, kw_only=True):
+    """What holds between two columns in every row that has both values."""
+
+    left: str
+    comparator: Comparator
+    right: str
+    severity: Literal["warn", "fail"] = "warn"
+
+    @property
+    def rule(self) -> str:
+        """The relation as people write it: `casual <= bikers`."""
+        return f"{self.left} {self.comparator} {self.right}"
 
 
 class DataSchema(Record, frozen=True, kw_only=True):
@@ -104,6 +123,8 @@ class DataSchema(Record, frozen=True, kw_only=True):
 
     columns: tuple[ColumnRule, ...]
     minimum_rows: int = 1
+    maximum_rows: int | None = None
+    relations: tuple[Relation, ...] = ()
     learnt_from: str = ""
 
 

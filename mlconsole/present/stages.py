@@ -135,8 +135,8 @@ def _data_blocks(data: DataEvidence) -> Iterator[Block]:
     head += [pointer.sentence for pointer in data.pointers]
     yield Lines("Data", (*head, *_change_lines(data.change), *data.notes))
     if data.violations:
-        broken = tuple((violation.level, violation.column, violation.sentence) for violation in data.violations)
-        yield Table("Broken rules", ("level", "column", "what"), broken)
+        broken = tuple((v.level, v.column, v.sentence, ", ".join(v.examples)) for v in data.violations)
+        yield Table("Broken rules", ("level", "column", "what", "examples"), broken)
     for report in data.drift:
         yield from _drift_blocks(report)
     rows = tuple(_column_row(column, data.profile.target) for column in data.profile.columns)
@@ -301,7 +301,24 @@ def plan_lines(plan: DeployPlan) -> tuple[str, ...]:
     """Where a plan goes and what it changes there."""
     target = plan.target
     actions = [f"{change.action:7} {change.kind} {change.name}" for change in plan.changes]
-    return (f"{plan.version} to context {target.context}, namespace {target.namespace} ({target.selector})", *actions)
+    where = f"{plan.version} to context {target.context}, namespace {target.namespace} ({target.selector})"
+    return (where, *actions, *_conflict_lines(plan), *_orphan_lines(plan))
+
+
+def _conflict_lines(plan: DeployPlan) -> Iterator[str]:
+    """Fields that others own, and what becomes of them."""
+    word = {"ask": "conflict", "force": "taken over", "leave": "left as it is"}[plan.conflict_choice]
+    for found in plan.conflicts:
+        yield f"{word}: {found.field} of {found.kind} {found.name}, which {found.owner} owns"
+
+
+def _orphan_lines(plan: DeployPlan) -> Iterator[str]:
+    """Objects of the release before that this one no longer has, and that stay."""
+    for orphan in plan.orphans:
+        if orphan.kept:
+            yield f"stays   {orphan.kind} {orphan.name}, no longer in the manifests: {orphan.kept}"
+        elif not plan.prune:
+            yield f"stays   {orphan.kind} {orphan.name}, no longer in the manifests: --prune deletes it"
 
 
 def _pods_blocks(pods: PodsEvidence) -> Iterator[Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.base import Input, Reason, Verdict
+from mlconsole.evidence.base import Input, Reason, Verdict, now
 from mlconsole.evidence.data import (
     DataEvidence,
     DataIdentity,
@@ -21,7 +22,7 @@ from mlconsole.evidence.data import (
 )
 from mlconsole.project import Project
 from mlconsole.services.datasets import change, dvc, files, schema
-from mlconsole.services.datasets.counting import count_violations
+from mlconsole.services.datasets.counting import count_violations, needs_rows
 from mlconsole.services.datasets.profile import Survey, survey, survey_appended
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
 from mlconsole.text import count, listed
@@ -62,6 +63,16 @@ def champion_evidence(context: StageContext) -> DataEvidence | None:
     return next((run.evidence for run in runs if isinstance(run.evidence, DataEvidence)), None)
 
 
+def broken_rules(
+    project: Project, profile: DataProfile, expected: DataSchema, cancelled: threading.Event | None = None
+) -> tuple[Violation, ...]:
+    """Hold the data against a schema; the rows are only read again where the profile can't tell."""
+    found = schema.check(profile, expected)
+    if not found and not needs_rows(profile, expected):
+        return ()
+    return count_violations(project.root, profile, expected, found, cancelled=cancelled)
+
+
 class DataStage(Stage[DataEvidence]):
     """Profiles the data in one pass, checks it against the champion's schema and tells what is new."""
 
@@ -78,6 +89,7 @@ class DataStage(Stage[DataEvidence]):
             Input(name="data", digest=identity.digest),
             Input(name="target", digest=data.target),
             Input(name="checks", digest=digest_of_files(root, checks) if checks else ""),
+            *_today(checks),
             Input(name="champion's data", digest=reference),
             Input(name="data settings", digest=digest_of(data.drift, *data.key)),
             Input(
@@ -98,11 +110,7 @@ class DataStage(Stage[DataEvidence]):
         found = survey(project.root, identity, target=settings.target, cancelled=context.cancelled)
         champion = champion_evidence(context)
         expected = self._schema(project, champion.profile if champion else found.profile)
-        violations = schema.check(found.profile, expected)
-        if violations:
-            violations = count_violations(
-                project.root, found.profile, expected, violations, cancelled=context.cancelled
-            )
+        violations = broken_rules(project, found.profile, expected, context.cancelled)
         evidence = DataEvidence(
             profile=found.profile,
             schema=expected,
@@ -185,6 +193,12 @@ class DataStage(Stage[DataEvidence]):
             if pointer.matches is False
         ]
         return Verdict.of([*broken, *drift_reasons(evidence.drift, needed(context.release).number, may_fail=may_fail)])
+
+
+def _today(checks: Iterable[Path]) -> Iterator[Input]:
+    """The date, where a rule is about the age of the data: what was new enough yesterday need not be today."""
+    if any(b"maximum_age_days" in path.read_bytes() for path in checks):
+        yield Input(name="today's date", digest=now().date().isoformat())
 
 
 def drift_reasons(reports: Iterable[DriftReport], release: int, *, may_fail: bool) -> Iterator[Reason]:

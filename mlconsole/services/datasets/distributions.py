@@ -21,8 +21,8 @@ from mlconsole.evidence.data import (
     ReferenceKind,
     ValueCount,
 )
-from mlconsole.services.datasets.finish import ALWAYS_CATEGORY, MOST_CATEGORIES
-from mlconsole.services.datasets.summaries import Numbers, NumberSummary, Summary, TextSummary
+from mlconsole.services.datasets.finish import ALWAYS_CATEGORY, MOST_CATEGORIES, column_profile
+from mlconsole.services.datasets.summaries import Numbers, NumberSummary, Summary, TextSummary, summarize
 from mlconsole.text import clean_line, shorten
 
 DECILES = np.arange(1, 10) / 10
@@ -43,6 +43,17 @@ class Distributions(NamedTuple):
 
     rows: int
     columns: Mapping[str, Column]
+
+
+def of_table(table: Any) -> Distributions:
+    """The distributions of an Arrow table that is in memory whole."""
+    found = {}
+    for field in table.schema:
+        column = table.column(field.name).combine_chunks()
+        summary = summarize(column, np.arange(len(column)), tallied=True)
+        profile = column_profile(field.name, field.type, summary)
+        found[profile.name] = Column(profile, summary)
+    return Distributions(table.num_rows, found)
 
 
 class Counts(NamedTuple):

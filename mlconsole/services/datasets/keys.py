@@ -71,6 +71,25 @@ def read_rows(
     return _joined(*(np.concatenate(part) for part in zip(*chunks, strict=True)))
 
 
+def repeats(root: Path, identity: DataIdentity, column: str, *, cancelled: threading.Event | None = None) -> int:
+    """How many rows have a value that another row before them has, as it is written; missing values are none."""
+    tables = Tables(root, identity, lambda done: None, cancelled)
+    real = next(name for name in tables.columns if clean_line(name) == column)
+
+    def task(parse: Parse) -> Callable[[], Numbers]:
+        return lambda: _hashes(parse().filter(pc.field(real).is_valid()), [real])
+
+    while True:
+        try:
+            hashes = np.concatenate(
+                list(in_order(task(parse) for parse in tables.chunks({real: pa.string()}, (real,))))
+            )
+            break
+        except StartAgain:
+            continue
+    return len(hashes) - len(np.unique(hashes))
+
+
 def _hashes(table: Any, columns: Sequence[str]) -> Numbers:
     from pandas.util import hash_array
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
-from mlconsole.evidence.data import ColumnKind, ColumnProfile, ColumnRule, DataProfile, DataSchema
-from mlconsole.services.datasets.faults import SchemaUnfit, unreadable
+from mlconsole.evidence.data import ColumnProfile, ColumnRule, DataProfile, DataSchema, Relation
+from mlconsole.services.datasets.faults import unreadable
+from mlconsole.services.datasets.schema_file import read
 from mlconsole.services.datasets.violations import check
-from mlconsole.text import clean_line, count, listed, short_digest
-
-if TYPE_CHECKING:
-    import yaml
+from mlconsole.text import count, listed, short_digest
 
 MARGIN = 0.1
 """How much further than the data a learnt range reaches, as a part of its span."""
@@ -27,8 +25,9 @@ __all__ = ["check", "learn", "read", "write"]
 _HEADING = """\
 # What the training data has to look like, learnt from data that was good. Edit it freely.
 # A missing column or another kind of values always fails; `severity: fail` makes a value out of range fail too.
+# There are also `maximum_rows: 50000`, `maximum_age_days: 40` for a column of dates, and between two columns
+# `relations: ["casual <= bikers"]` with <, <=, ==, !=, >= or >.
 """
-_RULE_KEYS = tuple(key for key in ColumnRule.__struct_fields__ if key != "name")
 
 
 def learn(profile: DataProfile) -> DataSchema:
@@ -94,7 +93,12 @@ def write(path: Path, schema: DataSchema) -> None:
     import yaml
 
     columns = {rule.name: dict(_entries(rule)) for rule in schema.columns}
-    document = {"learnt_from": schema.learnt_from, "minimum_rows": schema.minimum_rows, "columns": columns}
+    document: dict[str, Any] = {"learnt_from": schema.learnt_from, "minimum_rows": schema.minimum_rows}
+    if schema.maximum_rows is not None:
+        document["maximum_rows"] = schema.maximum_rows
+    document["columns"] = columns
+    if schema.relations:
+        document["relations"] = [_relation_entry(relation) for relation in schema.relations]
     text = _HEADING + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     temporary = ""
     try:
@@ -112,6 +116,10 @@ def write(path: Path, schema: DataSchema) -> None:
         raise unreadable(str(path), error) from error
 
 
+def _relation_entry(relation: Relation) -> Any:
+    return relation.rule if relation.severity == "warn" else {"rule": relation.rule, "severity": relation.severity}
+
+
 def _entries(rule: ColumnRule) -> Iterator[tuple[str, Any]]:
     """The keys of a rule that say something: what is the default is left out, but for whether values may be missing."""
     yield "kind", rule.kind
@@ -122,143 +130,14 @@ def _entries(rule: ColumnRule) -> Iterator[tuple[str, Any]]:
         yield "unique", True
     for key, bound in (("minimum", rule.minimum), ("maximum", rule.maximum)):
         if bound is not None:
-            yield key, int(bound) if bound == int(bound) and abs(bound) < 2**53 else bound
+            yield key, _plain(bound)
     if rule.values:
         yield "values", list(rule.values)
+    if rule.maximum_age_days is not None:
+        yield "maximum_age_days", _plain(rule.maximum_age_days)
     if rule.severity != "warn":
         yield "severity", rule.severity
 
 
-def read(path: Path) -> DataSchema:
-    """Read a schema that `write` or a person wrote.
-
-    Raises:
-        SchemaUnfit: it is no YAML, or a key or value in it means nothing; names the nearest key.
-    """
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise SchemaUnfit(f"There is no {path}.", "Correct `checks` under `[data]`, or take it out.") from error
-    except UnicodeDecodeError as error:
-        raise SchemaUnfit(f"{path} is not UTF-8.", "Save it as UTF-8.") from error
-    except OSError as error:
-        raise unreadable(str(path), error) from error
-    try:
-        document = yaml.load(text, _strict_loader())
-    except yaml.YAMLError as error:
-        raise SchemaUnfit(f"{path} is not valid YAML: {_where(error)}.", "Correct it.") from error
-    return _Reading(path).schema(document)
-
-
-def _strict_loader() -> type[yaml.BaseLoader]:
-    """A loader that leaves every scalar a text (`no` is a value, not a boolean) and refuses a key given twice."""
-    import yaml
-
-    class Loader(yaml.BaseLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-            return super().construct_mapping(node, deep)
-
-    return Loader
-
-
-def _where(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = clean_line(str(getattr(error, "problem", None) or error))
-    return f"line {mark.line + 1}: {problem}" if mark is not None else problem
-
-
-class _Reading:
-    """Turns the texts of a YAML document into a schema, and says what is wrong with them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def schema(self, document: object) -> DataSchema:
-        top = self._mapping(document, "The file", ("learnt_from", "minimum_rows", "columns"))
-        columns = self._mapping(top.get("columns"), "`columns`", None)
-        minimum = self._number(top.get("minimum_rows", "1"), "`minimum_rows`")
-        if minimum < 0 or minimum != int(minimum):
-            raise self._wrong("`minimum_rows`", "a whole number")
-        return DataSchema(
-            columns=tuple(self._rule(name, entry) for name, entry in columns.items()),
-            minimum_rows=int(minimum),
-            learnt_from=clean_line(self._text(top.get("learnt_from", ""), "`learnt_from`")),
-        )
-
-    def _rule(self, name: str, entry: object) -> ColumnRule:
-        keys = self._mapping(entry, f"Column {name}", _RULE_KEYS)
-        where = f"column {name}, "
-        if "kind" not in keys:
-            raise SchemaUnfit(f"{self._path}: column {name} has no kind.", self._one_of(get_args(ColumnKind)))
-        bounds = [self._number(keys[key], f"{where}`{key}`") if key in keys else None for key in ("minimum", "maximum")]
-        if bounds[0] is not None and bounds[1] is not None and bounds[0] > bounds[1]:
-            raise SchemaUnfit(f"{self._path}: column {name} has a minimum above its maximum.", "Correct it.")
-        values = keys.get("values", [])
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise self._wrong(f"{where}`values`", "a list of values")
-        return ColumnRule(
-            name=name,
-            kind=self._choice(keys["kind"], f"{where}`kind`", get_args(ColumnKind)),
-            required=self._truth(keys.get("required", "true"), f"{where}`required`"),
-            nullable=self._truth(keys.get("nullable", "true"), f"{where}`nullable`"),
-            unique=self._truth(keys.get("unique", "false"), f"{where}`unique`"),
-            minimum=bounds[0],
-            maximum=bounds[1],
-            values=tuple(values),
-            severity=self._choice(keys.get("severity", "warn"), f"{where}`severity`", ("warn", "fail")),
-        )
-
-    def _mapping(self, value: object, what: str, known: tuple[str, ...] | None) -> Mapping[str, object]:
-        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-            raise SchemaUnfit(f"{self._path}: {what} has to be keys with values.", "Look at a schema that was learnt.")
-        for key in value:
-            if known is not None and key not in known:
-                raise SchemaUnfit(f"{self._path}: {what} has an unknown key, {key}.", self._nearest(key, known))
-        return value
-
-    def _choice(self, value: object, what: str, known: tuple[str, ...]) -> Any:
-        text = self._text(value, what)
-        if text not in known:
-            raise SchemaUnfit(f"{self._path}: {what} can't be {text}.", self._nearest(text, known))
-        return text
-
-    def _truth(self, value: object, what: str) -> bool:
-        known = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-        found = known.get(self._text(value, what).lower())
-        if found is None:
-            raise self._wrong(what, "true or false")
-        return found
-
-    def _number(self, value: object, what: str) -> float:
-        try:
-            number = float(self._text(value, what))
-        except ValueError as error:
-            raise self._wrong(what, "a number") from error
-        if not math.isfinite(number):
-            raise self._wrong(what, "a number")
-        return number
-
-    def _text(self, value: object, what: str) -> str:
-        if not isinstance(value, str):
-            raise self._wrong(what, "a single value")
-        return value
-
-    def _wrong(self, what: str, wanted: str) -> SchemaUnfit:
-        return SchemaUnfit(f"{self._path}: {what} has to be {wanted}.", "Correct it.")
-
-    def _nearest(self, text: str, known: tuple[str, ...]) -> str:
-        from rapidfuzz import process
-
-        nearest = process.extractOne(text, known, score_cutoff=60)
-        return f"Did you mean {nearest[0]}?" if nearest else self._one_of(known)
-
-    @staticmethod
-    def _one_of(known: tuple[str, ...]) -> str:
-        return f"It can be one of {', '.join(known)}."
+def _plain(number: float) -> int | float:
+    return int(number) if number == int(number) and abs(number) < 2**53 else number

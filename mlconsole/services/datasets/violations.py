@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from mlconsole.evidence.base import GateLevel
 from mlconsole.evidence.data import ColumnProfile, ColumnRule, DataProfile, DataSchema, Violation
@@ -26,10 +27,11 @@ _WORDS = {
 }
 
 
-def check(profile: DataProfile, schema: DataSchema) -> tuple[Violation, ...]:
+def check(profile: DataProfile, schema: DataSchema, at: datetime | None = None) -> tuple[Violation, ...]:
     """Say which rules of a schema the data breaks, by its profile alone.
 
-    How many rows are out of range or have a new value is a lower bound here, and exact after `count_violations`.
+    How many rows are out of range or have a new value is a lower bound here, and exact after `count_violations`, which
+    also looks at the relations between columns. `at` is the moment by which data is too old: now, where not given.
 
     A column that is missing or of another kind fails, and so does a table with too few rows. Missing values where
     there were none fail above 1 % of the rows, or in the target. Values out of range warn (or fail where the rule
@@ -47,10 +49,14 @@ def check(profile: DataProfile, schema: DataSchema) -> tuple[Violation, ...]:
                 count=profile.rows,
             )
         )
+    if schema.maximum_rows is not None and profile.rows > schema.maximum_rows:
+        sentence = f"There are {count(profile.rows, 'row')}; at most {schema.maximum_rows:,} are expected."
+        found.append(Violation(rule="rows", column="", sentence=sentence, level="fail", count=profile.rows))
     columns = {column.name: column for column in profile.columns}
     for rule in schema.columns:
         column = columns.get(rule.name)
         found += _missing_column(rule) if column is None else _check_column(column, rule, profile)
+        found += _too_old(column, rule, at or datetime.now(UTC)) if column is not None else ()
     known = {rule.name for rule in schema.columns}
     for column in profile.columns:
         if column.name not in known:
@@ -80,9 +86,27 @@ def _check_column(column: ColumnProfile, rule: ColumnRule, profile: DataProfile)
     yield from _new_values(column, rule)
     present = column.rows - column.missing
     if rule.unique and column.distinct_exact and column.distinct < present:
-        again = present - column.distinct
-        sentence = f"{column.name} repeats values in {count(again, 'row')}; each is expected once."
-        yield Violation(rule="unique", column=column.name, sentence=sentence, level=rule.severity, count=again)
+        yield repeated(rule, present - column.distinct)
+
+
+def repeated(rule: ColumnRule, rows: int) -> Violation:
+    """Values that are expected once occur again, in so many rows."""
+    sentence = f"{rule.name} repeats values in {count(rows, 'row')}; each is expected once."
+    return Violation(rule="unique", column=rule.name, sentence=sentence, level=rule.severity, count=rows)
+
+
+def _too_old(column: ColumnProfile, rule: ColumnRule, at: datetime) -> Iterator[Violation]:
+    if rule.maximum_age_days is None or not column.latest:
+        return
+    try:
+        latest = datetime.fromisoformat(column.latest)
+    except ValueError:
+        return
+    age = at - (latest if latest.tzinfo else latest.replace(tzinfo=UTC))
+    if age > timedelta(days=rule.maximum_age_days):
+        most = number(rule.maximum_age_days)
+        sentence = f"{column.name} ends at {column.latest}, {age.days:,} days ago, where at most {most} are expected."
+        yield Violation(rule="age", column=column.name, sentence=sentence, level=rule.severity)
 
 
 def kind_sentence(column: ColumnProfile, rule: ColumnRule, rows: int, examples: tuple[str, ...]) -> str:
