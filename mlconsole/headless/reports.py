@@ -116,9 +116,9 @@ def show_models(project: Project, *, as_json: bool) -> None:
 
 def verify_store(project: Project) -> int:
     """Compute the digest of every stored model again, and tell which are not what they were."""
-    from mlconsole.services.models.store import ModelStore
+    from mlconsole.stages.base import model_store
 
-    store = ModelStore(project.store)
+    store = model_store(project)
     with journal_of(project) as journal:
         versions = journal.versions(project.settings.name)
     code = Exit.DONE

@@ -105,6 +105,14 @@ class DeploySettings(Section, frozen=True, kw_only=True):
     ] = ("prod-*",)
 
 
+class StoreSettings(Section, frozen=True, kw_only=True):
+    """Where models are kept."""
+
+    url: Annotated[
+        str, _key('A store that a team shares, such as "s3://bucket/models"; empty: the folder .mlconsole/store.')
+    ] = ""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of a project. What is empty is found in the project."""
 
@@ -117,6 +125,7 @@ class Settings(Section, frozen=True, kw_only=True):
     test: TestSettings = TestSettings()
     quality: QualitySettings = QualitySettings()
     deploy: DeploySettings = DeploySettings()
+    store: StoreSettings = StoreSettings()
 
 
 def read_settings(root: Path) -> tuple[Settings, Path | None]:

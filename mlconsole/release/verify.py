@@ -22,7 +22,7 @@ from mlconsole.services import git
 from mlconsole.services.datasets.files import digest_of_beginning, digest_of_names
 from mlconsole.services.models.store import ModelDamaged, ModelMissing, ModelStore
 from mlconsole.services.training.environment import digest_of_environment
-from mlconsole.stages.base import fingerprint_of
+from mlconsole.stages.base import fingerprint_of, model_store
 from mlconsole.text import size
 
 State = Literal["matches", "differs", "unknown"]
@@ -41,7 +41,7 @@ def verify_version(
     project: Project, journal: Journal, version: ModelVersion, cancelled: threading.Event | None = None
 ) -> tuple[Check, ...]:
     """Compute every digest of a version and of its releases again."""
-    checks = [_model(ModelStore(project.store), version)]
+    checks = [_model(model_store(project), version)]
     for index, number in enumerate(releases_of(journal, version)):
         record = gather(journal, number)
         if index == 0:

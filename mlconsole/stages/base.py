@@ -22,6 +22,7 @@ from mlconsole.evidence.testing import TestEvidence
 from mlconsole.evidence.training import ModelVersion, TrainEvidence
 from mlconsole.journal import Journal
 from mlconsole.project import Project
+from mlconsole.services.models.store import ModelStore
 
 E = TypeVar("E", RepoEvidence, DataEvidence, TrainEvidence, TestEvidence, DeployEvidence, PodsEvidence)
 R = TypeVar("R")
@@ -153,6 +154,23 @@ class Stage(ABC, Generic[E]):
     def conclude(self, context: StageContext, evidence: E) -> None:
         """Write what follows from an accepted stage, in the one transaction that ends it."""
         return
+
+
+def model_store(project: Project) -> ModelStore:
+    """The project's model store, with the one that its team shares behind it.
+
+    Raises:
+        SharedStoreUnusable: store.url can't be used.
+    """
+    url = project.settings.store.url
+    is_folder = bool(url) and "://" not in url and "::" not in url
+    return ModelStore(project.store, str(project.root / Path(url).expanduser()) if is_folder else url)
+
+
+def shares_models(project: Project) -> bool:
+    """Whether models are kept where other machines can read them, too."""
+    url = project.settings.store.url
+    return "://" in url and not url.startswith(("file://", "local://", "memory://"))
 
 
 def digest_of(*texts: str) -> str:

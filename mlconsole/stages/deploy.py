@@ -16,8 +16,7 @@ from mlconsole.services.kubernetes import apply, kubeconfig, manifests, rollout
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.documents import Manifest, from_yaml, to_yaml
 from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
-from mlconsole.services.models.store import ModelStore
-from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, needed
+from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, model_store, needed, shares_models
 
 LONGEST_ROLLOUT = 600.0
 
@@ -161,9 +160,10 @@ class DeployStage(Stage[DeployEvidence]):
             if not ended.succeeded:
                 sentence = f"{ended.workload.kind} {ended.workload.name}: {ended.reason or ended.sentence}"
                 reasons.append(Reason(level="fail", sentence=sentence, next_step=ended.next_step))
-        if not context.project.is_local:
+        if not context.project.is_local and not shares_models(context.project):
             sentence = "MODEL_URI names a file of this machine: pods elsewhere can read it only if the image holds it."
-            reasons.append(Reason(level="warn", sentence=sentence))
+            hint = 'Name a store that the pods can read: [store] url = "s3://bucket/models"'
+            reasons.append(Reason(level="warn", sentence=sentence, next_step=hint))
         return Verdict.of(reasons)
 
 
@@ -175,7 +175,7 @@ def release_facts(context: StageContext) -> ReleaseFacts:
         name=candidate.name,
         version=candidate.tag,
         label=candidate.label,
-        model_uri=ModelStore(context.project.store).uri(candidate.model),
+        model_uri=model_store(context.project).uri(candidate.model, local=context.project.is_local),
         model_digest=candidate.model.digest,
         data_digest=candidate.data_digest,
         commit=candidate.commit,

@@ -15,11 +15,10 @@ from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.models.compare import compare
-from mlconsole.services.models.store import ModelStore
 from mlconsole.services.models.unseen import seen_rows
 from mlconsole.services.processes import child_environment
 from mlconsole.services.testing.runner import run_tests
-from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
+from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
 from mlconsole.stages.train import project_python
 from mlconsole.text import count, listed, number
 
@@ -100,7 +99,7 @@ class TestStage(Stage[TestEvidence]):
     def run(self, context: StageContext) -> TestEvidence:
         project = context.project
         candidate = context.known.candidate
-        model_path = ModelStore(project.store).path(candidate.model.digest)
+        model_path = model_store(project).path(candidate.model.digest)
         python = Path(project_python(project).executable)
         paths = tuple(str(path.relative_to(project.root)) for path in test_paths(project))
         context.command(f"MODEL_PATH={shlex.quote(str(model_path))} pytest {shlex.join(paths)}")
@@ -146,7 +145,7 @@ class TestStage(Stage[TestEvidence]):
             python=python,
             root=project.root,
             candidate=model_path,
-            champion=ModelStore(project.store).path(rival.model.digest),
+            champion=model_store(project).path(rival.model.digest),
             candidate_label=context.known.candidate.label,
             champion_label=rival.label,
             rows=rows,

@@ -22,13 +22,12 @@ from mlconsole.evidence.training import (
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.models import scan
-from mlconsole.services.models.store import ModelStore
 from mlconsole.services.processes import child_environment
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import parameters as parameter_files
 from mlconsole.services.training.environment import find_python
 from mlconsole.services.training.run import train
-from mlconsole.stages.base import Stage, StageContext, digest_of_files, needed
+from mlconsole.stages.base import Stage, StageContext, digest_of_files, model_store, needed
 from mlconsole.text import listed
 
 
@@ -138,7 +137,7 @@ class TrainStage(Stage[TrainEvidence]):
             cancelled=context.cancelled,
             timeout=seconds(settings.train.timeout, "train.timeout"),
         )
-        model = ModelStore(project.store).adopt(model_path)
+        model = model_store(project).adopt(model_path)
         model_path.unlink(missing_ok=True)
         evidence = TrainEvidence(
             command=shlex.join(command),
@@ -150,7 +149,7 @@ class TrainStage(Stage[TrainEvidence]):
             lines=trained.child.lines,
             tail=trained.child.tail,
         )
-        evidence = _scanned(evidence, ModelStore(project.store).path(model.digest))
+        evidence = _scanned(evidence, model_store(project).path(model.digest))
         version = self._version(context, number, model, evidence)
         context.emit(VersionMade(version=version))
         return msgspec.structs.replace(evidence, version=version)

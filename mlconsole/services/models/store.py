@@ -15,11 +15,14 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.training import ModelFile
 from mlconsole.text import short_digest, size
+
+if TYPE_CHECKING:
+    from mlconsole.services.models.shared import SharedStore
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -43,10 +46,17 @@ class ModelStore:
 
     Args:
         root: the store's folder; made when something is first stored.
+        url: a store that a team shares, see `SharedStore`: what is stored goes there too, and what is not in the folder
+            is fetched from there. Empty: the folder alone.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, url: str = "") -> None:
         self.root = root.absolute()
+        self._shared: SharedStore | None = None
+        if url:
+            from mlconsole.services.models.shared import SharedStore
+
+            self._shared = SharedStore(url)
 
     def adopt(self, path: Path) -> ModelFile:
         """Copy a model file into the store; where it is there already, only its copy is made fresh.
@@ -71,6 +81,8 @@ class ModelStore:
                     f"{path} was written to while it was stored.", "Store it again when its training has ended."
                 )
             self._place(copy, temporary, self._folder("sha256", digest), path.name)
+        if self._shared is not None:
+            self._shared.upload(self.path(digest), digest)
         return ModelFile(digest=digest, size=count, filename=path.name)
 
     def path(self, digest: str) -> Path:
@@ -79,20 +91,46 @@ class ModelStore:
         Raises:
             ModelMissing: there is none.
         """
-        found = _only_file(self._folder("sha256", digest))
+        found = self.local_path(digest) or self._fetched(digest)
         if found is None:
             raise ModelMissing(
                 f"The model {short_digest(digest)} is not in the store {self.root}.", "Train it again, or restore it."
             )
         return found
 
-    def uri(self, model: ModelFile) -> str:
-        """Where a stored model is, as `file://…`.
+    def local_path(self, digest: str) -> Path | None:
+        """The file of a digest in the folder; None where it is not there, although a shared store may have it."""
+        return _only_file(self._folder("sha256", digest))
+
+    def _fetched(self, digest: str) -> Path | None:
+        """Bring a model from the shared store into the folder."""
+        found = self._shared.find(digest) if self._shared is not None else None
+        if self._shared is None or found is None:
+            return None
+        folder = self._folder("sha256", digest)
+        with self._shared.open(found) as source, self._fresh() as (copy, temporary):
+            came, _ = _copy(source, copy)
+            if came != digest:
+                raise ModelDamaged(
+                    f"{found} in {self._shared.url} has the digest {short_digest(came)}, not {short_digest(digest)}.",
+                    "Restore it there from a backup.",
+                )
+            self._place(copy, temporary, folder, found.rpartition("/")[2])
+        return _only_file(folder)
+
+    def uri(self, model: ModelFile, *, local: bool = False) -> str:
+        """Where a stored model is: in the shared store, where there is one; else, or where `local`, as `file://…`.
 
         Raises:
             ModelMissing: it is not stored.
+            SharedStoreFailed: the shared store can't be asked.
         """
-        return self.path(model.digest).as_uri()
+        path = self.path(model.digest)
+        if self._shared is None or local:
+            return path.as_uri()
+        # a model that was stored before the store was shared is brought there now
+        self._shared.upload(path, model.digest)
+        return self._shared.uri(model.digest)
 
     def verify(self, model: ModelFile) -> None:
         """Read a stored model again and compare it with what is known of it.

@@ -1,0 +1,147 @@
+"""The store that a team shares: any URL that fsspec knows, with the same layout as the folder.
+
+<url>/sha256/ab/<hex>/<filename>
+
+What is uploaded is read back and its digest compared, before it gets the name by which others find it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from mlconsole.errors import OutsideFailed, WrongUse
+from mlconsole.text import clean_line, short_digest, shorten
+
+_CHUNK = 1 << 20
+
+
+class SharedStoreFailed(OutsideFailed):
+    """The shared store can't be reached, read or written."""
+
+
+class SharedStoreUnusable(WrongUse):
+    """The URL of the shared store in the settings can't be used."""
+
+
+class SharedStore:
+    """The models of a team, by digest.
+
+    Args:
+        url: such as `s3://bucket/models`, `gs://…`, `file:///mnt/models` or a folder.
+
+    Raises:
+        SharedStoreUnusable: nothing is installed that speaks with it, or it holds a password.
+    """
+
+    def __init__(self, url: str) -> None:
+        if urlsplit(url).password:
+            raise SharedStoreUnusable(
+                "store.url holds a password, and settings are shared.",
+                "Leave it out: each tool reads its credentials from its own environment.",
+            )
+        self.url = url.rstrip("/")
+        from fsspec.core import url_to_fs
+
+        try:
+            self._fs, self._root = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            raise SharedStoreUnusable(
+                f"store.url = {url} can't be used: {clean_line(str(error))}", "Install what it names, or change it."
+            ) from error
+
+    def upload(self, path: Path, digest: str) -> None:
+        """Copy a model file there, unless it is there already; read back before it is named.
+
+        Raises:
+            SharedStoreFailed: it could not be written, or came back as something else.
+        """
+        if self.find(digest) is not None:
+            return
+        folder = self._folder(digest)
+        unfinished = f"{folder}/.new-{uuid.uuid4().hex}"
+        with self._failures("written to"):
+            self._fs.makedirs(folder, exist_ok=True)
+            try:
+                self._fs.put_file(str(path), unfinished)
+                if (found := self._digest(unfinished)) != digest:
+                    raise SharedStoreFailed(
+                        f"{self.url} keeps {short_digest(found)} where {short_digest(digest)} was written.",
+                        "Look at the store; nothing was added to it.",
+                    )
+                self._fs.mv(unfinished, f"{folder}/{path.name}")
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self._fs.rm_file(unfinished)
+                raise
+
+    def find(self, digest: str) -> str | None:
+        """The stored file of a digest, as the file system names it; None where there is none.
+
+        Raises:
+            SharedStoreFailed: it can't be asked.
+        """
+        with self._failures("read"):
+            # others write there: a listing that was remembered would hide it
+            self._fs.invalidate_cache()
+            try:
+                entries = self._fs.ls(self._folder(digest), detail=False)
+            except FileNotFoundError:
+                return None
+        names = (str(entry).rstrip("/") for entry in entries)
+        return min((name for name in names if not name.rpartition("/")[2].startswith(".new-")), default=None)
+
+    @contextlib.contextmanager
+    def open(self, found: str) -> Iterator[BinaryIO]:
+        """The bytes of a file that `find` named.
+
+        Raises:
+            SharedStoreFailed: it can't be read.
+        """
+        with self._failures("read"), self._fs.open(found, "rb") as file:
+            yield cast(BinaryIO, file)
+
+    def uri(self, digest: str) -> str:
+        """Where a model is, for those who may read the store: `s3://bucket/models/sha256/ab/…/model.pkl`.
+
+        Raises:
+            SharedStoreFailed: it is not there, or the store can't be asked.
+        """
+        found = self.find(digest)
+        if found is None:
+            raise SharedStoreFailed(f"The model {short_digest(digest)} is not in {self.url}.")
+        return str(self._fs.unstrip_protocol(found))
+
+    def _folder(self, digest: str) -> str:
+        algorithm, _, value = digest.partition(":")
+        return f"{self._root}/{algorithm}/{value[:2]}/{value}"
+
+    def _digest(self, name: str) -> str:
+        hasher = hashlib.sha256()
+        with self._fs.open(name, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                hasher.update(chunk)
+        return f"sha256:{hasher.hexdigest()}"
+
+    @contextlib.contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OutsideFailed:
+            raise
+        except Exception as error:
+            # each backend raises exceptions of its own
+            raise SharedStoreFailed(
+                f"The store {self.url} can't be {what}: {_why(error)}.",
+                "Check the address, your credentials, the network.",
+            ) from error
+
+
+def _why(error: Any) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return shorten(clean_line(str(text)).rstrip("."), 200)
