@@ -63,7 +63,7 @@ def read_place(project: Project) -> ClusterPlace:
     deploy = project.settings.deploy
     running: bool | None = None
     if project.is_local:
-        from mlconsole.localcluster.control import status
+        from mlconsole.services.local_cluster import status
 
         found = status(project.cluster_state)
         running = found is not None and found.running
@@ -82,9 +82,10 @@ def read_place(project: Project) -> ClusterPlace:
 
 def start_local_cluster(project: Project) -> None:
     """Start the project's local cluster and wait until it answers."""
-    from mlconsole.localcluster.control import start
+    from mlconsole.services import local_cluster
+    from mlconsole.stages.train import project_python
 
-    start(project.root, project.cluster_state)
+    local_cluster.start(project.root, project.cluster_state, project_python(project).executable)
 
 
 def _discard(result: object) -> None:
