@@ -216,7 +216,7 @@ class Connection:
         except ConfigException as error:
             raise NoCluster(
                 "There is no kubeconfig, and this is not a pod.",
-                'Set KUBECONFIG, or take the local cluster: context = "local" under [deploy], and `mlconsole cluster start`.',
+                'Set KUBECONFIG, or set context = "local" under [deploy] and type `mlconsole cluster start`.',
             ) from error
 
     def _load_entry(self, configuration: Any, entry: Entry) -> None:

@@ -94,7 +94,7 @@ def find(context: str = "", kubeconfig: Path | None = None) -> Entry | None:
             wanted = f"the context {context}" if context else "a cluster"
             raise NoCluster(
                 f"There is no kubeconfig at {listed([str(path) for path in files(kubeconfig)])} to find {wanted} in.",
-                'Set KUBECONFIG, or take the local cluster: context = "local" under [deploy], and `mlconsole cluster start`.',
+                'Set KUBECONFIG, or set context = "local" under [deploy] and type `mlconsole cluster start`.',
             )
         return None
     merged = _merge(paths)
