@@ -20,6 +20,8 @@ from mlconsole.evidence.data import (
     DriftReport,
     Violation,
 )
+from mlconsole.evidence.training import ModelVersion
+from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.services.datasets import change, dvc, files, schema
 from mlconsole.services.datasets.counting import count_violations, needs_rows
@@ -59,8 +61,23 @@ def champion_evidence(context: StageContext) -> DataEvidence | None:
     champion = context.champion
     if champion is None or champion.data_digest == identify(context.project).digest:
         return None
-    runs = context.journal.stage_runs(champion.release)
+    return evidence_of(context.journal, champion)
+
+
+def evidence_of(journal: Journal, version: ModelVersion) -> DataEvidence | None:
+    """What is known of the data that a version was trained on."""
+    runs = journal.stage_runs(version.release)
     return next((run.evidence for run in runs if isinstance(run.evidence, DataEvidence)), None)
+
+
+def expected_of(project: Project, good: DataProfile) -> DataSchema:
+    """The schema that people keep, or the one learnt from data that was good.
+
+    Raises:
+        SchemaUnfit: the file can't be used.
+    """
+    checks = project.settings.data.checks
+    return schema.read(project.root / checks) if checks else schema.learn(good)
 
 
 def broken_rules(
@@ -109,7 +126,7 @@ class DataStage(Stage[DataEvidence]):
         context.note(f"Reading {settings.path}")
         found = survey(project.root, identity, target=settings.target, cancelled=context.cancelled)
         champion = champion_evidence(context)
-        expected = self._schema(project, champion.profile if champion else found.profile)
+        expected = expected_of(project, champion.profile if champion else found.profile)
         violations = broken_rules(project, found.profile, expected, context.cancelled)
         evidence = DataEvidence(
             profile=found.profile,
@@ -177,10 +194,6 @@ class DataStage(Stage[DataEvidence]):
             return msgspec.structs.replace(evidence, notes=(*evidence.notes, note))
         found = msgspec.structs.replace(evidence.change, keys=keys.compare(before, rows, key))
         return msgspec.structs.replace(evidence, change=found)
-
-    def _schema(self, project: Project, learnt_from: DataProfile) -> DataSchema:
-        checks = project.settings.data.checks
-        return schema.read(project.root / checks) if checks else schema.learn(learnt_from)
 
     def judge(self, context: StageContext, evidence: DataEvidence) -> Verdict:
         may_fail = context.project.settings.data.drift == "fail"
