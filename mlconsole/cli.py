@@ -372,6 +372,31 @@ def verify_models(directory: Path) -> int:
 
 
 @commands.group()
+def data() -> None:
+    """The training data by itself."""
+
+
+@data.command("schema")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@project_option
+def write_schema(force: bool, directory: Path) -> None:
+    """Learn from good data what data has to look like, and write it to a file that people edit."""
+    from mlconsole.headless.data import write_schema as write
+
+    write(_project(directory), force=force)
+
+
+@data.command("check")
+@project_option
+@json_option
+def check_data(directory: Path, as_json: bool) -> int:
+    """Show which rules of the schema the data breaks."""
+    from mlconsole.headless.data import check_data as check
+
+    return check(_project(directory), as_json=as_json)
+
+
+@commands.group()
 def cluster() -> None:
     """The project's local cluster."""
 
