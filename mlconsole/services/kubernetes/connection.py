@@ -150,16 +150,21 @@ class Connection:
             raise problem_of(response.status, data, method=method, path=path, context=self.context)
         return data
 
-    def stream(self, path: str, query: Mapping[str, str]) -> Stream:
+    def stream(self, path: str, query: Mapping[str, str], *, silence: float = SILENCE_SECONDS) -> Stream:
         """Open a stream of lines: a watch, or a log that is followed.
+
+        Args:
+            path: from `/api…`, without the server's address.
+            query: its parameters.
+            silence: seconds without a byte after which it is given up.
 
         Raises:
             Problem: as `request` does.
         """
-        response = self._send("GET", path, query, None, "", SILENCE_SECONDS, stream=True)
+        response = self._send("GET", path, query, None, "", silence, stream=True)
         if response.status == 401 and self._reload():
             response.close()
-            response = self._send("GET", path, query, None, "", SILENCE_SECONDS, stream=True)
+            response = self._send("GET", path, query, None, "", silence, stream=True)
         if response.status >= 300:
             data = self._whole(response)
             raise problem_of(response.status, data, method="GET", path=path, context=self.context)
@@ -335,7 +340,7 @@ class Stream:
         """Yield lines until the server ends the stream, or `stop`.
 
         Raises:
-            Unreachable: it broke, or was silent for 75 s.
+            Unreachable: it broke, or was silent for too long.
         """
         from urllib3.exceptions import HTTPError
 

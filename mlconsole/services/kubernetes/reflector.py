@@ -2,10 +2,13 @@
 
 The contract is that of client-go's reflector: list, watch on from the list's version with bookmarks, list again when
 the version is too old, back off where the server is away or busy. One thread each; it can be stopped at once.
+
+It calls itself live only while what it has is known to be what the cluster had at most `Pace.limit` seconds ago.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -19,6 +22,7 @@ from mlconsole.errors import Problem
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import WatchState
 from mlconsole.services.kubernetes.objects import Metadata, ObjectList, Status, Versioned, WatchEvent
+from mlconsole.services.kubernetes.pace import Backoff, Notifier, Pace
 from mlconsole.services.kubernetes.problems import (
     Expired,
     Forbidden,
@@ -37,43 +41,17 @@ if TYPE_CHECKING:
     from mlconsole.services.kubernetes.resources import Resource
 
 PAGE = 500
-FIRST_DELAY, LONGEST_DELAY = 0.8, 30.0
-CALM_SECONDS = 120.0
-"""After so long without a failure, delays start small again."""
-
-FORBIDDEN_DELAY = 60.0
-RELIST_AFTER_SECONDS = 30.0
-"""Away for longer than this, the cluster may be another one at the same address: the version is not kept."""
-
 ATTEMPTS_BEFORE_ANEW = 3
 """So many failures to reach the cluster, and the kubeconfig is read again: it may have moved."""
 
 SHORT_WATCH_SECONDS = 1.0
-BATCH_SECONDS = 0.1
 STOP_SECONDS = 0.045
+PACE = Pace()
 
+log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=msgspec.Struct)
 StateName = Literal["connecting", "live", "stale", "reconnecting", "offline", "forbidden", "stopped"]
-
-
-class _Backoff:
-    """Delays that double, with jitter, and start small again after calm."""
-
-    def __init__(self) -> None:
-        self.attempt = 0
-        self._delay = FIRST_DELAY
-        self._last = 0.0
-
-    def next(self) -> float:
-        moment = time.monotonic()
-        if moment - self._last > CALM_SECONDS + self._delay:
-            self.attempt, self._delay = 0, FIRST_DELAY
-        self._last = moment
-        self.attempt += 1
-        delay = self._delay * random.uniform(1, 1.5)
-        self._delay = min(self._delay * 2, LONGEST_DELAY)
-        return min(delay, LONGEST_DELAY)
 
 
 class ResourceWatcher(Generic[T]):
@@ -88,6 +66,7 @@ class ResourceWatcher(Generic[T]):
             watcher's. It must not raise.
         selector: a label selector.
         field_selector: a field selector.
+        pace: how long it waits for what.
     """
 
     def __init__(
@@ -99,7 +78,9 @@ class ResourceWatcher(Generic[T]):
         *,
         selector: str = "",
         field_selector: str = "",
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace or PACE
         self.connection: Connection | None = None
         self._connect = connect
         self._resource = resource
@@ -108,7 +89,7 @@ class ResourceWatcher(Generic[T]):
         self._selection = {
             name: value for name, value in (("labelSelector", selector), ("fieldSelector", field_selector)) if value
         }
-        self._notifier = _Notifier(on_change)
+        self._notifier = Notifier(on_change, self._pace.batch)
         self._objects: dict[str, T] = {}
         self._lock = threading.Lock()
         self._state = WatchState(state="connecting", sentence="Connecting to the cluster.", since=now())
@@ -117,8 +98,9 @@ class ResourceWatcher(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=f"watch-{resource.plural}", daemon=True)
         self._version = ""
         self._listed = False
-        self._lost_at: float | None = None
-        self._backoff = _Backoff()
+        self._failing = False
+        self._as_of = 0.0
+        self._backoff = Backoff(self._pace)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -158,9 +140,12 @@ class ResourceWatcher(Generic[T]):
             try:
                 self._round()
             except Problem as problem:
-                if self._stopping.is_set():
-                    break
                 delay = self._failed(problem)
+            except Exception as error:
+                if not self._stopping.is_set():
+                    log.exception("the watch of %s failed", self._resource.plural)
+                    defect = f"Watching {self._resource.plural} failed ({type(error).__name__}: {error})."
+                    delay = self._failed(ServerFailed(defect, "Report this."))
             self._stopping.wait(delay)
         if self.connection is not None:
             self.connection.close()
@@ -168,34 +153,39 @@ class ResourceWatcher(Generic[T]):
     def _round(self) -> None:
         if self.connection is None:
             self.connection = self._connect()
-        if not self._version:
+        if not self._version or self._age() > self._pace.relist_after:
+            if self._listed and self.state.state == "live":
+                self._set_state("reconnecting", "Looking through all objects again.")
             self._list(self.connection)
         self._watch(self.connection)
 
+    def _age(self) -> float:
+        """How many seconds ago the objects were last known to be the cluster's."""
+        return time.monotonic() - self._as_of
+
     def _failed(self, problem: Problem) -> float:
         """Note a failure in the state; returns for how many seconds to wait."""
-        if self._lost_at is None:
+        if self._stopping.is_set():
+            return 0
+        if not self._failing:
             self._backoff.attempt = 0
+        self._failing = True
         delay = self._backoff.next()
-        moment = time.monotonic()
-        self._lost_at = self._lost_at or moment
+        state: StateName = "reconnecting" if self._listed else "connecting"
         if isinstance(problem, Expired):
             self._version = ""
             if self._backoff.attempt == 1:
                 return 0
-        if moment - self._lost_at > RELIST_AFTER_SECONDS:
-            self._version = ""
-        state: StateName = "reconnecting" if self._listed else "connecting"
         if isinstance(problem, (Forbidden, Unauthorized)):
-            state, delay = "forbidden", FORBIDDEN_DELAY if isinstance(problem, Forbidden) else delay
+            state, delay = "forbidden", self._pace.forbidden_delay if isinstance(problem, Forbidden) else delay
             self._drop_connection()
         elif isinstance(problem, NoCluster):
             state = "offline"
             self._drop_connection()
         elif isinstance(problem, Invalid):
-            state, delay = "offline", FORBIDDEN_DELAY
+            state, delay = "offline", self._pace.forbidden_delay
         elif isinstance(problem, TooManyRequests):
-            delay = max(delay, problem.retry_after)
+            delay = min(max(delay, problem.retry_after), self._pace.longest_delay)
         elif isinstance(problem, Unreachable):
             state = "offline" if self._backoff.attempt > 1 or not self._listed else state
             if self._backoff.attempt % ATTEMPTS_BEFORE_ANEW == 0:
@@ -220,8 +210,10 @@ class ResourceWatcher(Generic[T]):
         path = self._resource.path(connection.namespace)
         found: dict[str, T] = {}
         query = {**self._selection, "limit": str(PAGE)}
+        began = time.monotonic()
         while True:
-            page = decode(connection.request("GET", path, query=query), self._list_type)
+            answer = connection.request("GET", path, query=query, timeout=self._pace.answer)
+            page = decode(answer, self._list_type)
             found.update({_key(item): item for item in page.items or ()})
             if not page.metadata.continue_:
                 break
@@ -231,6 +223,7 @@ class ResourceWatcher(Generic[T]):
         with self._lock:
             self._objects = found
         self._version = page.metadata.resource_version
+        self._as_of = began
         self._listed = True
         self._notifier.changed()
 
@@ -242,46 +235,73 @@ class ResourceWatcher(Generic[T]):
             "resourceVersion": self._version,
             "timeoutSeconds": str(random.randint(300, 600)),
         }
+        path = self._resource.path(connection.namespace)
         started = time.monotonic()
-        events = 0
-        self._stream = connection.stream(self._resource.path(connection.namespace), query)
+        self._stream = connection.stream(path, query, silence=self._pace.silence)
         try:
-            self._set_state("live", "")
-            for line in self._stream:
-                if self._stopping.is_set():
-                    return
-                if line.strip():
-                    self._take(line)
-                    events += 1
-                    self._lost_at = None
+            said = self._follow(self._stream)
         finally:
             self._stream.close()
             self._stream = None
             if time.monotonic() - started > SHORT_WATCH_SECONDS:
-                self._lost_at = None
+                self._failing = False
         if self._stopping.is_set():
             return
-        if not events and time.monotonic() - started < SHORT_WATCH_SECONDS:
+        if not said and time.monotonic() - started < SHORT_WATCH_SECONDS:
             raise ServerFailed("The cluster ends each watch at once.", "Look at the API server, or a proxy before it.")
 
-    def _take(self, line: bytes) -> None:
+    def _follow(self, stream: Stream) -> bool:
+        """Take in what a watch says until its end; returns whether it said anything."""
+        opened, said, caught_up = time.monotonic(), False, False
+        if self._age() <= self._pace.relist_after:
+            self._set_state("live", "")
+        for line in stream:
+            if self._stopping.is_set():
+                return said
+            if not line.strip():
+                continue
+            bookmark = self._take(line)
+            said, self._failing = True, False
+            # What comes at once may be what was missed before; a bookmark follows all of that.
+            caught_up = caught_up or bookmark or time.monotonic() - opened > self._pace.settle
+            if caught_up:
+                self._as_of = time.monotonic()
+                self._set_state("live", "")
+        if caught_up:
+            self._as_of = time.monotonic()
+        return said
+
+    def _take(self, line: bytes) -> bool:
+        """Take in one event; returns whether it is a bookmark."""
         event = decode(line, WatchEvent)
         if event.type == "ERROR":
             self._version = ""
             status = decode(bytes(event.object), Status)
             raise problem_of(status.code or 500, bytes(event.object), method="GET", path="watch", context="")
         if event.type == "BOOKMARK":
-            self._version = decode(bytes(event.object), Versioned).metadata.resource_version or self._version
-            return
+            self._advance(decode(bytes(event.object), Versioned).metadata.resource_version)
+            return True
         item = decode(bytes(event.object), self._kind)
         metadata: Metadata = item.metadata  # type: ignore[attr-defined]
+        self._advance(metadata.resource_version)
         with self._lock:
             if event.type == "DELETED":
                 self._objects.pop(_key(item), None)
             else:
                 self._objects[_key(item)] = item
-        self._version = metadata.resource_version or self._version
         self._notifier.changed()
+        return False
+
+    def _advance(self, version: str) -> None:
+        """Note the version that a watch has come to.
+
+        Raises:
+            Expired: it went back: the cluster was restored, or another one answers. What is known may never have been.
+        """
+        known = self._version
+        if version.isdigit() and known.isdigit() and int(version) < int(known):
+            raise Expired(f"The cluster went back from version {known} to {version}.", "List again.")
+        self._version = version or known
 
     def _set_state(self, state: StateName, sentence: str, attempt: int = 0) -> None:
         with self._lock:
@@ -298,43 +318,3 @@ class ResourceWatcher(Generic[T]):
 def _key(item: msgspec.Struct) -> str:
     metadata: Metadata = item.metadata  # type: ignore[attr-defined]
     return metadata.uid or f"{metadata.namespace}/{metadata.name}"
-
-
-class _Notifier:
-    """Calls back at once, then not again before a tenth of a second, and never forgets the last change."""
-
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        self._on_change = on_change
-        self._lock = threading.Lock()
-        self._last = 0.0
-        self._timer: threading.Timer | None = None
-        self._stopped = False
-
-    def changed(self) -> None:
-        """Something changed."""
-        with self._lock:
-            if self._stopped or self._timer is not None:
-                return
-            wait = self._last + BATCH_SECONDS - time.monotonic()
-            if wait > 0:
-                self._timer = threading.Timer(wait, self._late)
-                self._timer.daemon = True
-                self._timer.start()
-                return
-            self._last = time.monotonic()
-        self._on_change()
-
-    def stop(self) -> None:
-        """Call no more."""
-        with self._lock:
-            self._stopped = True
-            if self._timer is not None:
-                self._timer.cancel()
-
-    def _late(self) -> None:
-        with self._lock:
-            self._timer = None
-            self._last = time.monotonic()
-            if self._stopped:
-                return
-        self._on_change()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import ClusterTarget, PodRow, PodsSnapshot
 from mlconsole.services.kubernetes.objects import Pod
+from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.reflector import ResourceWatcher
 from mlconsole.services.kubernetes.resources import PODS
 from mlconsole.services.kubernetes.rows import pod_row
@@ -27,11 +28,19 @@ class PodWatcher:
         connect: opens the connection, whose context and namespace count; it may raise a Problem.
         selector: the pods' labels; all pods of the namespace where empty.
         on_change: called at most ten times a second, in a thread of the watcher's; it must not raise.
+        pace: how long it waits for what.
     """
 
-    def __init__(self, connect: Callable[[], Connection], selector: str, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        selector: str,
+        on_change: Callable[[], None],
+        *,
+        pace: Pace | None = None,
+    ) -> None:
         self._selector = selector
-        self._watcher = ResourceWatcher(connect, PODS, Pod, on_change, selector=selector)
+        self._watcher = ResourceWatcher(connect, PODS, Pod, on_change, selector=selector, pace=pace)
         self._lock = threading.Lock()
         self._rows: dict[str, tuple[Pod, datetime, PodRow]] = {}
         self._target = ClusterTarget(context="", namespace="", selector=selector)

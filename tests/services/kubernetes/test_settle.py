@@ -11,6 +11,7 @@ import pytest
 from mlconsole.errors import Cancelled
 from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot
 from mlconsole.services.kubernetes import reflector
+from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.problems import Forbidden, Unreachable
 from mlconsole.services.kubernetes.settle import addresses, settle
 from tests.services.kubernetes.fake_cluster import Recorded, Reply, Request, playing, serving
@@ -61,7 +62,7 @@ def test_pods_that_never_get_ready_say_why(tmp_path: Path) -> None:
 
 
 def test_a_cluster_that_can_not_be_seen_is_not_called_healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(reflector, "PACE", Pace(first_delay=0.02))
     with (
         serving(lambda request: Reply(500, b"oops"), tmp_path) as (_, connection),
         pytest.raises(Unreachable, match="oops"),

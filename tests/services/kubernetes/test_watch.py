@@ -14,6 +14,7 @@ import pytest
 
 from mlconsole.services.kubernetes import reflector
 from mlconsole.services.kubernetes.connection import Connection
+from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.problems import NoCluster
 from mlconsole.services.kubernetes.watch import PodWatcher
 from tests.services.kubernetes.fake_cluster import FakeCluster, Recorded, Reply, Request, playing, serving
@@ -100,7 +101,7 @@ class Watched:
 @pytest.fixture
 def watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], Watched]]:
     """Start watchers on scripts; ends all of them."""
-    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(reflector, "PACE", Pace(first_delay=0.02))
     opened = []
 
     def start(respond: Any) -> Watched:
@@ -200,7 +201,7 @@ def test_a_selector_that_is_none_is_shown_in_words(watching: Any) -> None:
 
 
 def test_no_cluster_is_a_state_and_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(reflector, "PACE", Pace(first_delay=0.02))
     attempts = []
 
     def connect() -> Connection:
@@ -222,7 +223,7 @@ def test_no_cluster_is_a_state_and_is_tried_again(tmp_path: Path, monkeypatch: p
 
 
 def test_a_server_that_goes_away_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(reflector, "PACE", Pace(first_delay=0.02))
     alive = threading.Event()
     alive.set()
 
@@ -316,7 +317,7 @@ def test_recorded_streams_give_the_rows_that_kubectl_printed(tmp_path: Path, nam
 
 
 def test_a_cluster_that_moved_is_found_by_its_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reflector, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(reflector, "PACE", Pace(first_delay=0.02))
     gone = FakeCluster(Script([listing(5, pod("a"))], [streaming(hold=0)]))
     path = gone.kubeconfig(tmp_path)
     watcher = PodWatcher(lambda: Connection.open(kubeconfig=path), "", lambda: None)
