@@ -141,13 +141,39 @@ def _order_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--context", default="", help="A kubeconfig context instead of the settings'."),
+        click.option("-n", "--namespace", default="", help="A namespace instead of the settings'."),
+    ):
+        function = option(function)
+    return function
+
+
+def _conflict_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--force-conflicts", "force", is_flag=True, help="Take over fields that others own."),
+        click.option("--leave-conflicts", "leave", is_flag=True, help="Leave fields that others own as they are."),
+    ):
+        function = option(function)
+    return function
+
+
+def _deploy_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    prune = click.option("--prune", is_flag=True, help="Delete objects that the manifests no longer have.")
+    return _target_options(_conflict_options(prune(function)))
+
+
 @commands.command()
 @click.option("--from", "again_from", type=STAGE, help="Run this stage and all after it again, changed or not.")
 @click.option("--until", type=STAGE, default="pods", help="Stop after this stage.")
 @_order_options
-def run(directory: Path, as_json: bool, again_from: Any, until: Any, approved: bool, reason: str) -> int:
+@_deploy_options
+def run(
+    directory: Path, as_json: bool, again_from: Any, until: Any, approved: bool, reason: str, **options: Any
+) -> int:
     """Release the model: each stage whose inputs changed, up to ready pods."""
-    order = _order(until=until, again_from=again_from, approved=approved, reason=reason)
+    order = _order(until=until, again_from=again_from, approved=approved, reason=reason, **_asked_of(options))
     return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
 
 
@@ -171,9 +197,10 @@ def test(directory: Path, as_json: bool, approved: bool, reason: str, again: boo
 
 @commands.command()
 @_order_options
-def deploy(directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+@_deploy_options
+def deploy(directory: Path, as_json: bool, approved: bool, reason: str, **options: Any) -> int:
     """Run the stages up to deploy."""
-    order = _order(until="deploy", approved=approved, reason=reason)
+    order = _order(until="deploy", approved=approved, reason=reason, **_asked_of(options))
     return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
 
 
@@ -190,14 +217,15 @@ def resume(number: int, directory: Path, as_json: bool, until: Any, approved: bo
 @commands.command()
 @click.argument("number", type=int)
 @_order_options
-def approve(number: int, directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+@_conflict_options
+def approve(number: int, directory: Path, as_json: bool, approved: bool, reason: str, **options: Any) -> int:
     """Approve the plan that release NUMBER waits with, and go on."""
     from mlconsole.release.decisions import approve as decide
 
-    order = _order(approved=approved, reason=reason)
+    order = _order(approved=approved, reason=reason, **_asked_of(options))
 
     def begin(engine: Engine, journal: Journal) -> Outcome:
-        decide(journal, number, who=order.who, reason=reason)
+        decide(journal, number, who=order.who, reason=reason, conflicts=order.options.conflicts)
         return engine.resume(number, order)
 
     return _carry_out(directory, order, begin, as_json)
@@ -222,12 +250,13 @@ def override(number: int, directory: Path, as_json: bool, approved: bool, reason
 @commands.command()
 @click.argument("version", default="")
 @_order_options
-def rollback(version: str, directory: Path, as_json: bool, approved: bool, reason: str) -> int:
+@_deploy_options
+def rollback(version: str, directory: Path, as_json: bool, approved: bool, reason: str, **options: Any) -> int:
     """Bring an earlier VERSION back: its manifests and the champion's alias together. Default: the previous one."""
     from mlconsole.release.rollback import roll_back, target_version
 
     # typing this command is the decision that a deploy waits for
-    order = _order(approved=True, reason=reason)
+    order = _order(approved=True, reason=reason, **_asked_of(options))
     project = _project(directory)
 
     def begin(engine: Engine, journal: Journal) -> Outcome:
@@ -440,6 +469,16 @@ def _order(**asked: Any) -> Order:
     from mlconsole.release.engine import Order
 
     return Order(who=who_am_i(), **asked)
+
+
+def _asked_of(options: dict[str, Any]) -> dict[str, Any]:
+    """What was typed of a deploy's options, as an order takes it."""
+    from mlconsole.evidence.cluster import DeployOptions
+
+    force, leave = options.pop("force"), options.pop("leave")
+    if force and leave:
+        raise click.UsageError("--force-conflicts and --leave-conflicts exclude each other.")
+    return {"options": DeployOptions(conflicts="force" if force else "leave" if leave else "ask", **options)}
 
 
 def _carry_out(directory: Path, order: Order, begin: Callable[[Engine, Journal], Outcome], as_json: bool) -> int:

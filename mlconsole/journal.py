@@ -20,6 +20,7 @@ import msgspec
 
 from mlconsole.errors import OutsideFailed, Refused, WrongUse
 from mlconsole.evidence.base import Fingerprint, StageName, now
+from mlconsole.evidence.cluster import DeployOptions
 from mlconsole.evidence.release import (
     AliasMove,
     AliasName,
@@ -177,7 +178,14 @@ class Journal:
     # releases
 
     def begin_release(
-        self, *, kind: ReleaseKind, who: str, approved: bool, reason: str = "", version: str = ""
+        self,
+        *,
+        kind: ReleaseKind,
+        who: str,
+        approved: bool,
+        reason: str = "",
+        version: str = "",
+        options: DeployOptions | None = None,
     ) -> Release:
         """Write down a new release with this process as its runner.
 
@@ -198,18 +206,24 @@ class Journal:
                 reason=reason,
                 runner=runner,
                 version=version,
+                options=options or DeployOptions(),
             )
             self._write("INSERT INTO releases VALUES (?, ?, ?)", number, release.state, msgspec.json.encode(release))
         return release
 
-    def take_over(self, number: int, *, approved: bool) -> Release:
+    def take_over(self, number: int, *, approved: bool, options: DeployOptions | None = None) -> Release:
         """Make this process the runner of a release that has none any more, to go on with it."""
         runner = this_runner()
         with self.transaction():
             self._refuse_second_runner()
             release = self.release(number)
             release = msgspec.structs.replace(
-                release, state="running", runner=runner, finished_at=None, approved=release.approved or approved
+                release,
+                state="running",
+                runner=runner,
+                finished_at=None,
+                approved=release.approved or approved,
+                options=release.options.with_later(options or DeployOptions()),
             )
             self.save_release(release)
         return release

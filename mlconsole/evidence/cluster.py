@@ -17,14 +17,56 @@ class ClusterTarget(Record, frozen=True, kw_only=True):
     server: str = ""
 
 
+ConflictChoice = Literal["ask", "force", "leave"]
+"""What becomes of fields that others own: taken over by force, left to their owner, or a person is asked first."""
+
+
+class DeployOptions(Record, frozen=True, kw_only=True):
+    """What was asked of one release's deploy beside the settings; empty where the settings stand."""
+
+    context: str = ""
+    namespace: str = ""
+    conflicts: ConflictChoice = "ask"
+    prune: bool = False
+
+    def with_later(self, later: DeployOptions) -> DeployOptions:
+        """Return these options with what was asked later put over them."""
+        return DeployOptions(
+            context=later.context or self.context,
+            namespace=later.namespace or self.namespace,
+            conflicts=self.conflicts if later.conflicts == "ask" else later.conflicts,
+            prune=self.prune or later.prune,
+        )
+
+
 class ObjectChange(Record, frozen=True, kw_only=True):
     """What a dry run says that an apply would do to one object; `diff` is unified text with secrets masked."""
 
     kind: str
     name: str
     namespace: str
-    action: Literal["create", "change", "none"]
+    action: Literal["create", "change", "none", "delete"]
     diff: str = ""
+
+
+class ObjectConflict(Record, frozen=True, kw_only=True):
+    """A field of an object that an apply would change and that `owner` owns, such as `.spec.replicas`."""
+
+    kind: str
+    name: str
+    namespace: str
+    field: str
+    owner: str
+
+
+class Orphan(Record, frozen=True, kw_only=True):
+    """An object that the last release applied and this one no longer has; `kept` says why it is never pruned."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str
+    kept: str = ""
 
 
 class DeployPlan(Record, frozen=True, kw_only=True):
@@ -37,6 +79,24 @@ class DeployPlan(Record, frozen=True, kw_only=True):
     """The rendered manifests, as YAML that `kubectl apply -f` takes."""
     manifests_digest: str
     changes: tuple[ObjectChange, ...]
+    conflicts: tuple[ObjectConflict, ...] = ()
+    """Fields that others own. While `conflict_choice` is `ask`, the diffs show them as taken over."""
+    conflict_choice: ConflictChoice = "ask"
+    resolves: str = ""
+    """The digest of the plan with open conflicts that this one is the answer to: its approval is of this one, too."""
+    orphans: tuple[Orphan, ...] = ()
+    prune: bool = False
+    """Whether the orphans are deleted once the rollout has succeeded."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a person has to choose first what becomes of conflicts."""
+        return bool(self.conflicts) and self.conflict_choice == "ask"
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether carrying it out would change the cluster."""
+        return any(change.action != "none" for change in self.changes)
 
 
 class WorkloadRef(Record, frozen=True, kw_only=True):
@@ -80,6 +140,9 @@ class DeployEvidence(Record, frozen=True, kw_only=True, tag="deploy"):
     applied: bool = False
     applied_at: datetime | None = None
     rollouts: tuple[RolloutVerdict, ...] = ()
+    pruned: tuple[str, ...] = ()
+    not_pruned: tuple[str, ...] = ()
+    """Orphans that should have been deleted, each with the reason why it was not."""
 
 
 class PodRow(Record, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from mlconsole.evidence.base import CommandRun, Fingerprint, Record, StageName, Verdict
-from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodRow, PodsEvidence, RolloutProgress
+from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan, PodRow, PodsEvidence, RolloutProgress
 from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import TestEvidence, TestOutcome
@@ -20,7 +20,7 @@ problem, `interrupted`: its runner died."""
 
 StageState = Literal["running", "done", "reused", "waiting", "refused", "failed", "cancelled", "interrupted"]
 ReleaseKind = Literal["release", "rollback"]
-DecisionKind = Literal["approve", "override", "cancel"]
+DecisionKind = Literal["approve", "override", "cancel", "force-conflicts", "leave-conflicts"]
 AliasName = Literal["candidate", "champion", "previous"]
 
 OPEN_STATES: tuple[ReleaseState, ...] = (
@@ -67,6 +67,7 @@ class Release(Record, frozen=True, kw_only=True):
     reason: str = ""
     approved: bool = False
     """Started with `--approve`: the deploy gate does not wait."""
+    options: DeployOptions = DeployOptions()
     runner: Runner | None = None
 
 
@@ -98,7 +99,10 @@ class StageRun(Record, frozen=True, kw_only=True):
 
 
 class Decision(Record, frozen=True, kw_only=True):
-    """What a person decided. `subject` is what it is about: a plan's digest, or the stage that is overridden."""
+    """What a person decided.
+
+    `subject` is what it is about: the digest of a plan or of its conflicts, or the stage that is overridden.
+    """
 
     id: int
     release: int

@@ -11,12 +11,13 @@ from types import FrameType
 
 import click
 
+from mlconsole.evidence.cluster import ConflictChoice
 from mlconsole.evidence.release import Event, MetricSeen, PlanMade, ProgressSeen
 from mlconsole.headless.output import narrate, say, say_json, styled
 from mlconsole.journal import Journal
 from mlconsole.present import event_line
 from mlconsole.project import Project
-from mlconsole.release.decisions import approve, who_am_i
+from mlconsole.release.decisions import approve, open_conflicts, who_am_i
 from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.text import number
 
@@ -53,9 +54,16 @@ def carry_out(
 def _person_approves(journal: Journal, outcome: Outcome, as_json: bool) -> bool:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()) or outcome.release is None:
         return False
-    if not click.confirm("Apply this plan?", default=False):
+    conflicts: ConflictChoice = "ask"
+    if open_conflicts(journal, outcome.release.number):
+        words = "Take these fields over by force, or leave them to their owners?"
+        answer = click.prompt(words, type=click.Choice(["force", "leave", "no"]), default="no")
+        if answer == "no":
+            return False
+        conflicts = "force" if answer == "force" else "leave"
+    elif not click.confirm("Apply this plan?", default=False):
         return False
-    approve(journal, outcome.release.number, who=who_am_i(), reason="asked at the terminal")
+    approve(journal, outcome.release.number, who=who_am_i(), reason="asked at the terminal", conflicts=conflicts)
     return True
 
 

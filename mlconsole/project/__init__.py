@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.project.discovery import Found, complete, looks_like_project
@@ -54,6 +56,18 @@ class Project:
     def kubeconfig(self) -> Path | None:
         """The kubeconfig to use instead of the user's own: the local cluster's."""
         return self.cluster_state / "kubeconfig" if self.is_local else None
+
+    def aimed_at(self, context: str, namespace: str = "") -> Project:
+        """Return this project with another kubeconfig context, or namespace, than its settings'; empty keeps theirs.
+
+        Another context brings its own namespace along.
+        """
+        deploy = self.settings.deploy
+        if context and context != deploy.context:
+            deploy = msgspec.structs.replace(deploy, context=context, namespace="")
+        if namespace:
+            deploy = msgspec.structs.replace(deploy, namespace=namespace)
+        return replace(self, settings=msgspec.structs.replace(self.settings, deploy=deploy))
 
     def release_folder(self, number: int) -> Path:
         """Where the logs and files of a release are."""

@@ -7,12 +7,16 @@ import threading
 from types import TracebackType
 
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.base import STAGES
-from mlconsole.evidence.cluster import DeployEvidence, DeployPlan
-from mlconsole.evidence.release import Decision, StageRun, StageState
+from mlconsole.evidence.base import STAGES, digest_of_records
+from mlconsole.evidence.cluster import ConflictChoice, DeployEvidence, DeployPlan, ObjectConflict
+from mlconsole.evidence.release import Decision, DecisionKind, StageRun, StageState
 from mlconsole.journal import Journal
+from mlconsole.text import listed
 
 LOOK_EVERY = 0.2
+
+CHOICES: dict[DecisionKind, ConflictChoice] = {"force-conflicts": "force", "leave-conflicts": "leave"}
+"""Decisions about fields that others own, and what each of them means."""
 
 
 def who_am_i() -> str:
@@ -23,16 +27,75 @@ def who_am_i() -> str:
         return "unknown"
 
 
-def approve(journal: Journal, release: int, *, who: str, reason: str = "") -> Decision:
+def approve(
+    journal: Journal, release: int, *, who: str, reason: str = "", conflicts: ConflictChoice = "ask"
+) -> Decision:
     """Approve the plan that a release waits with: just that plan; another one will have to be approved anew.
 
+    Args:
+        journal: the project's.
+        release: its number.
+        who: the person's name.
+        reason: why.
+        conflicts: what becomes of fields that others own, where the plan has such; it is a decision of its own.
+
     Raises:
-        WrongUse: it does not wait for an approval.
+        WrongUse: it does not wait for an approval, or it has conflicts and nothing was chosen.
     """
     run = _stopped_stage(journal, release, "waiting")
     if run is None or not isinstance(run.evidence, DeployEvidence):
         raise WrongUse(f"Release {release} does not wait for an approval.", f"Look at it: mlconsole show {release}")
-    return journal.decide(release, "approve", run.stage, who=who, reason=reason, subject=run.evidence.plan.digest)
+    plan = run.evidence.plan
+    if plan.is_open:
+        if conflicts == "ask":
+            raise WrongUse(conflict_words(plan.conflicts), choose_words(release))
+        choose(journal, release, plan.conflicts, conflicts, who=who, reason=reason)
+    return journal.decide(release, "approve", run.stage, who=who, reason=reason, subject=plan.digest)
+
+
+def open_conflicts(journal: Journal, release: int) -> tuple[ObjectConflict, ...]:
+    """Fields that others own, about which a release waits for a choice."""
+    run = _stopped_stage(journal, release, "waiting")
+    plan = run.evidence.plan if run is not None and isinstance(run.evidence, DeployEvidence) else None
+    return plan.conflicts if plan is not None and plan.is_open else ()
+
+
+def choose(
+    journal: Journal,
+    release: int,
+    conflicts: tuple[ObjectConflict, ...],
+    choice: ConflictChoice,
+    *,
+    who: str,
+    reason: str = "",
+) -> Decision:
+    """Write down what becomes of just these fields that others own."""
+    kind: DecisionKind = "force-conflicts" if choice == "force" else "leave-conflicts"
+    return journal.decide(release, kind, "deploy", who=who, reason=reason, subject=digest_of_records(*conflicts))
+
+
+def choice_of(journal: Journal, release: int, conflicts: tuple[ObjectConflict, ...]) -> Decision | None:
+    """The latest decision about just these fields that others own, if there is one."""
+    subject = digest_of_records(*conflicts)
+    found = [decision for decision in journal.decisions(release) if decision.kind in CHOICES]
+    return next((decision for decision in reversed(found) if decision.subject == subject), None)
+
+
+def conflict_words(conflicts: tuple[ObjectConflict, ...]) -> str:
+    """Name the fields that others own, in one sentence."""
+    owned: dict[tuple[str, str], list[str]] = {}
+    for conflict in conflicts:
+        owned.setdefault((f"{conflict.kind} {conflict.name}", conflict.owner), []).append(conflict.field)
+    parts = [f"{title}: {owner} owns {listed(fields, 5)}" for (title, owner), fields in owned.items()]
+    return f"Others own fields that would change. {'; '.join(parts)}."
+
+
+def choose_words(release: int) -> str:
+    """The commands that settle conflicts."""
+    return (
+        f"Take them over: mlconsole approve {release} --force-conflicts. "
+        f"Leave them to their owners: mlconsole approve {release} --leave-conflicts."
+    )
 
 
 def override(journal: Journal, release: int, *, who: str, reason: str) -> Decision:
@@ -62,9 +125,10 @@ def cancel(journal: Journal, release: int, *, who: str) -> Decision:
 
 
 def approval_of(journal: Journal, release: int, plan: DeployPlan) -> Decision | None:
-    """The decision that approves just this plan, if there is one."""
+    """The decision that approves just this plan, or the one with open conflicts that it is the answer to."""
+    subjects = {plan.digest, plan.resolves or plan.digest}
     decisions = journal.decisions(release)
-    return next((found for found in decisions if found.kind == "approve" and found.subject == plan.digest), None)
+    return next((found for found in decisions if found.kind == "approve" and found.subject in subjects), None)
 
 
 def override_of(journal: Journal, run: StageRun) -> Decision | None:

@@ -15,13 +15,21 @@ import msgspec
 
 from mlconsole.errors import Cancelled, Exit, Problem, WrongUse
 from mlconsole.evidence.base import STAGES, Fingerprint, Record, StageName, digest_of_records, now
-from mlconsole.evidence.cluster import DeployPlan
+from mlconsole.evidence.cluster import (
+    ConflictChoice,
+    DeployEvidence,
+    DeployOptions,
+    DeployPlan,
+    ObjectConflict,
+    PodsEvidence,
+)
 from mlconsole.evidence.release import (
     CommandNoted,
     DecisionTaken,
     Event,
     EventBody,
     Evidence,
+    Note,
     ProblemRecord,
     Release,
     ReleaseFinished,
@@ -36,7 +44,17 @@ from mlconsole.evidence.release import (
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.project import Project
-from mlconsole.release.decisions import CancelWatch, approval_of, override_of
+from mlconsole.release.decisions import (
+    CHOICES,
+    CancelWatch,
+    approval_of,
+    choice_of,
+    choose,
+    choose_words,
+    conflict_words,
+    override_of,
+)
+from mlconsole.release.versions import made_by
 from mlconsole.stages import stage_of
 from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
 from mlconsole.text import clean
@@ -58,6 +76,7 @@ class Order(Record, frozen=True, kw_only=True):
     approved: bool = False
     who: str = ""
     reason: str = ""
+    options: DeployOptions = DeployOptions()
 
 
 class Outcome(Record, frozen=True, kw_only=True):
@@ -102,6 +121,8 @@ class Engine:
         self._known = Known()
         self._kept: list[StageRun] = []
         self._champion: ModelVersion | None = None
+        self._who = ""
+        self._refused: Evidence | None = None
 
     def run(self, order: Order) -> Outcome:
         """Begin a release, unless no stage has anything to do.
@@ -109,20 +130,25 @@ class Engine:
         Raises:
             Refused: another release is running.
         """
-        self._champion = self._journal.alias(self._project.settings.name, "champion")
+        self._begin(order.options)
         first = self._first_to_run(order)
         if first is None:
             return Outcome(release=None, exit_code=Exit.DONE, sentence=self._unchanged_words(order))
         self._release = self._journal.begin_release(
-            kind="release", who=order.who, approved=order.approved, reason=order.reason
+            kind="release", who=order.who, approved=order.approved, reason=order.reason, options=order.options
         )
         return self._carry_out(order, resumed=False)
 
     def roll_back(self, order: Order, version: ModelVersion, kept: tuple[StageRun, ...]) -> Outcome:
         """Begin a release of an earlier version by its stored manifests; `kept` are the stages that made it."""
-        self._champion = self._journal.alias(self._project.settings.name, "champion")
+        self._begin(order.options)
         self._release = self._journal.begin_release(
-            kind="rollback", who=order.who, approved=order.approved, reason=order.reason, version=version.label
+            kind="rollback",
+            who=order.who,
+            approved=order.approved,
+            reason=order.reason,
+            version=version.label,
+            options=order.options,
         )
         self._kept = list(kept)
         return self._carry_out(order, resumed=False)
@@ -142,12 +168,16 @@ class Engine:
         if latest is not None and latest.number != number:
             hint = f"Resume release {latest.number}, or begin a new one: mlconsole run"
             raise WrongUse(f"Release {number} is history: release {latest.number} came after it.", hint)
-        self._champion = self._journal.alias(self._project.settings.name, "champion")
-        self._release = self._journal.take_over(number, approved=order.approved)
+        self._release = self._journal.take_over(number, approved=order.approved, options=order.options)
+        self._begin(self._release.options)
         if release.kind == "rollback":
             runs = {run.stage: run for run in self._journal.stage_runs(number)}
             self._kept = [runs[stage] for stage in STAGES[:4] if stage in runs]
         return self._carry_out(order, resumed=True)
+
+    def _begin(self, options: DeployOptions) -> None:
+        self._project = self._project.aimed_at(options.context, options.namespace)
+        self._champion = self._journal.alias(self._project.settings.name, "champion")
 
     # what is to be done
 
@@ -182,19 +212,26 @@ class Engine:
     # carrying it out
 
     def _carry_out(self, order: Order, *, resumed: bool) -> Outcome:
+        self._who = order.who
         self._emit(ReleaseStarted(resumed=resumed))
         with CancelWatch(self._journal, self._number, self._cancelled):
             try:
                 self._check_all(order)
                 self._all_stages(order)
             except _Stop as stop:
-                return self._finish(stop)
+                back = self._version_to_bring_back(stop)
+                outcome = self._finish(stop)
             except Exception as defect:
                 self._finish(_Stop("failed", f"A defect of mlconsole's: {type(defect).__name__}: {defect}"))
                 raise
+            else:
+                return self._finish(self._end_of(order))
+        return outcome if back is None else self._bring_back(back, outcome)
+
+    def _end_of(self, order: Order) -> _Stop:
         last = order.until == STAGES[-1]
         words = f"{self._known.candidate.label} is serving." if last else f"Stopped after {order.until}, as asked."
-        return self._finish(_Stop("done" if last else "paused", words))
+        return _Stop("done" if last else "paused", words)
 
     def _finish(self, stop: _Stop) -> Outcome:
         assert self._release is not None
@@ -302,8 +339,7 @@ class Engine:
         except ApprovalNeeded as needed:
             run = msgspec.structs.replace(run, evidence=needed.evidence)
             self._end(run, "waiting")
-            words = f"Look at the plan, then: mlconsole approve {self._number}"
-            raise _Stop("waiting", words) from needed
+            raise _Stop("waiting", self._waiting_words(needed.evidence.plan)) from needed
         except Cancelled as cancelled:
             self._end(run, "cancelled")
             raise _Stop("cancelled", "Cancelled.") from cancelled
@@ -322,6 +358,7 @@ class Engine:
         run = msgspec.structs.replace(run, evidence=evidence, verdict=verdict)
         if verdict.level == "fail" and not self._overridden(run):
             self._end(run, "refused")
+            self._refused = evidence
             sentence = next(reason.sentence for reason in verdict.reasons if reason.level == "fail")
             raise _Stop("refused", f"{stage.name.capitalize()} says no: {sentence}")
         with self._journal.transaction(durable=True):
@@ -359,6 +396,47 @@ class Engine:
             self._release = msgspec.structs.replace(self._release, version=self._known.candidate.label)
             self._journal.save_release(self._release)
 
+    # after a deploy that failed
+
+    def _version_to_bring_back(self, stop: _Stop) -> ModelVersion | None:
+        """What served before, where the settings say that it is brought back; says so, or why it can't be."""
+        if self._is_rollback or self._project.settings.deploy.rollback != "auto" or stop.state != "refused":
+            return None
+        applied = isinstance(self._refused, PodsEvidence) or (
+            isinstance(self._refused, DeployEvidence) and self._refused.applied
+        )
+        if not applied:
+            return None
+        if self._champion is None:
+            self._emit(Note(text="Nothing served before, so nothing can be brought back."))
+            return None
+        self._emit(Note(text=f"{self._champion.label} is brought back, as [deploy] rollback says."))
+        return self._champion
+
+    def _bring_back(self, version: ModelVersion, failed: Outcome) -> Outcome:
+        """Roll back to what served before, as a release of its own. The failed one stays what is told of.
+
+        Nobody can be asked, so fields that others own are left to them.
+        """
+        assert failed.release is not None
+        number = failed.release.number
+        order = Order(
+            approved=True,
+            who=self._who,
+            reason=f"release {number} failed: {failed.sentence}",
+            options=msgspec.structs.replace(failed.release.options, conflicts="leave", prune=False),
+        )
+        engine = Engine(self._project, self._journal, listen=self._listen, cancelled=self._cancelled)
+        try:
+            back = engine.roll_back(order, version, made_by(self._journal, version))
+        except Problem as problem:
+            self._emit(Note(text=f"{version.label} could not be brought back: {problem}"))
+            return failed
+        assert back.release is not None
+        done = back.release.state == "done"
+        words = "serves again" if done else f"could not be brought back ({back.sentence})"
+        return msgspec.structs.replace(failed, sentence=f"{failed.sentence} {version.label} {words}.")
+
     # small things
 
     @property
@@ -383,7 +461,24 @@ class Engine:
             release=self._release,
             emit=lambda body: self._emit(body, stage),
             approves=self._approves,
+            chooses=self._chooses,
         )
+
+    def _chooses(self, conflicts: tuple[ObjectConflict, ...]) -> ConflictChoice:
+        """What was decided about fields that others own; what the release was started with becomes a decision."""
+        decision = choice_of(self._journal, self._number, conflicts)
+        asked = self._release.options.conflicts if self._release is not None else "ask"
+        if decision is None and asked != "ask":
+            decision = choose(self._journal, self._number, conflicts, asked, who=self._who)
+        if decision is None:
+            return "ask"
+        self._emit(DecisionTaken(decision=decision), "deploy")
+        return CHOICES[decision.kind]
+
+    def _waiting_words(self, plan: DeployPlan) -> str:
+        if plan.is_open:
+            return f"{conflict_words(plan.conflicts)} {choose_words(self._number)}"
+        return f"Look at the plan, then: mlconsole approve {self._number}"
 
     def _approves(self, plan: DeployPlan) -> bool:
         assert self._release is not None

@@ -12,7 +12,7 @@ from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release.decisions import who_am_i
-from mlconsole.release.rollback import made_by
+from mlconsole.release.versions import made_by
 from mlconsole.stages.base import Known, StageContext
 from mlconsole.stages.deploy import DeployStage, connect
 

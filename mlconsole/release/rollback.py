@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.base import STAGES
-from mlconsole.evidence.release import StageRun
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.release.engine import Engine, Order, Outcome
-from mlconsole.release.versions import find_version
-
-MADE_BY = STAGES[:4]
-"""The stages that made a version: they stand for the rollback as they were."""
+from mlconsole.release.versions import find_version, made_by
+from mlconsole.stages.deployed import is_stuck
 
 
 def target_version(journal: Journal, name: str, wanted: str = "") -> ModelVersion:
-    """The version to go back to: the one named (see `find_version`), else what served before the champion.
+    """The version to go back to: the one named (see `find_version`), else the one that served last.
+
+    That is the champion where the last deploy is stuck, else what served before the champion.
 
     Raises:
-        WrongUse: there is no such version, nothing served before, or it is the champion already.
+        WrongUse: there is no such version, nothing served before, or it is the champion and serves already.
     """
     champion = journal.alias(name, "champion")
+    stuck = champion is not None and is_stuck(journal)
     if wanted:
         version = find_version(journal, name, wanted)
     else:
-        previous = journal.alias(name, "previous")
-        if previous is None:
+        earlier = champion if stuck else journal.alias(name, "previous")
+        if earlier is None:
             raise WrongUse(f"There is no earlier version of {name} to go back to.", "See: mlconsole models")
-        version = previous
-    if champion is not None and champion.label == version.label:
+        version = earlier
+    if champion is not None and champion.label == version.label and not stuck:
         raise WrongUse(f"{version.label} is the champion already.", "See: mlconsole models")
     return version
 
@@ -41,17 +40,3 @@ def roll_back(engine: Engine, journal: Journal, order: Order, version: ModelVers
         Refused: another release is running.
     """
     return engine.roll_back(order, version, made_by(journal, version))
-
-
-def made_by(journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
-    """The stage runs that made a version and let it pass.
-
-    Raises:
-        WrongUse: it has not passed its tests.
-    """
-    for release in journal.releases(10_000):
-        if release.version == version.label and release.kind == "release":
-            runs = {run.stage: run for run in journal.stage_runs(release.number)}
-            if all(stage in runs and runs[stage].state in {"done", "reused"} for stage in MADE_BY):
-                return tuple(runs[stage] for stage in MADE_BY)
-    raise WrongUse(f"{version.label} has not passed its tests.", "Test it first: mlconsole test")

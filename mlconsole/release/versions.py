@@ -6,11 +6,15 @@ import re
 from typing import get_args
 
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.release import AliasName
+from mlconsole.evidence.base import STAGES
+from mlconsole.evidence.release import AliasName, StageRun
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 
 ALIASES: tuple[AliasName, ...] = get_args(AliasName)
+
+MADE_BY = STAGES[:4]
+"""The stages that made a version: they stand for the rollback as they were."""
 
 
 def find_version(journal: Journal, name: str, wanted: str) -> ModelVersion:
@@ -43,3 +47,17 @@ def default_version(journal: Journal, name: str) -> ModelVersion:
     if version is None:
         raise WrongUse(f"There is no version of {name} yet.", "Make one: mlconsole run --until test")
     return version
+
+
+def made_by(journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
+    """The stage runs that made a version and let it pass.
+
+    Raises:
+        WrongUse: it has not passed its tests.
+    """
+    for release in journal.releases(10_000):
+        if release.version == version.label and release.kind == "release":
+            runs = {run.stage: run for run in journal.stage_runs(release.number)}
+            if all(stage in runs and runs[stage].state in {"done", "reused"} for stage in MADE_BY):
+                return tuple(runs[stage] for stage in MADE_BY)
+    raise WrongUse(f"{version.label} has not passed its tests.", "Test it first: mlconsole test")

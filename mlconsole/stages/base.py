@@ -14,7 +14,14 @@ import msgspec
 
 from mlconsole.errors import OutsideFailed, Problem
 from mlconsole.evidence.base import CommandRun, Fingerprint, Input, StageName, Verdict
-from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsEvidence
+from mlconsole.evidence.cluster import (
+    ConflictChoice,
+    DeployEvidence,
+    DeployOptions,
+    DeployPlan,
+    ObjectConflict,
+    PodsEvidence,
+)
 from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.release import CommandNoted, EventBody, Evidence, Note, Release, StageRun
 from mlconsole.evidence.repo import RepoEvidence
@@ -83,6 +90,13 @@ class StageContext:
     release: Release | None
     emit: Callable[[EventBody], None]
     approves: Callable[[DeployPlan], bool]
+    chooses: Callable[[tuple[ObjectConflict, ...]], ConflictChoice] = lambda conflicts: "ask"
+    """What a person decided to do with fields that others own."""
+
+    @property
+    def options(self) -> DeployOptions:
+        """What was asked of this release's deploy."""
+        return self.release.options if self.release is not None else DeployOptions()
 
     @property
     def folder(self) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict, now
-from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, RolloutVerdict
+from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan, RolloutVerdict
 from mlconsole.evidence.release import CommandNoted, PlanMade, RolloutSeen
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
@@ -16,7 +16,10 @@ from mlconsole.services.kubernetes import apply, kubeconfig, manifests, rollout
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.documents import Manifest, from_yaml, to_yaml
 from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
+from mlconsole.services.kubernetes.orphans import prune
+from mlconsole.services.kubernetes.planning import plan
 from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, model_store, needed, shares_models
+from mlconsole.stages.deployed import former_plan, good_plan
 
 LONGEST_ROLLOUT = 600.0
 
@@ -84,18 +87,6 @@ def context_name(project: Project) -> str:
     return project.settings.deploy.context or kubeconfig.contexts(project.kubeconfig).current
 
 
-def stored_plan(context: StageContext, version: str) -> DeployPlan:
-    """The plan by which a version was last deployed, to be applied again.
-
-    Raises:
-        WrongUse: it never was.
-    """
-    for run in context.journal.done_stages("deploy"):
-        if isinstance(run.evidence, DeployEvidence) and run.evidence.plan.version == version:
-            return run.evidence.plan
-    raise WrongUse(f"{version} was never deployed from here: there are no manifests of it.")
-
-
 class DeployStage(Stage[DeployEvidence]):
     """Plans by a dry run, waits for the approval of that plan, applies it, and follows the rollout to its end."""
 
@@ -113,35 +104,78 @@ class DeployStage(Stage[DeployEvidence]):
 
     def run(self, context: StageContext) -> DeployEvidence:
         with closing(connect(context.project)) as connection:
-            plan = self.plan(context, connection)
-            context.emit(PlanMade(plan=plan))
-            changes = any(change.action != "none" for change in plan.changes)
-            if changes and not context.approves(plan):
-                raise ApprovalNeeded(DeployEvidence(plan=plan))
+            plan = self._agreed(context, connection)
             for command in apply.commands(plan):
                 context.emit(CommandNoted(command=command))
             apply.apply(connection, plan, report=context.note)
             applied_at = now()
             rollouts = self._follow(context, connection, from_yaml(plan.manifests))
-        return DeployEvidence(plan=plan, applied=True, applied_at=applied_at, rollouts=rollouts)
+            pruned, not_pruned = self._prune(context, connection, plan, rollouts)
+        return DeployEvidence(
+            plan=plan,
+            applied=True,
+            applied_at=applied_at,
+            rollouts=rollouts,
+            pruned=tuple(pruned),
+            not_pruned=tuple(not_pruned),
+        )
 
     def check(self, project: Project) -> None:
         given_manifests(project)
         selector_of(project)
 
-    def plan(self, context: StageContext, connection: Connection) -> DeployPlan:
+    def plan(
+        self, context: StageContext, connection: Connection, options: DeployOptions | None = None, resolves: str = ""
+    ) -> DeployPlan:
         """Tell by a dry run what a deploy of the candidate would change."""
         selector = selector_of(context.project)
         rendered = with_facts(
             self._given(context), release_facts(context), selector=selector, namespace=connection.namespace
         )
-        return apply.plan(connection, rendered, selector=selector, version=context.known.candidate.label)
+        return plan(
+            connection,
+            rendered,
+            selector=selector,
+            version=context.known.candidate.label,
+            options=options or DeployOptions(prune=context.options.prune),
+            former=former_plan(context.journal, connection.target(selector)),
+            resolves=resolves,
+        )
+
+    def _agreed(self, context: StageContext, connection: Connection) -> DeployPlan:
+        """The plan, once it has no open conflict and is approved, or changes nothing.
+
+        Raises:
+            ApprovalNeeded: a person has to choose or to approve first.
+        """
+        made = self.plan(context, connection)
+        if made.conflicts:
+            choice = context.chooses(made.conflicts)
+            if choice == "ask":
+                context.emit(PlanMade(plan=made))
+                raise ApprovalNeeded(DeployEvidence(plan=made))
+            options = DeployOptions(prune=context.options.prune, conflicts=choice)
+            made = self.plan(context, connection, options, resolves=made.digest)
+        context.emit(PlanMade(plan=made))
+        if made.changes_anything and not context.approves(made):
+            raise ApprovalNeeded(DeployEvidence(plan=made))
+        return made
 
     def _given(self, context: StageContext) -> tuple[Manifest, ...]:
         """The manifests as they are before a release's facts are set: the project's, or a rollback's stored ones."""
         if context.release is not None and context.release.kind == "rollback":
-            return from_yaml(stored_plan(context, context.known.candidate.label).manifests)
+            stored = good_plan(context.journal, context.known.candidate.label, context_name(context.project))
+            return from_yaml(stored.manifests)
         return given_manifests(context.project)
+
+    def _prune(
+        self, context: StageContext, connection: Connection, plan: DeployPlan, rollouts: tuple[RolloutVerdict, ...]
+    ) -> tuple[list[str], list[str]]:
+        """Delete orphans, but not while pods of the release before may still need them."""
+        if any(not rollout.succeeded for rollout in rollouts):
+            doomed = [f"{change.kind} {change.name}" for change in plan.changes if change.action == "delete"]
+            return [], [f"{title}: the rollout failed" for title in doomed]
+        return prune(connection, plan, report=context.note)
 
     def _follow(
         self, context: StageContext, connection: Connection, applied: Sequence[Manifest]
@@ -160,6 +194,7 @@ class DeployStage(Stage[DeployEvidence]):
             if not ended.succeeded:
                 sentence = f"{ended.workload.kind} {ended.workload.name}: {ended.reason or ended.sentence}"
                 reasons.append(Reason(level="fail", sentence=sentence, next_step=ended.next_step))
+        reasons += [Reason(level="warn", sentence=f"Not deleted: {failed}.") for failed in evidence.not_pruned]
         if not context.project.is_local and not shares_models(context.project):
             sentence = "MODEL_URI names a file of this machine: pods elsewhere can read it only if the image holds it."
             hint = 'Name a store that the pods can read: [store] url = "s3://bucket/models"'

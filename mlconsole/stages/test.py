@@ -19,6 +19,7 @@ from mlconsole.services.models.unseen import seen_rows
 from mlconsole.services.processes import child_environment
 from mlconsole.services.testing.runner import run_tests
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
+from mlconsole.stages.deployed import taken_back_words
 from mlconsole.stages.train import project_python
 from mlconsole.text import count, listed, number
 
@@ -59,14 +60,14 @@ def _test_files(paths: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def rolled_back_words(context: StageContext) -> str:
-    """Say that the candidate was taken out of production by a rollback; empty where it never was."""
+    """Say that the candidate was taken out of the cluster by a rollback; empty where it never was."""
     candidate = context.known.candidate
     moves = context.journal.alias_moves(candidate.name)
     last = next(
         (move for move in reversed(moves) if move.number == candidate.number and move.alias != "candidate"), None
     )
     if last is None or last.alias != "previous":
-        return ""
+        return taken_back_words(context.journal, candidate.label)
     release = context.journal.release(last.release)
     why = f" ({release.reason})" if release.reason else ""
     return f"{candidate.label} was rolled back in release {release.number}{why}." if release.kind == "rollback" else ""

@@ -6,10 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mlconsole.evidence.base import Input, Reason, StageName, Verdict, now
-from mlconsole.evidence.cluster import ClusterTarget, DeployEvidence, DeployPlan, ObjectChange, PodsEvidence
+from mlconsole.evidence.cluster import (
+    ClusterTarget,
+    DeployEvidence,
+    DeployPlan,
+    ObjectChange,
+    ObjectConflict,
+    PodsEvidence,
+)
 from mlconsole.evidence.data import DataEvidence, DataIdentity, DataProfile, DataSchema
 from mlconsole.evidence.release import Evidence
 from mlconsole.evidence.repo import RepoEvidence
@@ -39,6 +47,7 @@ class World:
         self.gates: dict[StageName, Verdict] = {}
         self.during: dict[StageName, Callable[[StageContext], None]] = {}
         self.ran: list[StageName] = []
+        self.conflicts: tuple[ObjectConflict, ...] = ()
 
     def refuse(self, stage: StageName, sentence: str = "not good enough") -> None:
         """Have a stage's gate say no."""
@@ -63,6 +72,12 @@ class ToldStage(Stage[Any]):
             self._world.during[self.name](context)
         if self.name == "deploy":
             plan = a_plan(context.known.candidate.label)
+            if self._world.conflicts:
+                choice = context.chooses(self._world.conflicts)
+                plan = msgspec.structs.replace(plan, conflicts=self._world.conflicts, conflict_choice=choice)
+                if choice == "ask":
+                    raise ApprovalNeeded(DeployEvidence(plan=plan))
+                plan = msgspec.structs.replace(plan, digest=f"{plan.digest}, {choice}", resolves=plan.digest)
             if not context.approves(plan):
                 raise ApprovalNeeded(DeployEvidence(plan=plan))
             return DeployEvidence(plan=plan, applied=True)

@@ -26,7 +26,12 @@ from mlconsole.evidence.release import StageRun
 from mlconsole.present import age
 from mlconsole.text import count, duration, short_digest
 
-ACTIONS = {"create": ("+ create", GOOD), "change": ("~ change", WARN), "none": ("= as it is", DIM)}
+ACTIONS = {
+    "create": ("+ create", GOOD),
+    "change": ("~ change", WARN),
+    "none": ("= as it is", DIM),
+    "delete": ("- delete", BAD),
+}
 
 
 class DeployPanel(DocumentPanel):
@@ -155,6 +160,7 @@ def plan_summary(plan: DeployPlan) -> str:
     parts = [
         f"{count(tally['create'], 'object')} created" if tally["create"] else "",
         f"{count(tally['change'], 'object')} changed" if tally["change"] else "",
+        f"{count(tally['delete'], 'object')} deleted" if tally["delete"] else "",
         f"{tally['none']} left as they are" if tally["none"] else "",
     ]
     return ", ".join(part for part in parts if part) or "nothing changes"

@@ -1,133 +1,75 @@
-"""Server-side apply: what it would change (a plan), and the doing of it.
+"""Carries a plan out by server-side apply: all of it, or, as far as the cluster lets us, nothing of it.
 
 Protocol: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.evidence.base import CommandRun
-from mlconsole.evidence.cluster import ClusterTarget, DeployPlan, ObjectChange
-from mlconsole.services.kubernetes.differences import difference
-from mlconsole.services.kubernetes.documents import FROM_TEXT, Body, Manifest, from_yaml, to_yaml
+from mlconsole.evidence.cluster import ClusterTarget, DeployPlan
+from mlconsole.services.kubernetes.documents import Body, Manifest, from_yaml
 from mlconsole.services.kubernetes.facts import MANAGER
 from mlconsole.services.kubernetes.manifests import in_order
 from mlconsole.services.kubernetes.objects import Workload
-from mlconsole.services.kubernetes.ownership import FORMER_MANAGERS, release_former
-from mlconsole.services.kubernetes.problems import ApplyConflict, Invalid, NotFound, conflict_of, decode
-from mlconsole.services.kubernetes.resources import Resource, resource_of
+from mlconsole.services.kubernetes.ownership import release_former
+from mlconsole.services.kubernetes.patching import apply_patch, read
+from mlconsole.services.kubernetes.problems import FieldConflict, ServerFailed, Unreachable, decode
+from mlconsole.services.kubernetes.resources import resource_of
+from mlconsole.services.kubernetes.restoring import Before, Restored, restore
+from mlconsole.services.kubernetes.secrets import secrets_of
 from mlconsole.text import listed
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
-APPLY_TYPE = "application/apply-patch+yaml"
 ESTABLISHED_SECONDS = 30.0
 
-_secrets: OrderedDict[str, tuple[Manifest, ...]] = OrderedDict()
-_SECRETS_KEPT = 8
+
+class ApplyUndone(OutsideFailed):
+    """An apply stopped in the middle, and what it had changed is as it was again."""
 
 
 class PartlyApplied(OutsideFailed):
-    """An apply stopped in the middle: what was applied before stays, and is named."""
-
-
-def plan(
-    connection: Connection,
-    manifests: Sequence[Manifest],
-    *,
-    selector: str,
-    version: str,
-    force: bool = False,
-) -> DeployPlan:
-    """Ask the cluster what applying these manifests would change. Nothing is changed.
-
-    A plan is kept in the journal, so it holds no Secret: `apply` takes those of this process, or is given them.
-
-    Args:
-        connection: to the cluster, and its namespace for objects that name none.
-        manifests: with the release's facts in them.
-        selector: the pods' labels.
-        version: the model version's label.
-        force: take over fields that others own.
-
-    Raises:
-        ApplyConflict: others own fields that would change, and `force` is not set.
-        Problem: the cluster refuses an object, or can't be reached.
-    """
-    ordered = in_order(manifests)
-    new_namespaces: set[str] = set()
-    changes = []
-    for manifest in ordered:
-        change = _planned(connection, manifest, ordered, new_namespaces, force=force)
-        if manifest.kind == "Namespace" and change.action == "create":
-            new_namespaces.add(manifest.name)
-        changes.append(change)
-    target = connection.target(selector)
-    text = to_yaml([manifest for manifest in ordered if manifest.kind != "Secret"])
-    manifests_digest = _digest(text.encode())
-    digest = _digest(msgspec.json.encode((target, manifests_digest, changes)))
-    _keep_secrets(digest, ordered)
-    return DeployPlan(
-        digest=digest,
-        target=target,
-        version=version,
-        manifests=text,
-        manifests_digest=manifests_digest,
-        changes=tuple(changes),
-    )
+    """An apply stopped in the middle, and not all that it had changed could be put back: it is named."""
 
 
 def apply(
-    connection: Connection,
-    plan: DeployPlan,
-    *,
-    report: Callable[[str], None],
-    force: bool = False,
-    secrets: Sequence[Manifest] = (),
+    connection: Connection, plan: DeployPlan, *, report: Callable[[str], None], secrets: Sequence[Manifest] = ()
 ) -> None:
-    """Apply a plan's manifests, in order.
+    """Apply a plan's manifests, in order. Where one is refused, those before it are put back as they were.
+
+    Only those fields of others are taken over that the plan lists, and only where it says `force`.
 
     Args:
         connection: to the cluster that was planned for.
         plan: what was looked at.
         report: called with a sentence for each object, in kubectl's words.
-        force: take over fields that others own.
         secrets: the Secrets among the manifests, where `plan` was made by another process.
 
     Raises:
-        WrongUse: the plan is for another cluster, or its Secrets are not at hand.
-        PartlyApplied: it failed after something had been applied already; says what.
+        WrongUse: the plan is for another cluster, its conflicts are open, or its Secrets are not at hand.
+        ApplyUndone: an object was refused after others had been applied; all are as they were before.
+        PartlyApplied: the same, but not all could be put back; says what is how.
         Problem: it failed at the first object, so that nothing has changed.
     """
     _refuse_another(connection, plan.target)
-    ordered = in_order([*from_yaml(plan.manifests), *_secrets_of(plan, secrets)])
+    if plan.is_open:
+        raise WrongUse("Others own fields that the plan changes.", "Choose first: take them over, or leave them.")
+    ordered = in_order([*from_yaml(plan.manifests), *secrets_of(plan, secrets)])
     actions = {(change.kind, change.name): change.action for change in plan.changes}
-    done: list[str] = []
+    changed: list[Before] = []
     for position, manifest in enumerate(ordered):
         try:
-            _apply_one(connection, manifest, force=force)
-            if manifest.kind == "CustomResourceDefinition":
-                _wait_established(connection, manifest)
+            _apply_one(connection, manifest, _taking(plan, manifest), changed)
         except Problem as problem:
-            if not done:
-                raise
             rest = [entry.title for entry in ordered[position + 1 :]]
-            raise PartlyApplied(
-                f"Applied {listed(done, 5)}; then {manifest.title} failed: {problem.sentence}",
-                f"{problem.next_step} Then deploy again, or roll back."
-                + (f" Not tried: {listed(rest, 5)}." if rest else ""),
-            ) from problem
-        done.append(manifest.title)
+            raise _undone(connection, manifest, problem, changed, rest, report) from problem
         action = actions.get((manifest.kind, manifest.name), "change")
         word = {"create": "created", "none": "unchanged"}.get(action, "configured")
         report(f"{manifest.kind.lower()}/{manifest.name} {word}")
@@ -136,16 +78,23 @@ def apply(
 def commands(plan: DeployPlan) -> tuple[CommandRun, ...]:
     """The kubectl lines that do the same as `apply`, and then look at it."""
     base = f"kubectl --context {shlex.quote(plan.target.context)} -n {shlex.quote(plan.target.namespace)}"
-    apply_line = f"{base} apply --server-side --field-manager={MANAGER} -f manifests.yaml"
+    force = " --force-conflicts" if plan.conflicts and plan.conflict_choice == "force" else ""
+    apply_line = f"{base} apply --server-side --field-manager={MANAGER}{force} -f manifests.yaml"
     rollouts = [
         CommandRun(line=f"{base} rollout status {manifest.kind.lower()}/{shlex.quote(manifest.name)}")
         for manifest in from_yaml(plan.manifests)
         if manifest.kind in ("Deployment", "StatefulSet", "DaemonSet")
     ]
+    deletes = [
+        CommandRun(line=f"{base} delete {change.kind.lower()}/{shlex.quote(change.name)}")
+        for change in plan.changes
+        if change.action == "delete"
+    ]
     pods = CommandRun(line=f"{base} get pods -l {shlex.quote(plan.target.selector)}")
     return (
         CommandRun(line=apply_line, note="manifests.yaml: the rendered manifests of the plan"),
         *rollouts,
+        *deletes,
         *([pods] if plan.target.selector else []),
     )
 
@@ -162,92 +111,66 @@ def _refuse_another(connection: Connection, target: ClusterTarget) -> None:
     )
 
 
-def _planned(
-    connection: Connection,
-    manifest: Manifest,
-    all_manifests: Sequence[Manifest],
-    new_namespaces: set[str],
-    *,
-    force: bool,
-) -> ObjectChange:
-    namespace = manifest.namespace or connection.namespace
-    try:
-        resource = resource_of(connection, manifest.api_version, manifest.kind)
-    except NotFound:
-        if not _defined_by(manifest, all_manifests):
-            raise
-        return _change(manifest, namespace, "create", difference(None, manifest.body))
-    if not resource.namespaced:
-        namespace = ""
-    live = read(connection, resource, namespace, manifest.name)
-    if live is None and namespace in new_namespaces:
-        return _change(manifest, namespace, "create", difference(None, manifest.body))
-    result = _patch(connection, manifest, resource, namespace, dry_run=True, force=force)
-    if live is None:
-        # The server fills in what differs at every dry run (addresses, ports); the manifest itself is what is new.
-        return _change(manifest, namespace, "create", difference(None, manifest.body))
-    text = difference(live, result)
-    return _change(manifest, namespace, "change" if text else "none", text)
+def _taking(plan: DeployPlan, manifest: Manifest) -> tuple[FieldConflict, ...]:
+    """The fields of an object that the plan takes over from others."""
+    if plan.conflict_choice != "force":
+        return ()
+    return tuple(
+        FieldConflict(manager=conflict.owner, field=conflict.field)
+        for conflict in plan.conflicts
+        if (conflict.kind, conflict.name) == (manifest.kind, manifest.name)
+    )
 
 
-def _change(manifest: Manifest, namespace: str, action: Literal["create", "change", "none"], diff: str) -> ObjectChange:
-    return ObjectChange(kind=manifest.kind, name=manifest.name, namespace=namespace, action=action, diff=diff)
-
-
-def _apply_one(connection: Connection, manifest: Manifest, *, force: bool) -> None:
+def _apply_one(
+    connection: Connection, manifest: Manifest, taking: tuple[FieldConflict, ...], changed: list[Before]
+) -> None:
+    """Apply one object; what it was before goes into `changed` as soon as it may have changed."""
     resource = resource_of(connection, manifest.api_version, manifest.kind)
     namespace = (manifest.namespace or connection.namespace) if resource.namespaced else ""
-    body = _patch(connection, manifest, resource, namespace, dry_run=False, force=force)
+    before = Before(manifest, resource, namespace, read(connection, resource, namespace, manifest.name))
+    try:
+        body: Body = apply_patch(connection, manifest, resource, namespace, dry_run=False, taking=taking)
+    except (Unreachable, ServerFailed):
+        # No answer does not mean that nothing was done.
+        changed.append(before)
+        raise
+    changed.append(before._replace(applied=body))
     release_former(connection, resource.path(namespace, manifest.name), body)
+    if manifest.kind == "CustomResourceDefinition":
+        _wait_established(connection, manifest)
 
 
-def _patch(
-    connection: Connection, manifest: Manifest, resource: Resource, namespace: str, *, dry_run: bool, force: bool
-) -> Body:
-    query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true" if force else "false"}
-    if dry_run:
-        query["dryRun"] = "All"
-    body = msgspec.json.encode(manifest.body)
-    path = resource.path(namespace, manifest.name)
-    try:
-        answer = connection.request("PATCH", path, query=query, body=body, content_type=APPLY_TYPE, timeout=30)
-    except ApplyConflict as conflict:
-        foreign = tuple(entry for entry in conflict.conflicts if entry.manager not in FORMER_MANAGERS)
-        if foreign or not conflict.conflicts:
-            raise (conflict_of(foreign, manifest.title) if foreign else conflict) from conflict
-        query["force"] = "true"
-        answer = connection.request("PATCH", path, query=query, body=body, content_type=APPLY_TYPE, timeout=30)
-    except Invalid as problem:
-        if manifest.source == FROM_TEXT:
-            raise
-        raise Invalid(
-            f"{manifest.source}, document {manifest.document}: {problem.sentence}",
-            problem.next_step,
-            fields=problem.fields,
-        ) from problem
-    return decode(answer, Body)
+def _undone(
+    connection: Connection,
+    manifest: Manifest,
+    problem: Problem,
+    changed: list[Before],
+    rest: list[str],
+    report: Callable[[str], None],
+) -> Problem:
+    """Put back what was changed, and make the problem that says how things are now."""
+    if not changed:
+        return problem
+    report(f"{manifest.title} failed: {problem.sentence} Putting back what was applied before it.")
+    restored = restore(connection, changed, report=report)
+    sentence = f"{manifest.title} failed: {problem.sentence}"
+    if restored.failed:
+        return PartlyApplied(f"{sentence} {_state(restored, rest)}", f"{problem.next_step} Then deploy again.".strip())
+    others = [title for title in restored.done if title != manifest.title]
+    was = f" What was applied before it is as it was: {listed(others, 5)}." if others else " Nothing was changed."
+    undone = ApplyUndone(f"{sentence}{was}", problem.next_step)
+    undone.exit_code = problem.exit_code
+    return undone
 
 
-def read(connection: Connection, resource: Resource, namespace: str, name: str) -> Body | None:
-    """Return a live object, or None where it (or its namespace) does not exist."""
-    try:
-        return decode(connection.request("GET", resource.path(namespace, name)), Body)
-    except NotFound:
-        return None
-
-
-def _defined_by(manifest: Manifest, manifests: Sequence[Manifest]) -> bool:
-    """Whether one of the manifests is the CustomResourceDefinition of this one's kind."""
-    group = manifest.api_version.rpartition("/")[0]
-    for entry in manifests:
-        spec = entry.body.get("spec") or {}
-        if (
-            entry.kind == "CustomResourceDefinition"
-            and spec.get("group") == group
-            and (spec.get("names") or {}).get("kind") == manifest.kind
-        ):
-            return True
-    return False
+def _state(restored: Restored, rest: list[str]) -> str:
+    parts = [f"Could not be put back, and may be as this release has it: {listed(list(restored.failed), 9)}."]
+    if restored.done:
+        parts.append(f"As before: {listed(list(restored.done), 9)}.")
+    if rest:
+        parts.append(f"Not tried: {listed(rest, 9)}.")
+    return " ".join(parts)
 
 
 def _wait_established(connection: Connection, manifest: Manifest) -> None:
@@ -263,27 +186,3 @@ def _wait_established(connection: Connection, manifest: Manifest) -> None:
                 f"{manifest.title} was not established within {ESTABLISHED_SECONDS:.0f} s.", "Look at its conditions."
             )
         time.sleep(0.2)
-
-
-def _keep_secrets(digest: str, manifests: Sequence[Manifest]) -> None:
-    found = tuple(manifest for manifest in manifests if manifest.kind == "Secret")
-    if found:
-        _secrets[digest] = found
-        while len(_secrets) > _SECRETS_KEPT:
-            _secrets.popitem(last=False)
-
-
-def _secrets_of(plan: DeployPlan, given: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    wanted = {change.name for change in plan.changes if change.kind == "Secret" and change.action != "none"}
-    found = tuple(manifest for manifest in given if manifest.kind == "Secret") or _secrets.get(plan.digest, ())
-    missing = sorted(wanted - {manifest.name for manifest in found})
-    if missing:
-        raise WrongUse(
-            f"The plan changes the Secret {listed(missing)}, whose content is never kept.",
-            "Plan again from the manifests, then apply.",
-        )
-    return found
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

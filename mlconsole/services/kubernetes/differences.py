@@ -15,7 +15,9 @@ from mlconsole.text import clean
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MASK, MASK_BEFORE, MASK_AFTER = "***", "*** (before)", "*** (after)"
 
-_NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "deletionTimestamp")
+NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink", "deletionTimestamp")
+"""What the server alone writes into an object's metadata."""
+
 _NOISY_ANNOTATIONS = ("deployment.kubernetes.io/revision",)
 
 
@@ -43,7 +45,7 @@ def tidy(body: Body) -> Body:
     clean_body = copy.deepcopy(body)
     clean_body.pop("status", None)
     metadata = clean_body.get("metadata") or {}
-    for name in _NOISE:
+    for name in NOISE:
         metadata.pop(name, None)
     annotations = metadata.get("annotations") or {}
     for name in _NOISY_ANNOTATIONS:

@@ -16,8 +16,18 @@ from mlconsole.services.kubernetes.problems import ApplyConflict, Forbidden, Inv
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
+RESTORING_MANAGER = "mlconsole-restore"
+"""Under this name an object is put back as it was; where it stays on a field, the next apply takes it over."""
+
 FORMER_MANAGERS = frozenset(
-    {"kubectl-client-side-apply", "kubectl", "kubectl-create", "kubectl-last-applied", "before-first-apply"}
+    {
+        "kubectl-client-side-apply",
+        "kubectl",
+        "kubectl-create",
+        "kubectl-last-applied",
+        "before-first-apply",
+        RESTORING_MANAGER,
+    }
 )
 """Who wrote the same manifests before us, by hand: their fields are taken over. `kubectl edit` and an autoscaler
 have other names; `kubectl scale` has the name `kubectl`, but the subresource `scale`."""

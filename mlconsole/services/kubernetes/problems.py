@@ -20,7 +20,6 @@ T = TypeVar("T")
 
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LONGEST_MESSAGE = 400
-TAKE_OVER = "kubectl apply --server-side --field-manager=mlconsole --force-conflicts -f <manifest>"
 
 
 class NoCluster(OutsideFailed):
@@ -219,7 +218,7 @@ def conflict_of(conflicts: tuple[FieldConflict, ...], what: str = "") -> ApplyCo
     ]
     return ApplyConflict(
         (f"{what}: " if what else "Others own fields that would change: ") + "; ".join(told) + ".",
-        f"Take the fields out of the manifest, or take them over once: {TAKE_OVER}",
+        "Take them out of the manifest, or choose: --force-conflicts takes them over, --leave-conflicts does not.",
         conflicts=conflicts,
     )
 

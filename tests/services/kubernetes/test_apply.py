@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from mlconsole.errors import WrongUse
-from mlconsole.services.kubernetes import apply as service
-from mlconsole.services.kubernetes.apply import PartlyApplied, apply, commands, plan
+from mlconsole.evidence.cluster import DeployOptions
+from mlconsole.services.kubernetes import secrets as kept_secrets
+from mlconsole.services.kubernetes.apply import ApplyUndone, PartlyApplied, apply, commands
 from mlconsole.services.kubernetes.differences import difference
 from mlconsole.services.kubernetes.documents import from_yaml
+from mlconsole.services.kubernetes.orphans import prune
+from mlconsole.services.kubernetes.planning import plan
 from mlconsole.services.kubernetes.problems import ApplyConflict, Forbidden, Invalid, NotFound
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
 
@@ -27,11 +30,12 @@ DEFINITION = (
 
 
 class Server:
-    """Applies by replacing; refuses what a test puts into `refuse` (by the end of the path)."""
+    """Applies by replacing; refuses applies of what a test puts into `refuse` (by the end of the path)."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
         self.refuse: dict[str, Reply] = {}
+        self.deny: set[str] = set()
         self.requests: list[Request] = []
 
     def __call__(self, request: Request) -> Reply:
@@ -41,23 +45,56 @@ class Server:
             found = self.objects.get(request.path)
             details = {"name": name, "kind": "configmaps"}
             return Reply(body=found) if found else Reply(404, {"kind": "Status", "details": details})
+        if request.method in self.deny:
+            return Reply(403, {"kind": "Status", "message": f"no {request.method}"})
+        if request.method == "DELETE":
+            uid = json.loads(request.body).get("preconditions", {}).get("uid")
+            assert uid in (None, self.objects[request.path]["metadata"]["uid"])
+            return Reply(body=self.objects.pop(request.path))
+        if request.headers["Content-Type"].startswith("application/json-patch"):
+            return self.json_patch(request)
         refusal = self.refuse.get(name)
-        if refusal is not None and not (refusal.status == 409 and request.query["force"] == "true"):
+        if refusal is not None and not (refusal.status == 409 and self.is_settled(request, refusal)):
             return refusal
-        body = {**json.loads(request.body), "status": {"at": len(self.requests)}}
-        body["metadata"] = {**body["metadata"], "uid": str(len(self.requests)), "managedFields": [{"a": 1}]}
+        return self.put(request, json.loads(request.body))
+
+    def is_settled(self, request: Request, refusal: Reply) -> bool:
+        """Whether an apply forces, or has none of the fields in conflict."""
+        body = json.loads(request.body)
+        fields = [cause["field"].split(".")[1:] for cause in refusal.body["details"]["causes"]]
+        return request.query["force"] == "true" or not any(last in body.get(first, {}) for first, last in fields)
+
+    def put(self, request: Request, body: dict[str, Any]) -> Reply:
+        body = {**body, "status": {"at": len(self.requests)}}
+        count = str(len(self.requests))
+        owners = [{"manager": "mlconsole", "operation": "Apply"}]
+        body["metadata"] = {**body["metadata"], "uid": count, "resourceVersion": count, "managedFields": owners}
         if "dryRun" not in request.query:
             self.objects[request.path] = body
         return Reply(body=body)
 
+    def json_patch(self, request: Request) -> Reply:
+        body = json.loads(json.dumps(self.objects[request.path]))
+        for step in json.loads(request.body):
+            *parents, last = step["path"].split("/")[1:]
+            target = body
+            for parent in parents:
+                target = target[parent]
+            if step["op"] == "remove":
+                del target[last]
+            else:
+                target[last] = step["value"]
+        self.objects[request.path] = body
+        return Reply(body=body)
+
     @property
     def writes(self) -> list[Request]:
-        return [entry for entry in self.requests if entry.method == "PATCH" and "dryRun" not in entry.query]
+        return [entry for entry in self.requests if entry.method == "PATCH" and entry.query.get("dryRun", "") == ""]
 
 
 def conflict(*owners: str) -> Reply:
     causes = [
-        {"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": f".spec.{number}"}
+        {"reason": "FieldManagerConflict", "message": f"conflict with {owner}", "field": f".data.{'abc'[number]}"}
         for number, owner in enumerate(owners)
     ]
     return Reply(409, {"kind": "Status", "code": 409, "reason": "Conflict", "details": {"causes": causes}})
@@ -115,7 +152,7 @@ def test_secrets_of_a_plan_of_another_process_have_to_be_given(tmp_path: Path) -
     with serving(server := Server(), tmp_path) as (_, connection):
         secrets = from_yaml(SECRET)
         made = plan(connection, secrets, selector="", version="v")
-        service._secrets.clear()
+        kept_secrets._secrets.clear()
         with pytest.raises(WrongUse, match="changes the Secret key"):
             apply(connection, made, report=lambda line: None)
         apply(connection, made, report=lambda line: None, secrets=secrets)
@@ -148,34 +185,125 @@ def test_fields_of_an_earlier_apply_by_hand_are_taken_over(tmp_path: Path, owner
         assert [entry.query["force"] for entry in server.writes] == ["false", "true"]
 
 
-def test_fields_of_others_are_a_conflict_unless_forced(tmp_path: Path) -> None:
+OTHERS = ('"kubectl" using v1', '"kubectl" with subresource "scale" using apps/v1', '"hpa"')
+THREE = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, data: {a: '1', b: '2', c: '3'}}"
+
+
+def test_conflicts_of_all_objects_are_in_the_plan_with_their_owners(tmp_path: Path) -> None:
     with serving(server := Server(), tmp_path) as (_, connection):
-        scale = '"kubectl" with subresource "scale" using apps/v1'
-        server.refuse["settings"] = conflict('"kubectl" using v1', scale, '"hpa"')
-        with pytest.raises(ApplyConflict) as caught:
-            plan(connection, from_yaml(CONFIG), selector="", version="v")
-        assert caught.value.sentence == "ConfigMap settings: kubectl (scale) owns .spec.1; hpa owns .spec.2."
-        assert "--force-conflicts" in caught.value.next_step
+        server.refuse = {"settings": conflict(*OTHERS), "second": conflict('"hpa"')}
+        manifests = from_yaml(f"{THREE}\n---\n{THREE.replace('settings', 'second')}")
+        made = plan(connection, manifests, selector="", version="v")
+        assert [(found.name, found.field, found.owner) for found in made.conflicts] == [
+            ("settings", ".data.b", "kubectl (scale)"),
+            ("settings", ".data.c", "hpa"),
+            ("second", ".data.a", "hpa"),
+        ]
+        assert made.is_open
+        with pytest.raises(WrongUse, match="Choose first"):
+            apply(connection, made, report=lambda line: None)
+        assert server.writes == []
+
+
+def test_what_is_taken_over_is_just_what_the_plan_lists(tmp_path: Path) -> None:
+    with serving(server := Server(), tmp_path) as (_, connection):
+        server.refuse["settings"] = conflict(*OTHERS)
+        options = DeployOptions(conflicts="force")
+        made = plan(connection, from_yaml(THREE), selector="", version="v", options=options, resolves="d")
+        assert (made.is_open, made.resolves) == (False, "d")
+        assert "--force-conflicts" in commands(made)[0].line
+        server.refuse["settings"] = conflict('"somebody-else"')
+        with pytest.raises(ApplyConflict, match=r"somebody-else owns \.data\.a"):
+            apply(connection, made, report=lambda line: None)
+        server.refuse["settings"] = conflict(*OTHERS)
+        apply(connection, made, report=lambda line: None)
+        assert [entry.query["force"] for entry in server.writes] == ["false", "false", "true"]
+
+
+def test_what_is_left_to_its_owner_is_not_in_what_is_applied(tmp_path: Path) -> None:
+    with serving(server := Server(), tmp_path) as (_, connection):
+        server.refuse["settings"] = conflict(*OTHERS[1:])
+        made = plan(connection, from_yaml(THREE), selector="", version="v", options=DeployOptions(conflicts="leave"))
+        apply(connection, made, report=lambda line: None)
+        assert [json.loads(entry.body)["data"] for entry in server.writes] == [{"c": "3"}]
+        assert len(made.conflicts) == 2
+        assert "'1'" not in made.manifests
+
+
+def configs(*names: str, value: str = "1") -> str:
+    return "\n---\n".join(CONFIG.replace("settings", name).replace("'1'", f"'{value}'") for name in names)
+
+
+REFUSAL = Reply(403, {"kind": "Status", "message": 'User "a" cannot patch resource "configmaps"'})
+
+
+def test_where_an_object_is_refused_those_before_it_are_put_back(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with serving(server := Server(), tmp_path) as (_, connection):
+        first = plan(connection, from_yaml(configs("old")), selector="", version="v")
+        apply(connection, first, report=lambda line: None)
+        (path, before) = next(iter(server.objects.items()))
+        made = plan(
+            connection, from_yaml(configs("new", "old", "third", "fourth", value="2")), selector="", version="v"
+        )
+        server.refuse["third"] = REFUSAL
+        with pytest.raises(ApplyUndone) as caught:
+            apply(connection, made, report=lines.append)
+        assert list(server.objects) == [path]
+        assert {**before, "status": 0} == {**server.objects[path], "status": 0, "metadata": before["metadata"]}
+        assert server.objects[path]["metadata"]["managedFields"] == before["metadata"]["managedFields"]
+    assert "ConfigMap third failed: a may not patch configmaps" in str(caught.value)
+    assert "What was applied before it is as it was: ConfigMap old and ConfigMap new." in str(caught.value)
+    assert lines[-2:] == ["configmap/old restored", "configmap/new deleted again"]
+
+
+def test_where_putting_back_fails_too_the_state_is_told_exactly(tmp_path: Path) -> None:
+    with serving(server := Server(), tmp_path) as (_, connection):
         apply(
-            connection,
-            plan(connection, from_yaml(CONFIG), selector="", version="v", force=True),
-            report=lambda line: None,
-            force=True,
+            connection, plan(connection, from_yaml(configs("old")), selector="", version="v"), report=lambda line: None
         )
-        assert [entry.query["force"] for entry in server.writes] == ["true"]
-
-
-def test_a_failure_in_the_middle_tells_what_was_done_and_what_was_not(tmp_path: Path) -> None:
-    with serving(server := Server(), tmp_path) as (_, connection):
-        others = [CONFIG.replace("settings", name) for name in ("first", "second", "third")]
-        made = plan(connection, from_yaml("\n---\n".join(others)), selector="", version="v")
-        server.refuse["second"] = Reply(
-            403, {"kind": "Status", "message": 'User "a" cannot patch resource "configmaps"'}
+        made = plan(
+            connection, from_yaml(configs("old", "new", "third", "fourth", value="2")), selector="", version="v"
         )
+        server.refuse["third"] = REFUSAL
+        server.deny.add("DELETE")
         with pytest.raises(PartlyApplied) as caught:
             apply(connection, made, report=lambda line: None)
-        assert "Applied ConfigMap first; then ConfigMap second failed: a may not patch configmaps" in str(caught.value)
-        assert "Not tried: ConfigMap third." in str(caught.value)
+    assert "may be as this release has it: ConfigMap new (" in caught.value.sentence
+    assert "As before: ConfigMap old. Not tried: ConfigMap fourth." in caught.value.sentence
+
+
+def test_an_apply_without_an_answer_may_have_been_done_and_is_looked_at_again(tmp_path: Path) -> None:
+    with serving(server := Server(), tmp_path) as (_, connection):
+        made = plan(connection, from_yaml(configs("one", "two")), selector="", version="v")
+        server.refuse["two"] = Reply(500, {"kind": "Status", "message": "etcd timed out"})
+        with pytest.raises(ApplyUndone, match="etcd timed out"):
+            apply(connection, made, report=lambda line: None)
+        assert server.objects == {}
+
+
+def test_what_is_no_longer_in_the_manifests_is_listed_and_deleted_only_when_asked(tmp_path: Path) -> None:
+    claim = "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: disk}, spec: {}}"
+    with serving(server := Server(), tmp_path) as (_, connection):
+        first = plan(connection, from_yaml(f"{configs('a', 'b', 'c')}\n---\n{claim}"), selector="", version="v")
+        apply(connection, first, report=lambda line: None)
+        foreign = next(path for path in server.objects if path.endswith("/c"))
+        server.objects[foreign]["metadata"]["managedFields"] = [{"manager": "helm"}]
+        rest = from_yaml(configs("a"))
+        made = plan(connection, rest, selector="", version="v", former=first)
+        assert [(orphan.kind, orphan.name, bool(orphan.kept)) for orphan in made.orphans] == [
+            ("ConfigMap", "b", False),
+            ("PersistentVolumeClaim", "disk", True),
+        ]
+        assert not made.changes_anything
+        assert prune(connection, made, report=lambda line: None) == ([], [])
+
+        asked = plan(connection, rest, selector="", version="v", former=first, options=DeployOptions(prune=True))
+        assert [(change.name, change.action) for change in asked.changes] == [("a", "none"), ("b", "delete")]
+        assert asked.digest != made.digest
+        assert commands(asked)[1].line == "kubectl --context lab -n lab delete configmap/b"
+        assert prune(connection, asked, report=lambda line: None) == (["ConfigMap b"], [])
+        assert sorted(path.rsplit("/", 1)[-1] for path in server.objects) == ["a", "c", "disk"]
 
 
 def test_a_failure_at_the_first_object_is_told_as_it_is(tmp_path: Path) -> None:

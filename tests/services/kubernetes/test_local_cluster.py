@@ -11,14 +11,22 @@ from collections.abc import Callable
 
 import pytest
 
-from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot, RolloutVerdict, WorkloadRef
+from mlconsole.evidence.cluster import (
+    ConflictChoice,
+    DeployOptions,
+    PodsEvidence,
+    PodsSnapshot,
+    RolloutVerdict,
+    WorkloadRef,
+)
 from mlconsole.services.kubernetes import actions, logs
 from mlconsole.services.kubernetes.access import review
-from mlconsole.services.kubernetes.apply import apply, plan
+from mlconsole.services.kubernetes.apply import ApplyUndone, apply
 from mlconsole.services.kubernetes.connection import Connection, NotFound
 from mlconsole.services.kubernetes.events import recent
 from mlconsole.services.kubernetes.manifests import Manifest, ReleaseFacts, find_selector, from_yaml, with_facts
-from mlconsole.services.kubernetes.problems import ApplyConflict, Invalid
+from mlconsole.services.kubernetes.planning import plan
+from mlconsole.services.kubernetes.problems import Invalid
 from mlconsole.services.kubernetes.rollout import follow, workloads_of
 from mlconsole.services.kubernetes.settle import settle
 from mlconsole.services.kubernetes.watch import PodWatcher
@@ -45,10 +53,11 @@ def release(text: str, connection: Connection, number: int) -> tuple[Manifest, .
     return with_facts(manifests, facts, selector=find_selector(manifests), namespace=connection.namespace)
 
 
-def deploy(connection: Connection, manifests: tuple[Manifest, ...], *, force: bool = False) -> list[str]:
+def deploy(connection: Connection, manifests: tuple[Manifest, ...], conflicts: ConflictChoice = "ask") -> list[str]:
     lines: list[str] = []
-    made = plan(connection, manifests, selector="app=ml-model", version="v", force=force)
-    apply(connection, made, report=lines.append, force=force)
+    options = DeployOptions(conflicts=conflicts)
+    made = plan(connection, manifests, selector="app=ml-model", version="v", options=options)
+    apply(connection, made, report=lines.append)
     return lines
 
 
@@ -112,22 +121,81 @@ def test_a_project_that_was_deployed_by_hand_is_taken_over(connection: Connectio
     kubectl("diff", "--server-side", "--field-manager=mlconsole", "--force-conflicts", "-f", "-", text=made.manifests)
 
 
-def test_what_a_person_scaled_is_a_conflict_until_forced(connection: Connection, kubectl: Callable[..., str]) -> None:
+def test_what_a_person_scaled_is_a_conflict_that_is_left_or_taken_over(
+    connection: Connection, kubectl: Callable[..., str]
+) -> None:
+    def replicas() -> str:
+        return kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.replicas}")
+
     deploy(connection, release(deployment(replicas=1), connection, 1))
     kubectl("scale", "deploy", WORKLOAD, "--replicas=3")
     manifests = release(deployment(replicas=2), connection, 2)
-    with pytest.raises(ApplyConflict, match=r"Deployment ml-model-deployment: kubectl.* owns \.spec\.replicas"):
-        plan(connection, manifests, selector="app=ml-model", version="v")
-    deploy(connection, manifests, force=True)
-    assert kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.replicas}") == "2"
+    made = plan(connection, manifests, selector="app=ml-model", version="v")
+    (found,) = made.conflicts
+    assert (found.name, found.field, found.owner) == (WORKLOAD, ".spec.replicas", "kubectl (scale)")
+    assert "-  replicas: 3\n+  replicas: 2" in made.changes[1].diff
+    deploy(connection, manifests, "leave")
+    assert replicas() == "3"
+    assert "replicas" not in managed_by_us(connection)
+    deploy(connection, manifests, "force")
+    assert replicas() == "2"
+    assert "replicas" in managed_by_us(connection)
+
+
+def managed_by_us(connection: Connection) -> str:
+    """The fields of the deployment's spec that an apply of ours owns, as text."""
+    path = f"/apis/apps/v1/namespaces/{connection.namespace}/deployments/{WORKLOAD}"
+    entries = json.loads(connection.request("GET", path))["metadata"]["managedFields"]
+    ours = [entry for entry in entries if (entry["manager"], entry["operation"]) == ("mlconsole", "Apply")]
+    return " ".join(ours[0]["fieldsV1"]["f:spec"]) if ours else ""
 
 
 def test_scaling_here_is_told_at_the_next_deploy(connection: Connection) -> None:
     deploy(connection, release(deployment(replicas=1), connection, 1))
     workload = WorkloadRef(kind="Deployment", name=WORKLOAD, namespace=connection.namespace)
     actions.scale(connection, workload, 0)
-    with pytest.raises(ApplyConflict, match="mlconsole-scale owns"):
-        plan(connection, release(deployment(replicas=1), connection, 2), selector="app=ml-model", version="v")
+    made = plan(connection, release(deployment(replicas=1), connection, 2), selector="app=ml-model", version="v")
+    assert [found.owner for found in made.conflicts] == ["mlconsole-scale"]
+
+
+def test_an_apply_that_is_refused_in_the_middle_leaves_the_cluster_as_it_was(connection: Connection) -> None:
+    deploy(connection, release(deployment(replicas=1), connection, 1))
+    was = state_of(connection)
+    extra = "{apiVersion: v1, kind: ConfigMap, metadata: {name: extra}, data: {a: '1'}}"
+    job = (
+        "{apiVersion: batch/v1, kind: Job, metadata: {name: migrate}, spec: {template: {spec: "
+        "{restartPolicy: Never, containers: [{name: m, image: x, command: [python, -c, '']}]}}}}"
+    )
+    text = f"{extra}\n---\n{deployment(replicas=2)}\n---\n{job}"
+    made = plan(connection, release(text, connection, 2), selector="app=ml-model", version="v")
+    # Somebody makes another job of this name meanwhile: its template can't be changed.
+    other = json.loads(json.dumps(from_yaml(job)[0].body).replace('"x"', '"y"'))
+    connection.request(
+        "POST", f"/apis/batch/v1/namespaces/{connection.namespace}/jobs", body=json.dumps(other).encode()
+    )
+    with pytest.raises(ApplyUndone, match="Job migrate failed"):
+        apply(connection, made, report=lambda line: None)
+    assert state_of(connection) == was
+    again = plan(connection, release(deployment(replicas=1), connection, 1), selector="app=ml-model", version="v")
+    assert ([change.action for change in again.changes], again.conflicts) == (["none", "none"], ())
+
+
+def state_of(connection: Connection) -> dict[str, object]:
+    """What is wanted of all config maps, services and deployments, and who owns which fields of it."""
+    found: dict[str, object] = {}
+    for path in (
+        "api/v1/namespaces/{}/configmaps",
+        "api/v1/namespaces/{}/services",
+        "apis/apps/v1/namespaces/{}/deployments",
+    ):
+        for item in json.loads(connection.request("GET", "/" + path.format(connection.namespace)))["items"]:
+            owners = [
+                (entry["manager"], entry["operation"], entry["fieldsV1"])
+                for entry in item["metadata"]["managedFields"]
+                if not entry.get("subresource")
+            ]
+            found[item["metadata"]["name"] + path] = (item.get("spec"), item.get("data"), owners)
+    return found
 
 
 def test_a_field_that_does_not_exist_and_one_that_may_not_change(connection: Connection) -> None:
