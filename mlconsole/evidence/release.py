@@ -10,7 +10,7 @@ from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan
 from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import TestEvidence, TestOutcome
-from mlconsole.evidence.training import MetricPoint, ModelVersion, TrainEvidence, TrainingProgress
+from mlconsole.evidence.training import MetricPoint, ModelVersion, TrainEvidence, TrainingProgress, UseSample
 
 Evidence = RepoEvidence | DataEvidence | TrainEvidence | TestEvidence | DeployEvidence | PodsEvidence
 
@@ -160,6 +160,12 @@ class ProgressSeen(Record, frozen=True, kw_only=True, tag="progress"):
     progress: TrainingProgress
 
 
+class UseSeen(Record, frozen=True, kw_only=True, tag="use"):
+    """The child of a stage was looked at: what it uses."""
+
+    use: UseSample
+
+
 class VersionMade(Record, frozen=True, kw_only=True, tag="version"):
     """Training's model was stored as a version."""
 
@@ -234,6 +240,7 @@ EventBody = (
     | Note
     | MetricSeen
     | ProgressSeen
+    | UseSeen
     | VersionMade
     | TestsCollected
     | TestReported

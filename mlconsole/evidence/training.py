@@ -56,6 +56,19 @@ class ResourceUse(Record, frozen=True, kw_only=True):
     peak_memory: int = 0
 
 
+class UseSample(Record, frozen=True, kw_only=True):
+    """What the process tree of a child uses at a moment, `seconds` after its start.
+
+    `processors` is processor seconds a second since the sample before (1.8: almost two processors), `memory` the
+    resident bytes of all processes.
+    """
+
+    seconds: float
+    processors: float
+    memory: int
+    processes: int = 1
+
+
 class ModelFile(Record, frozen=True, kw_only=True):
     """A model's bytes: `sha256:…`, size in bytes, and the name that the file had."""
 

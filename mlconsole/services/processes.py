@@ -22,7 +22,8 @@ import msgspec
 
 from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.base import Record
-from mlconsole.evidence.training import ResourceUse
+from mlconsole.evidence.training import ResourceUse, UseSample
+from mlconsole.services.sampling import TreeSampler
 from mlconsole.text import clean_line
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -86,6 +87,7 @@ def run_child(
     on_line: Callable[[str], None] = lambda line: None,
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    on_sample: Callable[[UseSample], None] | None = None,
 ) -> ChildResult:
     """Run a command to its end, its output appended to a file and handed over line by line.
 
@@ -97,6 +99,7 @@ def run_child(
         on_line: called in this thread with each cleaned line.
         environment: the whole environment of the child; ours where None.
         timeout: seconds after which the child is ended.
+        on_sample: called in this thread, about once a second, with what the child and its descendants use.
 
     Raises:
         CommandMissing: the command can't be started at all.
@@ -123,7 +126,7 @@ def run_child(
         os.close(report_write)
     try:
         with log_path.open("ab") as log:
-            pump = _Pump(guard, log, on_line)
+            pump = _Pump(guard, log, on_line, TreeSampler(guard.pid, on_sample) if on_sample else None)
             ended = pump.run(cancelled, None if timeout is None else started + timeout)
         guard.wait()
         report = _read_report(report_read)
@@ -143,11 +146,18 @@ def run_child(
 class _Pump:
     """Moves a child's output to its log and to `on_line`, and ends the child when that is asked for."""
 
-    def __init__(self, guard: subprocess.Popen[bytes], log: BinaryIO, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        guard: subprocess.Popen[bytes],
+        log: BinaryIO,
+        on_line: Callable[[str], None],
+        sampler: TreeSampler | None = None,
+    ) -> None:
         self.lines = 0
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._guard, self._log, self._on_line = guard, log, on_line
         self._splitter = LineSplitter()
+        self._sampler = sampler
         self._kill_at: float | None = None
 
     def run(self, cancelled: threading.Event, deadline: float | None) -> Literal["by itself", "cancelled", "timed out"]:
@@ -161,6 +171,8 @@ class _Pump:
                 if not data:
                     break
                 self._take(data)
+            if self._sampler is not None:
+                self._sampler.step()
             if self._kill_at is not None:
                 if time.monotonic() > self._kill_at:
                     self._guard.kill()

@@ -10,7 +10,7 @@ import msgspec
 
 from mlconsole.errors import Cancelled, WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
-from mlconsole.evidence.release import TestReported, TestsCollected
+from mlconsole.evidence.release import TestReported, TestsCollected, UseSeen
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
@@ -115,6 +115,7 @@ class TestStage(Stage[TestEvidence]):
             collected=lambda tests: context.emit(TestsCollected(count=tests)),
             cancelled=context.cancelled,
             timeout=seconds(project.settings.test.timeout, "test.timeout"),
+            on_sample=lambda use: context.emit(UseSeen(use=use)),
         )
         if context.cancelled.is_set():
             raise Cancelled()

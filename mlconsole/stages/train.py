@@ -10,7 +10,7 @@ import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict, now
-from mlconsole.evidence.release import MetricSeen, ProgressSeen, VersionMade
+from mlconsole.evidence.release import MetricSeen, ProgressSeen, UseSeen, VersionMade
 from mlconsole.evidence.training import (
     MetricPoint,
     ModelFile,
@@ -136,6 +136,7 @@ class TrainStage(Stage[TrainEvidence]):
             report=report,
             cancelled=context.cancelled,
             timeout=seconds(settings.train.timeout, "train.timeout"),
+            on_sample=lambda use: context.emit(UseSeen(use=use)),
         )
         model = model_store(project).adopt(model_path)
         model_path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.testing import TestOutcome, TestRun
+from mlconsole.evidence.training import UseSample
 from mlconsole.services.processes import ChildResult, run_child
 from mlconsole.services.testing.outcomes import LineFile, Tally
 from mlconsole.text import count, duration, listed
@@ -43,6 +44,7 @@ def run_tests(
     collected: Callable[[int], None],
     cancelled: threading.Event,
     timeout: float | None = None,
+    on_sample: Callable[[UseSample], None] | None = None,
 ) -> TestRun:
     """Run `python -m pytest paths` and hand over each outcome as it happens.
 
@@ -57,6 +59,7 @@ def run_tests(
         collected: called with the number of tests once it is known, in this thread.
         cancelled: once set, pytest and all that it started is ended; what is known so far is returned.
         timeout: seconds after which it is ended in the same way.
+        on_sample: called about once a second, in a thread of its own, with what pytest and its children use.
 
     Returns:
         What happened. `ended` is empty where pytest came to its own end, whatever the tests said; a test that was
@@ -79,6 +82,7 @@ def run_tests(
             cancelled=stop,
             environment=_environment(environment, model_path, Path(folder) / "report.jsonl"),
             timeout=timeout,
+            on_sample=on_sample,
         )
         try:
             while not wait([child], POLL_SECONDS).done:

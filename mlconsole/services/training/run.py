@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mlconsole.errors import Cancelled, Refused
 from mlconsole.evidence.base import Record
-from mlconsole.evidence.training import MetricPoint, TrainingProgress
+from mlconsole.evidence.training import MetricPoint, TrainingProgress, UseSample
 from mlconsole.services.processes import ChildResult, run_child
 from mlconsole.services.training.output import OutputReader
 from mlconsole.text import clean, duration, listed
@@ -52,6 +52,7 @@ def train(
     report: Callable[[MetricPoint | TrainingProgress], None],
     cancelled: threading.Event,
     timeout: float | None = None,
+    on_sample: Callable[[UseSample], None] | None = None,
 ) -> TrainResult:
     """Run a training command to its end.
 
@@ -64,6 +65,7 @@ def train(
         report: called in this thread with every metric, and with progress at most some twenty times a second.
         cancelled: ends the training when set.
         timeout: seconds after which it is ended.
+        on_sample: called in this thread, about once a second, with what the training uses.
 
     Raises:
         Cancelled: it was cancelled.
@@ -84,6 +86,7 @@ def train(
         on_line=reporter.line,
         environment=environment,
         timeout=timeout,
+        on_sample=on_sample,
     )
     reporter.flush()
     if child.ended == "cancelled":
