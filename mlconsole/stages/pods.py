@@ -5,21 +5,15 @@ from __future__ import annotations
 from contextlib import closing
 
 from mlconsole.evidence.base import Input, Reason, Verdict
-from mlconsole.evidence.cluster import DeployPlan, PodsEvidence, PodsSnapshot
+from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot
 from mlconsole.evidence.release import PodSeen
 from mlconsole.project.settings import seconds
 from mlconsole.services.kubernetes.documents import from_yaml
-from mlconsole.services.kubernetes.facts import SERVING_KINDS
+from mlconsole.services.kubernetes.revisions import wanted_pods
 from mlconsole.services.kubernetes.settle import settle
 from mlconsole.stages.base import Stage, StageContext, digest_of, needed
 from mlconsole.stages.deploy import connect
 from mlconsole.text import count, duration
-
-
-def wanted_pods(plan: DeployPlan) -> int:
-    """How many pods the workloads of a plan ask for."""
-    workloads = [manifest for manifest in from_yaml(plan.manifests) if manifest.kind in SERVING_KINDS]
-    return sum(manifest.body.get("spec", {}).get("replicas", 1) for manifest in workloads)
 
 
 class PodsStage(Stage[PodsEvidence]):
@@ -56,7 +50,7 @@ class PodsStage(Stage[PodsEvidence]):
                 connection,
                 plan.target,
                 version=context.known.candidate.label,
-                wanted=wanted_pods(plan),
+                wanted=wanted_pods(connection, from_yaml(plan.manifests), plan.target.selector),
                 seconds=settling,
                 report=report,
                 cancelled=context.cancelled,

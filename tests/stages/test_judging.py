@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -22,7 +21,7 @@ from mlconsole.evidence.training import MetricPoint, PythonEnvironment, Resource
 from mlconsole.project.settings import Settings, TrainSettings
 from mlconsole.stages.base import StageContext
 from mlconsole.stages.deploy import DeployStage
-from mlconsole.stages.pods import PodsStage, wanted_pods
+from mlconsole.stages.pods import PodsStage
 from mlconsole.stages.repo import RepoStage
 from mlconsole.stages.test import _comparison_reasons, _test_reasons
 from mlconsole.stages.train import TrainStage
@@ -195,12 +194,3 @@ def test_deploy(succeeded: bool, level: str) -> None:
 def test_pods(serving: int, restarts: int, level: str) -> None:
     evidence = PodsEvidence(target=TARGET, version="m@v1", rows=(), wanted=3, serving=serving, restarts=restarts)
     assert PodsStage().judge(NO_CONTEXT, evidence).level == level
-
-
-def test_the_pods_that_a_plan_asks_for_are_counted_over_its_workloads() -> None:
-    text = "\n---\n".join(
-        f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: d{n}}}\nspec: {{{spec}}}"
-        for n, spec in enumerate(["replicas: 3", ""])
-    )
-    assert wanted_pods(a_plan(text)) == 4
-    assert wanted_pods(a_plan(Path(__file__).parents[2].joinpath("sample_project/deployment.yaml").read_text())) == 3

@@ -234,7 +234,7 @@ class WorkloadSpec(Object):
 class WorkloadStatus(Object):
     """How a workload stands; which of the numbers are set depends on its kind."""
 
-    observed_generation: int = 0
+    observed_generation: int | str = 0
     replicas: int = 0
     updated_replicas: int = 0
     ready_replicas: int = 0
@@ -242,6 +242,7 @@ class WorkloadStatus(Object):
     current_replicas: int = 0
     current_revision: str = ""
     update_revision: str = ""
+    current_number_scheduled: int = 0
     desired_number_scheduled: int = 0
     updated_number_scheduled: int = 0
     number_available: int = 0
@@ -250,11 +251,22 @@ class WorkloadStatus(Object):
     ready: int = 0
     succeeded: int = 0
     failed: int = 0
+    phase: str = ""
+    message: str = ""
     conditions: list[Condition] | None = None
+
+    @property
+    def observed(self) -> int:
+        """The generation that the controller has seen; an Argo Rollout writes it as text."""
+        text = str(self.observed_generation)
+        return int(text) if text.isdecimal() else 0
+
+
+ARGO_REVISION = "rollout.argoproj.io/revision"
 
 
 class Workload(Object):
-    """A Deployment, StatefulSet, DaemonSet, ReplicaSet or Job."""
+    """A Deployment, StatefulSet, DaemonSet, ReplicaSet or Job, or an Argo Rollout (then with `status.phase`)."""
 
     kind: str = ""
     metadata: Metadata = msgspec.field(default_factory=Metadata)
@@ -267,8 +279,9 @@ class Workload(Object):
 
     @property
     def revision(self) -> int:
-        """A ReplicaSet's or Deployment's revision; 0 before its controller has set one."""
-        text = (self.metadata.annotations or {}).get("deployment.kubernetes.io/revision", "")
+        """The revision of a ReplicaSet, Deployment or Rollout; 0 before its controller has set one."""
+        annotations = self.metadata.annotations or {}
+        text = annotations.get("deployment.kubernetes.io/revision") or annotations.get(ARGO_REVISION, "")
         return int(text) if text.isdigit() else 0
 
 

@@ -98,6 +98,7 @@ WORKLOADS = {
         ("apps/v1", "DaemonSet"),
         ("apps/v1", "ReplicaSet"),
         ("batch/v1", "Job"),
+        ("argoproj.io/v1alpha1", "Rollout"),
     )
 }
 """Kinds that run pods and whose rollout can be followed."""

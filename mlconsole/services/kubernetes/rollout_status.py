@@ -5,10 +5,12 @@ Source: `polymorphichelpers/rollout_status.go` of kubectl. Pure functions over a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.objects import Workload
+from mlconsole.text import clean_line
 
 
 class RolloutStatus(Record, frozen=True, kw_only=True):
@@ -23,10 +25,8 @@ class RolloutStatus(Record, frozen=True, kw_only=True):
 
 
 def rollout_status(workload: Workload) -> RolloutStatus:
-    """Say how far a Deployment, StatefulSet, DaemonSet or Job is; `workload.kind` decides."""
-    return {"StatefulSet": _stateful_set, "DaemonSet": _daemon_set, "Job": _job}.get(workload.kind, _deployment)(
-        workload
-    )
+    """Say how far a Deployment, StatefulSet, DaemonSet, Job or Argo Rollout is; `workload.kind` decides."""
+    return _BY_KIND.get(workload.kind, _deployment)(workload)
 
 
 def _deployment(workload: Workload) -> RolloutStatus:
@@ -36,7 +36,7 @@ def _deployment(workload: Workload) -> RolloutStatus:
     start = f'Waiting for deployment "{name}" rollout to finish:'
     state: Literal["waiting", "done", "failed"] = "waiting"
     progressing = workload.condition("Progressing")
-    if workload.metadata.generation > status.observed_generation:
+    if workload.metadata.generation > status.observed:
         sentence = "Waiting for deployment spec update to be observed..."
     elif progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
         sentence, state = f'deployment "{name}" exceeded its progress deadline', "failed"
@@ -58,7 +58,7 @@ def _stateful_set(workload: Workload) -> RolloutStatus:
     wanted = 1 if workload.spec.replicas is None else workload.spec.replicas
     partition = (strategy.rolling_update.partition if strategy and strategy.rolling_update else None) or 0
     state: Literal["waiting", "done", "failed"] = "waiting"
-    if status.observed_generation == 0 or workload.metadata.generation > status.observed_generation:
+    if status.observed == 0 or workload.metadata.generation > status.observed:
         sentence = "Waiting for statefulset spec update to be observed..."
     elif status.ready_replicas < wanted:
         sentence = f"Waiting for {wanted - status.ready_replicas} pods to be ready..."
@@ -103,7 +103,7 @@ def _daemon_set(workload: Workload) -> RolloutStatus:
     )
     start = f'Waiting for daemon set "{name}" rollout to finish:'
     state: Literal["waiting", "done", "failed"] = "waiting"
-    if workload.metadata.generation > status.observed_generation:
+    if workload.metadata.generation > status.observed:
         sentence = "Waiting for daemon set spec update to be observed..."
     elif updated < wanted:
         sentence = f"{start} {updated} out of {wanted} new pods have been updated..."
@@ -131,3 +131,38 @@ def _job(workload: Workload) -> RolloutStatus:
     return RolloutStatus(
         sentence=sentence, state=state, wanted=wanted, updated=status.succeeded + status.active, ready=status.ready
     )
+
+
+def _argo_rollout(workload: Workload) -> RolloutStatus:
+    """By its controller's own phase; a pause may be a step of its strategy, so it is waited for.
+
+    Source: `kubectl argo rollouts status`.
+    """
+    name, status = workload.metadata.name, workload.status
+    wanted = 1 if workload.spec.replicas is None else workload.spec.replicas
+    message = f" - {clean_line(status.message)}" if status.message else ""
+    state: Literal["waiting", "done", "failed"] = "waiting"
+    if workload.metadata.generation > status.observed or not status.phase:
+        sentence = "Waiting for rollout spec update to be observed..."
+    elif status.phase == "Healthy":
+        sentence, state = f'rollout "{name}" is healthy', "done"
+    elif status.phase == "Degraded":
+        sentence, state = f'rollout "{name}" is degraded{message}', "failed"
+    else:
+        sentence = f'Waiting for rollout "{name}" to finish: {clean_line(status.phase)}{message}'
+    return RolloutStatus(
+        sentence=sentence,
+        state=state,
+        wanted=wanted,
+        updated=status.updated_replicas,
+        ready=status.ready_replicas,
+        available=status.available_replicas,
+    )
+
+
+_BY_KIND: dict[str, Callable[[Workload], RolloutStatus]] = {
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
+    "Job": _job,
+    "Rollout": _argo_rollout,
+}

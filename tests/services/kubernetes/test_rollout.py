@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Iterator
 from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlconsole.errors import Cancelled, WrongUse
 from mlconsole.evidence.cluster import RolloutProgress, RolloutVerdict, WorkloadRef
-from mlconsole.services.kubernetes import rollout
+from mlconsole.services.kubernetes import follower
 from mlconsole.services.kubernetes.manifests import from_yaml
 from mlconsole.services.kubernetes.objects import (
     Condition,
@@ -21,7 +24,7 @@ from mlconsole.services.kubernetes.objects import (
 from mlconsole.services.kubernetes.rollout import follow, workloads_of
 from mlconsole.services.kubernetes.rollout_status import rollout_status
 from tests.services.kubernetes import recordings
-from tests.services.kubernetes.fake_cluster import Recorded, playing
+from tests.services.kubernetes.fake_cluster import Recorded, Reply, Request, playing, serving
 
 DEPLOYMENT = WorkloadRef(kind="Deployment", name="ml-model-deployment", namespace="lab")
 STATUS_COMMANDS = [
@@ -96,7 +99,7 @@ def test_a_recorded_rollout_is_told_as_kubectl_told_it(tmp_path: Path, name: str
 def test_a_rollout_that_misses_its_deadline_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, reason: str, event: str
 ) -> None:
-    monkeypatch.setattr(rollout, "START_SECONDS", 0.5)
+    monkeypatch.setattr(follower, "START_SECONDS", 0.5)
     verdict, seen, _ = told(name, number, tmp_path, logs=b"Traceback: bad \x1b[31mmodel file\n", crash_limit=99)
     assert "exceeded its progress deadline" in verdict.sentence
     assert reason in verdict.reason
@@ -115,7 +118,7 @@ def test_a_crash_loop_is_given_up_before_the_deadline(tmp_path: Path) -> None:
 def test_an_image_that_stays_missing_is_given_up_before_the_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout, "PATIENCE", dict.fromkeys(rollout.PATIENCE, 0.5))
+    monkeypatch.setattr(follower, "PATIENCE", dict.fromkeys(follower.PATIENCE, 0.5))
     verdict, _, _ = told("image-missing", 1, tmp_path)
     assert "will not roll out: The image registry.local/absent:9" in verdict.sentence
     assert verdict.next_step.startswith("Check the image's name and tag")
@@ -243,3 +246,84 @@ def test_a_cluster_that_goes_away_meanwhile_is_told(tmp_path: Path) -> None:
     assert not verdict.succeeded
     assert "Can't reach the cluster at 127.0.0.1" in verdict.reason
     assert "Can't reach the cluster" in seen[-1].problem
+
+
+class Forbidding(Recorded):
+    """A recorded cluster whose replica sets may not be seen."""
+
+    def respond(self, request: Request) -> Reply:
+        if request.path.endswith("replicasets"):
+            return Reply(403, {"kind": "Status", "message": 'User "a" cannot list resource "replicasets"'})
+        return super().respond(request)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("crash-loop", "ended with exit code 3"), ("image-missing", "pulled")])
+def test_without_the_right_to_see_replica_sets_the_cause_is_told_all_the_same(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    begin = [entry for entry in recordings.scenario(name)["commands"] if "rollout status" in entry["command"]][1]
+    recorded = Forbidding(name, 8, start=begin["at"], end=begin["until"])
+    with playing(recorded, tmp_path) as (_, connection):
+        (verdict,) = follow(
+            connection, [DEPLOYMENT], report=lambda progress: None, cancelled=threading.Event(), timeout=60
+        )
+    assert not verdict.succeeded
+    assert reason in verdict.reason
+
+
+def argo_rollout(phase: str, message: str = "", observed: str = "2") -> dict[str, Any]:
+    return {
+        "metadata": {"name": "m", "uid": "u", "generation": 2, "resourceVersion": "1"},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "m"}}},
+        "status": {"observedGeneration": observed, "phase": phase, "message": message, "updatedReplicas": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("last", "succeeded", "sentence"),
+    [
+        (argo_rollout("Healthy"), True, 'rollout "m" is healthy'),
+        (
+            argo_rollout("Degraded", "ProgressDeadlineExceeded: timed out progressing"),
+            False,
+            'rollout "m" is degraded - ProgressDeadlineExceeded: timed out progressing',
+        ),
+    ],
+)
+def test_an_argo_rollout_is_followed_by_its_phase(
+    tmp_path: Path, last: dict[str, Any], succeeded: bool, sentence: str
+) -> None:
+    steps = [
+        argo_rollout("Healthy", observed="1"),
+        argo_rollout("Progressing", "more replicas need to be updated"),
+        argo_rollout("Paused", "CanaryPauseStep"),
+        last,
+    ]
+    done = threading.Event()
+    seen: list[RolloutProgress] = []
+
+    def events() -> Iterator[bytes]:
+        for number, step in enumerate(steps):
+            step["metadata"]["resourceVersion"] = str(number + 2)
+            yield json.dumps({"type": "MODIFIED", "object": step}).encode() + b"\n"
+            while number < 3 and len(seen) <= number and not done.wait(0.01):
+                pass
+        done.wait(30)
+
+    def respond(request: Request) -> Reply:
+        is_rollout = request.path.endswith("rollouts")
+        if request.query.get("watch"):
+            return Reply(chunks=events() if is_rollout else iter(lambda: done.wait(30) and b"", b""))
+        items = [argo_rollout("Healthy", observed="1")] if is_rollout else []
+        return Reply(body={"items": items, "metadata": {"resourceVersion": "1"}})
+
+    with serving(respond, tmp_path) as (_, connection):
+        rollout = WorkloadRef(kind="Rollout", name="m", namespace="lab")
+        (verdict,) = follow(connection, [rollout], report=seen.append, cancelled=threading.Event(), timeout=20)
+        done.set()
+    assert (verdict.succeeded, verdict.sentence) == (succeeded, sentence)
+    assert [progress.sentence for progress in seen][:3] == [
+        "Waiting for rollout spec update to be observed...",
+        'Waiting for rollout "m" to finish: Progressing - more replicas need to be updated',
+        'Waiting for rollout "m" to finish: Paused - CanaryPauseStep',
+    ]
