@@ -207,7 +207,8 @@ def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:
             reason = f"{sentence} ({entry.relative:+.1%}, beyond chance)."
             yield Reason(level="fail", sentence=reason, next_step="Override with a reason, or train a better one.")
     if found.verdict == "undecided":
-        sentence = f"Too few rows to tell whether {found.candidate} is worse: {_words(found)}."
+        limit = f"by more than the {found.tolerance:.1%} that is tolerated" if found.tolerance else ""
+        sentence = f"Too few rows to tell whether {found.candidate} is worse {limit}: {_words(found)}."
         yield Reason(level="warn", sentence=sentence, next_step="Give quality.holdout more rows.")
     untold = [_part(entry) for entry in evidence.further if entry.verdict == "undecided"]
     if untold:

@@ -183,18 +183,23 @@ def _is_defined(judged: _Judged, part: Segment) -> bool:
 def verdict(
     lower_is_better: bool, rows: int, found: Difference, relative: float, tolerance: float
 ) -> Literal["better", "equal", "worse", "undecided"]:
-    """Judge a difference: only one that chance does not explain counts, and a loss only beyond the tolerance.
+    """Judge a difference between the bounds that chance leaves.
 
-    Undecided is what can't be told: fewer than `FEWEST_ROWS` rows, or bounds that reach beyond the tolerance.
+    Worse is a candidate whose loss is beyond the tolerance for certain, better one that gains for certain, and equal
+    one whose loss stays within the tolerance for certain. Undecided is what can't be told: where the bounds lie on both
+    sides of the tolerance, or there are fewer than `FEWEST_ROWS` rows. (A test for non-inferiority: where a loss had
+    only to differ from none, and be beyond the tolerance as measured, one in ten retrainings with another seed would
+    be called worse.)
     """
     loss_low, loss_high = (found.low, found.high) if lower_is_better else (-found.high, -found.low)
+    tolerated = tolerance * abs(found.champion)
     if rows < FEWEST_ROWS:
         return "undecided"
-    if loss_low > 0 and relative > tolerance:
+    if loss_low > tolerated and relative > 0:
         return "worse"
     if loss_high < 0:
         return "better"
-    return "undecided" if loss_high > tolerance * abs(found.champion) else "equal"
+    return "undecided" if loss_high > tolerated else "equal"
 
 
 def _relative(metric: Metric, found: Difference) -> float:
