@@ -54,7 +54,8 @@ class ColumnProfile(Record, frozen=True, kw_only=True):
     """One column: counts are rows; the numeric fields are None where the column is not a number.
 
     `distinct` is a lower bound where `distinct_exact` is false. The range of dates is in `earliest` and `latest`, as
-    ISO texts.
+    ISO texts. `infinite` values are numbers, but in none of the measures. `date_formats` has an example of each format
+    of texts that are dates in several.
     """
 
     name: str
@@ -73,6 +74,8 @@ class ColumnProfile(Record, frozen=True, kw_only=True):
     top: tuple[ValueCount, ...] = ()
     earliest: str = ""
     latest: str = ""
+    infinite: int = 0
+    date_formats: tuple[str, ...] = ()
 
 
 class DataProfile(Record, frozen=True, kw_only=True):

@@ -75,7 +75,9 @@ class CsvFile:
         if len(head) == HEAD:
             rows = rows[: row_end(rows) or rows.rfind(b"\n") + 1]
         if not rows:
-            raise DataUnfit(f"{name} has a first line of more than 1 MiB.", "Check that it is a table.")
+            fields = 1 + max(head.count(mark.encode()) for mark in DELIMITERS)
+            sentence = f"{name} has a first line of more than 1 MiB, with {fields:,} fields or more."
+            raise DataUnfit(sentence, "Check that it is a table, and which way round it is.")
         self.check_text(head[: start + len(rows)], 0)
         self._delimiter = sniff_delimiter(rows.decode("utf-8"), name)
         _, lines, header = next(self.rows_of(rows))

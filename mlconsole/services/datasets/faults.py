@@ -77,6 +77,14 @@ def different_columns(name: str, columns: Sequence[str], first: str, wanted: Seq
     )
 
 
+def too_wide(name: str, columns: int, most: int) -> DataUnfit:
+    """The fault of a table with more columns than can be looked at one by one."""
+    return DataUnfit(
+        f"{name} has {columns:,} columns; up to {most:,} can be profiled.",
+        "Check its delimiter and which way round it is.",
+    )
+
+
 def check_names(name: str, columns: Sequence[str]) -> None:
     """Raise unless every column has a name of its own."""
     for position, column in enumerate(columns, 1):

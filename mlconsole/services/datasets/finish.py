@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,22 @@ from mlconsole.text import clean_line
 
 ALWAYS_CATEGORY = 20
 MOST_CATEGORIES = 1000
+FEW_OTHERS = 0.1
+"""The part of the texts that may be no dates, in a column of dates."""
+
+_FORMATS = {
+    "year_first": r"\d{4}-\d\d?-\d\d?",
+    "year_slashes": r"\d{4}/\d\d?/\d\d?",
+    "dots": r"\d\d?\.\d\d?\.\d{2,4}",
+    "slashes": r"\d\d?/\d\d?/\d{2,4}",
+    "dashes": r"\d\d?-\d\d?-\d{2,4}",
+    "day_month": r"\d\d?[ -][A-Z][a-z]{2,8}\.?[ -]\d{2,4}",
+    "month_day": r"[A-Z][a-z]{2,8}\.? \d\d?,? \d{4}",
+}
+_DATE = re.compile(
+    rf"(?:{'|'.join(f'(?P<{name}>{form})' for name, form in _FORMATS.items())})"
+    r"(?P<time>[T ]\d\d?:\d\d[\d:.,]*(?: [AP]M)?)?(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
+)
 
 
 def column_profile(name: str, kind: Any, summary: Summary) -> ColumnProfile:
@@ -86,6 +105,7 @@ def _numbers(name: str, type_name: str, summary: NumberSummary, missing: int) ->
         quantiles=quantiles if all(map(math.isfinite, quantiles)) else (),
         histogram=histogram,
         top=summary.tally.top() if summary.tally is not None and distinct <= ALWAYS_CATEGORY else (),
+        infinite=summary.present - summary.count,
     )
 
 
@@ -105,7 +125,25 @@ def _texts(name: str, type_name: str, summary: TextSummary, missing: int) -> Col
         distinct=distinct,
         distinct_exact=summary.tally is not None,
         top=summary.top() if kind != "text" else (),
+        date_formats=date_formats(summary.tally or summary.examples) if kind != "boolean" else (),
     )
+
+
+def date_formats(texts: Iterable[str]) -> tuple[str, ...]:
+    """An example of each format, where texts are dates in several: then no reader takes the column for dates."""
+    found: dict[tuple[str, bool, bool], str] = {}
+    looked_at = others = 0
+    for text in itertools.islice(texts, MOST_CATEGORIES):
+        looked_at += 1
+        match = _DATE.fullmatch(text)
+        if match is None:
+            others += 1
+            if others > FEW_OTHERS * MOST_CATEGORIES:
+                return ()
+            continue
+        form = next(name for name in _FORMATS if match[name])
+        found.setdefault((form, bool(match["time"]), bool(match["zone"])), clean_line(text))
+    return tuple(found.values()) if len(found) > 1 and others <= FEW_OTHERS * looked_at else ()
 
 
 def is_category(distinct: int, present: int) -> bool:

@@ -31,7 +31,9 @@ def read(path: Path) -> DataSchema:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise SchemaUnfit(f"There is no {path}.", "Correct `checks` under `[data]`, or write it: mlconsole data schema") from error
+        raise SchemaUnfit(
+            f"There is no {path}.", "Correct `checks` under `[data]`, or write it: mlconsole data schema"
+        ) from error
     except UnicodeDecodeError as error:
         raise SchemaUnfit(f"{path} is not UTF-8.", "Save it as UTF-8.") from error
     except OSError as error:

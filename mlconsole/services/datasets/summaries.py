@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlconsole.evidence.data import Histogram, ValueCount
-from mlconsole.text import clean_line
+from mlconsole.text import clean_line, shorten
 
 DISTINCT_LIMIT = 10_000
 LONGEST_VALUE = 256
+EXAMPLES, MOST_EXAMPLES = 20, 500
 GRID_CELLS = 4096
 BINS = 20
 TOP = 20
@@ -218,6 +219,7 @@ class TextSummary:
         self.rows = len(column)
         self.present = self.rows - column.null_count
         self.tally: Counter[str] | None = self._count(column) if tallied else None
+        self.examples = [shorten(str(value), LONGEST_VALUE) for value in column.slice(0, EXAMPLES).to_pylist() if value]
 
     def _count(self, column: Any) -> Counter[str] | None:
         head = column.slice(0, 2 * DISTINCT_LIMIT)
@@ -236,6 +238,8 @@ class TextSummary:
         """Merge the summary of later rows into this one."""
         self.rows += other.rows
         self.present += other.present
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples += other.examples
         if self.tally is None or other.tally is None:
             self.tally = None
             return

@@ -17,10 +17,12 @@ import pyarrow as pa
 from mlconsole.errors import Cancelled
 from mlconsole.evidence.data import DataIdentity
 from mlconsole.services.datasets.csv_file import CsvFile
-from mlconsole.services.datasets.faults import DataChanged, check_names, different_columns
+from mlconsole.services.datasets.faults import DataChanged, check_names, different_columns, too_wide
 from mlconsole.services.datasets.parquet_file import ParquetFile
 from mlconsole.text import clean_line
 
+MOST_COLUMNS = 20_000
+"""What is remembered of a column takes 20 KiB, so that this is 400 MiB."""
 Types = Mapping[str, Any]
 """Arrow types by column name."""
 Parse = Callable[[], Any]
@@ -66,6 +68,8 @@ class Tables:
         self.files: list[TableFile] = [_open(root / file.path, file.path) for file in identity.files]
         first = self.files[0]
         self.columns = first.columns
+        if len(self.columns) > MOST_COLUMNS:
+            raise too_wide(first.name, len(self.columns), MOST_COLUMNS)
         check_names(first.name, [clean_line(column) for column in self.columns])
         for file in self.files[1:]:
             if set(file.columns) != set(self.columns) or len(file.columns) != len(self.columns):

@@ -59,10 +59,23 @@ def check(profile: DataProfile, schema: DataSchema, at: datetime | None = None) 
         found += _too_old(column, rule, at or datetime.now(UTC)) if column is not None else ()
     known = {rule.name for rule in schema.columns}
     for column in profile.columns:
+        found += _not_as_meant(column)
         if column.name not in known:
             sentence = f"{column.name} is a new column ({_WORDS[column.kind]})."
             found.append(Violation(rule="extra column", column=column.name, sentence=sentence, level="warn"))
     return tuple(found)
+
+
+def _not_as_meant(column: ColumnProfile) -> Iterator[Violation]:
+    """What is wrong with a column whatever is expected of it."""
+    if column.infinite:
+        sentence = f"{column.name} has {count(column.infinite, 'value')} beyond 1.8e308: infinite, for most models."
+        yield Violation(rule="infinite", column=column.name, sentence=sentence, level="warn", count=column.infinite)
+    if column.date_formats:
+        shown = listed(column.date_formats)
+        many = count(len(column.date_formats), "format")
+        sentence = f"{column.name} holds dates in {many}, so that it is read as text: {shown}."
+        yield Violation(rule="dates", column=column.name, sentence=sentence, level="warn", examples=column.date_formats)
 
 
 def _missing_column(rule: ColumnRule) -> Iterator[Violation]:
