@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 START_SECONDS = 3.0
 """That a container is not ready is told as a problem only after so long: at first none is."""
 
+CAUSE_SECONDS = 2.0
+"""For so long the cause of a failed rollout is waited for."""
+
 LOG_LINES = 20
 EVENT_LINES = 10
 
@@ -64,6 +67,7 @@ class Follower:
         self._seen: dict[tuple[str, str], float] = {}
         self._reported: RolloutProgress | None = None
         self._known = False
+        self._failed_at = 0.0
         self._workload: ResourceWatcher[Workload] = ResourceWatcher(
             lambda: connection,
             WORKLOADS[workload.kind],
@@ -102,12 +106,20 @@ class Follower:
         cause = self._cause(workload)
         self._report(report, status, cause.diagnosis.sentence if cause and self._worth_telling(cause) else "")
         if status.state == "failed":
+            if cause is None and self._may_come():
+                return None
             return self._failure(status.sentence, cause, workload)
         if cause is not None and self._final(cause):
             return self._failure(f"{self._title} will not roll out: {cause.diagnosis.sentence}", cause, workload)
         if late:
             return self._failure(self._too_late(timeout), cause, workload)
         return None
+
+    def _may_come(self) -> bool:
+        """Whether the cause of a failure may still be on its way: pods and events come by streams of their own."""
+        moment = time.monotonic()
+        self._failed_at = self._failed_at or moment
+        return moment - self._failed_at < CAUSE_SECONDS
 
     @property
     def _title(self) -> str:

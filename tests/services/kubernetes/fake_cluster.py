@@ -189,6 +189,41 @@ class Recorded:
         self.stopped.wait(60)
 
 
+class Stepped(Recorded):
+    """Plays a scenario up to the moment that a test has let it come to, and waits there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, 1)
+        self._allowed = 0.0
+        self._moved = threading.Condition()
+
+    def now(self) -> float:
+        return self._allowed
+
+    def advance(self, moment: float) -> None:
+        """Let all happen up to this moment of the scenario."""
+        with self._moved:
+            self._allowed = moment
+            self._moved.notify_all()
+
+    def events(self, kind: str, version: int) -> Iterator[bytes]:
+        for event in self.scenario["stream"]:
+            if event["kind"] != kind or int(event["object"]["metadata"]["resourceVersion"]) <= version:
+                continue
+            with self._moved:
+                while self._allowed < event["at"] and not self.stopped.is_set():
+                    self._moved.wait(0.1)
+            if self.stopped.is_set():
+                return
+            yield json.dumps({"type": event["type"], "object": event["object"]}).encode() + b"\n"
+        self.stopped.wait(60)
+
+    def pods(self) -> dict[str, str]:
+        """The version of each pod at this moment, by uid."""
+        items = self.list("Pod")["items"]
+        return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in items}
+
+
 @contextmanager
 def playing(recorded: Recorded, folder: Path) -> Iterator[tuple[FakeCluster, Connection]]:
     """A recorded scenario as a cluster, and a connection to it."""

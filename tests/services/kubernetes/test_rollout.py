@@ -44,7 +44,7 @@ STATUS_COMMANDS = [
 
 
 def told(
-    name: str, number: int, folder: Path, *, speed: float = 8, logs: bytes = b"", **keywords: float
+    name: str, number: int, folder: Path, *, speed: float = 100, logs: bytes = b"", **keywords: float
 ) -> tuple[RolloutVerdict, list[RolloutProgress], dict[str, str]]:
     """Follow a recorded rollout from the moment at which kubectl began to; also returns kubectl's own words."""
     commands = [entry for entry in recordings.scenario(name)["commands"] if "rollout status" in entry["command"]]
@@ -99,8 +99,9 @@ def test_a_recorded_rollout_is_told_as_kubectl_told_it(tmp_path: Path, name: str
 def test_a_rollout_that_misses_its_deadline_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, reason: str, event: str
 ) -> None:
-    monkeypatch.setattr(follower, "START_SECONDS", 0.5)
-    verdict, seen, _ = told(name, number, tmp_path, logs=b"Traceback: bad \x1b[31mmodel file\n", crash_limit=99)
+    monkeypatch.setattr(follower, "START_SECONDS", 0.1)
+    logs = b"Traceback: bad \x1b[31mmodel file\n"
+    verdict, seen, _ = told(name, number, tmp_path, speed=20, logs=logs, crash_limit=99)
     assert "exceeded its progress deadline" in verdict.sentence
     assert reason in verdict.reason
     assert any(event in line for line in verdict.events)
@@ -110,7 +111,7 @@ def test_a_rollout_that_misses_its_deadline_says_why(
 
 
 def test_a_crash_loop_is_given_up_before_the_deadline(tmp_path: Path) -> None:
-    verdict, _, _ = told("crash-loop", 1, tmp_path, crash_limit=1)
+    verdict, _, _ = told("crash-loop", 1, tmp_path, speed=8, crash_limit=1)
     assert not verdict.succeeded
     assert verdict.sentence.startswith("Deployment ml-model-deployment will not roll out: Container model ended with")
 
@@ -119,7 +120,7 @@ def test_an_image_that_stays_missing_is_given_up_before_the_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "PATIENCE", dict.fromkeys(follower.PATIENCE, 0.5))
-    verdict, _, _ = told("image-missing", 1, tmp_path)
+    verdict, _, _ = told("image-missing", 1, tmp_path, speed=8)
     assert "will not roll out: The image registry.local/absent:9" in verdict.sentence
     assert verdict.next_step.startswith("Check the image's name and tag")
 

@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.problems import NoCluster
 from mlconsole.services.kubernetes.watch import PodWatcher
-from tests.services.kubernetes.fake_cluster import FakeCluster, Recorded, Reply, Request, playing, serving
+from tests.services.kubernetes.fake_cluster import FakeCluster, Reply, Request, serving
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10) -> None:
@@ -285,35 +284,6 @@ def test_a_storm_of_changes_is_told_ten_times_a_second(watching: Any) -> None:
     time.sleep(0.15)
     assert watched.changes < 40
     assert watched.state() == "live"
-
-
-def reached(recorded: Recorded, moment: float) -> bool:
-    return recorded.now() >= moment
-
-
-def shows(watched: Watched, wanted: list[list[str]]) -> bool:
-    rows = watched.watcher.snapshot().rows
-    return [[row.name, row.ready, row.status, row.restarts.split()[0]] for row in rows] == wanted
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["rollout-first", "rollout-update", "image-missing", "crash-loop", "never-ready", "oom-killed", "unschedulable"],
-)
-def test_recorded_streams_give_the_rows_that_kubectl_printed(tmp_path: Path, name: str) -> None:
-    """At the end of each `kubectl get pods`, the rows are kubectl's, ages and durations left out."""
-    recorded = Recorded(name, speed=10)
-    gets = [entry for entry in recorded.scenario["commands"] if "get pods" in entry["command"]]
-    with playing(recorded, tmp_path) as (cluster, connection):
-        watched = Watched(cluster, connection)
-        try:
-            for entry in gets:
-                wait_for(partial(reached, recorded, entry["at"]), 30)
-                wanted = [line.split()[:4] for line in entry["stdout"].splitlines()[1:]]
-                wait_for(partial(shows, watched, wanted), 3)
-        finally:
-            watched.watcher.stop()
-    assert gets
 
 
 def test_a_cluster_that_moved_is_found_by_its_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
