@@ -41,7 +41,7 @@ def fact(run: StageRun) -> str:
         case RepoEvidence() as repo:
             return _repo_fact(repo)
         case DataEvidence() as data:
-            return f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}"
+            return _data_fact(data)
         case TrainEvidence() as train:
             made = train.version.tag if train.version else "no model"
             return f"{made} {_metric_words(final_metrics(train.metrics)[:1])}".strip()
@@ -60,6 +60,12 @@ def _repo_fact(repo: RepoEvidence) -> str:
         return "no commit"
     dirty = f", {len(repo.dirty)} dirty" if repo.dirty else ""
     return f"{repo.branch or 'detached'}@{repo.commit.sha[:7]}{dirty}"
+
+
+def _data_fact(data: DataEvidence) -> str:
+    drifting = {column for report in data.drift for column in report.columns_at("warn", "fail")}
+    drift = f", {len(drifting)} drift" if drifting else ""
+    return f"{count(data.profile.rows, 'row')}, {count(len(data.profile.columns), 'column')}{drift}"
 
 
 def test_fact(run: TestRun) -> str:

@@ -30,7 +30,7 @@ from scipy import special
 
 from mlconsole.evidence.base import GateLevel
 from mlconsole.evidence.data import ColumnDrift, ColumnReference, DataReference, DriftReport, DriftTest
-from mlconsole.services.datasets import unseen
+from mlconsole.services.datasets import measures, unseen
 from mlconsole.services.datasets.distributions import Column, Counts, Distributions, counts_in
 from mlconsole.services.datasets.summaries import Numbers
 from mlconsole.text import number, shorten
@@ -108,17 +108,8 @@ def compare(
 def _corrected(tested: Sequence[_Tested]) -> tuple[ColumnDrift, ...]:
     """Correct the p-values for their number, and say which tests found drift."""
     of_chance = [test.p_value for test in tested if test.p_value is not None]
-    corrected = iter(benjamini_hochberg(np.array(of_chance, np.float64)).tolist())
+    corrected = iter(measures.benjamini_hochberg(np.array(of_chance, np.float64)).tolist())
     return tuple(_judged(test, None if test.p_value is None else next(corrected)) for test in tested)
-
-
-def benjamini_hochberg(p_values: Numbers) -> Numbers:
-    """p-values such that those up to q have at most a part q of false ones among them."""
-    order = np.argsort(p_values)[::-1]
-    ranks = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum.accumulate(np.append(1.0, p_values[order] * len(p_values) / ranks))[1:]
-    return adjusted
 
 
 def _judged(test: _Tested, p_value: float | None) -> ColumnDrift:
@@ -146,7 +137,7 @@ def _numbers(before: ColumnReference, now: Column) -> Iterator[_Tested]:
     old, new = np.asarray(before.counts), counts.bins
     if min(old[:-1].sum(), new[:-1].sum()) < ENOUGH:
         return
-    index, degrees = stability_index(old, new)
+    index, degrees = measures.stability_index(old, new)
     noise = 1 / int(old.sum()) + 1 / int(new.sum())
     yield _Tested(
         column=before.name,
@@ -156,7 +147,7 @@ def _numbers(before: ColumnReference, now: Column) -> Iterator[_Tested]:
         sentence=f"{before.name} is distributed otherwise (PSI {index:.2f}): {_bin_words(before, old, new)}.",
         least=float(special.chdtri(degrees, RATE)) * noise if degrees else 0.0,
     )
-    deviations, p_value = shift(old[:-1], new[:-1])
+    deviations, p_value = measures.shift(old[:-1], new[:-1])
     yield _Tested(
         column=before.name,
         test="shift",
@@ -165,37 +156,6 @@ def _numbers(before: ColumnReference, now: Column) -> Iterator[_Tested]:
         sentence=f"{before.name} is {'higher' if deviations > 0 else 'lower'} by {abs(deviations):.2f} deviations"
         f"{_median_words(before, counts)}.",
     )
-
-
-def stability_index(old: Numbers, new: Numbers) -> tuple[float, int]:
-    """The population stability index of two rows of counts, and its degrees of freedom.
-
-    Bins that are empty on both sides are left out; half a row is added to each of the others, so that one that is
-    empty on one side does not make the index infinite. Without drift, the index over (1/n + 1/m) is χ² distributed.
-    """
-    some = (old + new) > 0
-    bins = int(some.sum())
-    p = (old[some] + 0.5) / (old.sum() + 0.5 * bins)
-    q = (new[some] + 0.5) / (new.sum() + 0.5 * bins)
-    return float(((q - p) * np.log(q / p)).sum()), max(bins - 1, 0)
-
-
-def shift(old: Numbers, new: Numbers) -> tuple[float, float]:
-    """By how many deviations counts in ordered bins moved, and the p-value of Mann and Whitney, with ties.
-
-    P(new > old) + P(equal)/2 is what it is for two normal distributions that are so many deviations apart. It needs
-    no mean and no variance, so that heavy tails do no harm.
-    """
-    n, m = int(old.sum()), int(new.sum())
-    p, q = old / n, new / m
-    greater = float((q * (np.cumsum(p) - p / 2)).sum())
-    ties = ((old + new) / (n + m)) ** 3
-    variance = (1 - float(ties.sum())) * (n + m) / (12.0 * n * m)
-    if variance <= 0:
-        return 0.0, 1.0
-    least = 1 / (2 * (n + m))
-    deviations = math.sqrt(2) * float(special.ndtri(min(max(greater, least), 1 - least)))
-    return deviations, _two_sided((greater - 0.5) / math.sqrt(variance))
 
 
 def _bin_words(before: ColumnReference, old: Numbers, new: Numbers) -> str:
@@ -244,7 +204,7 @@ def _category_test(name: str, old: Counter[str], new: Counter[str]) -> _Tested:
     table = np.array([[side[value] for value in frequent] for side in (old, new)], np.float64)
     rest = np.array([[n], [m]]) - table.sum(axis=1, keepdims=True)
     table = np.hstack((table, rest)) if rest.sum() else table
-    effect, p_value = contingency(table)
+    effect, p_value = measures.contingency(table)
     p, q = table[0] / n, table[1] / m
     most = int(np.argmax(np.abs(p - q)))
     value = shorten(frequent[most], 30) if most < len(frequent) else "other values"
@@ -256,22 +216,6 @@ def _category_test(name: str, old: Counter[str], new: Counter[str]) -> _Tested:
         p_value=p_value,
         sentence=f"{name} has other proportions (Cramér's V {effect:.2f}): {words}.",
     )
-
-
-def contingency(table: Numbers) -> tuple[float, float]:
-    """Cramér's V of two rows of counts, each weighted alike, and Pearson's p-value.
-
-    Weighted by their rows, V would shrink for no reason but that the reference has more rows than the new data.
-    """
-    degrees = table.shape[1] - 1
-    if degrees < 1:
-        return 0.0, 1.0
-    rows = table.sum(axis=1, keepdims=True)
-    expected = rows * table.sum(axis=0) / table.sum()
-    chi_squared = float(((table - expected) ** 2 / expected).sum())
-    p, q = table / rows
-    effect = math.sqrt(float(((p - q) ** 2 / (p + q)).sum()) / 2)
-    return effect, float(special.chdtrc(degrees, chi_squared))
 
 
 def _unseen_values(name: str, old: Counter[str], new: Counter[str]) -> _Tested:
@@ -296,7 +240,7 @@ def _truths(before: ColumnReference, now: Column) -> Iterator[_Tested]:
     old, new = _as_truths({entry.value: entry.count for entry in before.categories}), _as_truths(counts.values)
     if min(old.total(), new.total()) < ENOUGH:
         return
-    difference, p_value = proportions(old["true"], old.total(), new["true"], new.total())
+    difference, p_value = measures.proportions(old["true"], old.total(), new["true"], new.total())
     share, was = new["true"] / new.total(), old["true"] / old.total()
     yield _Tested(
         column=before.name,
@@ -317,23 +261,11 @@ def _as_truths(values: dict[str, int]) -> Counter[str]:
     return truths
 
 
-def proportions(old_hits: int, old: int, new_hits: int, new: int) -> tuple[float, float]:
-    """The difference of two proportions, and the p-value of the pooled z-test."""
-    difference = new_hits / new - old_hits / old
-    pooled = (old_hits + new_hits) / (old + new)
-    variance = pooled * (1 - pooled) * (1 / old + 1 / new)
-    return difference, _two_sided(difference / math.sqrt(variance)) if variance else 1.0
-
-
-def _two_sided(z: float) -> float:
-    return 2 * float(special.ndtr(-abs(z)))
-
-
 def _missing_values(before: ColumnReference, now: Column) -> Iterator[_Tested]:
     missing, rows = now.profile.missing, now.profile.rows
     if not (missing or before.missing):
         return
-    difference, p_value = proportions(before.missing, before.rows, missing, rows)
+    difference, p_value = measures.proportions(before.missing, before.rows, missing, rows)
     yield _Tested(
         column=before.name,
         test="missing values",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mlconsole.evidence.data import ColumnDrift, DataReference, DriftReport
-from mlconsole.services.datasets import appended_from, drift, identify, survey, survey_appended, unseen
+from mlconsole.services.datasets import appended_from, drift, identify, measures, survey, survey_appended, unseen
 from mlconsole.services.datasets.distributions import reference_of
 from mlconsole.services.datasets.profile import Survey
 
@@ -200,24 +200,26 @@ def test_agrees_with_scipy(rows: Pair) -> None:
     table = np.array([old, new], float)[:, (old + new) > 0]
     if table.shape[1] > 1:
         theirs = stats.chi2_contingency(table, correction=False)
-        assert drift.contingency(table)[1] == pytest.approx(theirs.pvalue, rel=1e-6, abs=1e-12)
+        assert measures.contingency(table)[1] == pytest.approx(theirs.pvalue, rel=1e-6, abs=1e-12)
         bins = np.arange(len(old))
         ranks = stats.mannwhitneyu(
             np.repeat(bins, new), np.repeat(bins, old), use_continuity=False, method="asymptotic"
         )
         # scipy has N + 1 and the ties of N(N - 1), where this has N and N³: the same from ENOUGH rows on
         n = int(old.sum() + new.sum())
-        assert drift.shift(old, new)[1] == pytest.approx(ranks.pvalue, abs=2 / n)
+        assert measures.shift(old, new)[1] == pytest.approx(ranks.pvalue, abs=2 / n)
 
 
 @given(values=st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_the_correction_is_that_of_scipy(values: list[float]) -> None:
-    assert drift.benjamini_hochberg(np.array(values)) == pytest.approx(stats.false_discovery_control(values))
+    assert measures.benjamini_hochberg(np.array(values)) == pytest.approx(stats.false_discovery_control(values))
 
 
 def test_a_balanced_v_does_not_depend_on_the_sizes() -> None:
     old, new = np.array([500.0, 500.0]), np.array([800.0, 200.0])
-    assert drift.contingency(np.array([old, new]))[0] == pytest.approx(drift.contingency(np.array([old * 50, new]))[0])
+    assert measures.contingency(np.array([old, new]))[0] == pytest.approx(
+        measures.contingency(np.array([old * 50, new]))[0]
+    )
 
 
 @pytest.mark.parametrize(("n", "m", "values"), [(500, 5000, 400), (2000, 2000, 800), (5000, 500, 2000)])
