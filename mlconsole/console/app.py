@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,9 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from mlconsole.console.actions import BY_ID, RELEASE
+from mlconsole.console.actions import Action
+from mlconsole.console.actions.action import RELEASE
+from mlconsole.console.actions.registry import applies_in
 from mlconsole.console.background import Background, Finished, Ticker
 from mlconsole.console.faults import as_record, console_log
 from mlconsole.console.journal_reader import INTERVAL, JournalReader
@@ -25,7 +28,6 @@ from mlconsole.evidence.base import StageName, now
 from mlconsole.evidence.release import Release
 
 if TYPE_CHECKING:
-    from mlconsole.console.operations import Operations
     from mlconsole.evidence.cluster import PodRow
     from mlconsole.project import Project
     from mlconsole.services.kubernetes.connection import Connection
@@ -60,7 +62,6 @@ class MlconsoleApp(App[None]):
         self._reading = Ticker(
             "journal", self._reader.step, INTERVAL, lambda error: self._post(Faulted("journal", error)), least=0.05
         )
-        self._operations: Operations | None = None
         self._chosen = False
         self._under_way: set[str] = set()
         """What was asked for and goes on: a key that comes twice does not do things twice."""
@@ -123,6 +124,11 @@ class MlconsoleApp(App[None]):
         """The pod that the cursor is on."""
         panel = self.main.panel
         return panel.selected_pod if isinstance(panel, PodsPanel) else None
+
+    def watch_pods(self, selector: str) -> None:
+        """Watch the pods with these labels; the project's where it is empty."""
+        self._pods.selector = selector
+        self._pods.start(lambda error: self.change(pods_problem=as_record(error, console_log(self.project))))
 
     def connect(self) -> Connection:
         """Open a connection to the project's cluster; blocks."""
@@ -200,29 +206,39 @@ class MlconsoleApp(App[None]):
         """A key was pressed."""
         self.perform(name)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key that does something for one stage does nothing for another."""
+        if action == "perform" and parameters:
+            return applies_in(self.view.registry[str(parameters[0])], self.scope)
+        return super().check_action(action, parameters)
+
+    @property
+    def scope(self) -> str:
+        """Which actions the keys are for: a stage's, or those of the screen on top."""
+        scope = getattr(self.screen, "scope", "")
+        return scope if isinstance(scope, str) else ""
+
     def perform(self, name: str) -> None:
         """Carry out an action by its id, or say why it does not apply."""
-        if (reason := BY_ID[name].available(self.view)) is not None:
+        action = self.view.registry[name]
+        if (reason := action.why_not(self.view)) is not None:
             self.say(reason)
             return
-        turn = RELEASE if BY_ID[name].group == RELEASE else name
-        if turn in self._under_way:
-            return
-        self._under_way.add(turn)
-        if self._operations is None:
-            from mlconsole.console.operations import Operations
+        turn = RELEASE if action.group == RELEASE else name
+        if turn not in self._under_way:
+            self._under_way.add(turn)
+            self.run_worker(self._carried_out(action, turn), group="operation", exit_on_error=False)
 
-            self._operations = Operations(self)
-        self.run_worker(self._carried_out(name, turn), group="operation", exit_on_error=False)
-
-    async def _carried_out(self, name: str, turn: str) -> None:
+    async def _carried_out(self, action: Action, turn: str) -> None:
         try:
-            await getattr(self._operations, name)()
+            module = importlib.import_module(f"mlconsole.console.operations.{action.operations}")
+            await getattr(module, action.id)(self)
         except Problem as problem:
-            if self._operations is not None:
-                await self._operations.tell(problem)
+            from mlconsole.console.operations.common import tell
+
+            await tell(self, problem)
         except Exception as error:  # noqa: BLE001 - said in words, with the details in our log; the app goes on
-            self._work_failed(BY_ID[name].words, error)
+            self._work_failed(action.words, error)
         finally:
             self._under_way.discard(turn)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
-from mlconsole.console.actions import ACTIONS, Action
+from mlconsole.console.actions import Action
 from mlconsole.console.screens.dialog import is_on_top
 
 if TYPE_CHECKING:
@@ -33,24 +33,28 @@ class ActionCommands(Provider):
     def _console(self) -> MlconsoleApp:
         return cast("MlconsoleApp", self.app)
 
+    @property
+    def _actions(self) -> list[Action]:
+        console = self._console
+        return [action for action in console.view.registry.of(console.main.scope) if action.id != "palette"]
+
     def _told(self, action: Action) -> str:
-        reason = action.available(self._console.view)
+        reason = action.why_not(self._console.view)
         return f"{action.label}  {action.help}" if reason is None else f"{action.label}  not now: {reason}"
 
     async def discover(self) -> Hits:
         """All actions, before anything was typed."""
-        for action in ACTIONS:
-            if action.id != "palette":
-                yield DiscoveryHit(
-                    action.words, lambda name=action.id: self._console.perform(name), help=self._told(action)
-                )
+        for action in self._actions:
+            yield DiscoveryHit(
+                action.words, lambda name=action.id: self._console.perform(name), help=self._told(action)
+            )
 
     async def search(self, query: str) -> Hits:
         """The actions whose name is like what was typed."""
         matcher = self.matcher(query)
-        for action in ACTIONS:
+        for action in self._actions:
             score = matcher.match(action.words)
-            if score > 0 and action.id != "palette":
+            if score > 0:
                 yield Hit(
                     score,
                     matcher.highlight(action.words),

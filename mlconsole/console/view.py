@@ -8,6 +8,7 @@ from datetime import datetime
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
+from mlconsole.console.actions import REGISTRY, Registry
 from mlconsole.console.story import Story
 from mlconsole.evidence.base import STAGES, StageName, now
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsSnapshot
@@ -67,6 +68,8 @@ class View:
 
     project: Project
     readonly: bool = False
+    registry: Registry = REGISTRY
+    """What keys do, with the keys that the person prefers."""
     selected: StageName = "repo"
     journal: JournalReading | None = None
     repo: RepoReading | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import random
 from collections.abc import Sequence
 
@@ -9,8 +11,10 @@ import msgspec
 import pytest
 from textual.widgets import Button, Input
 
-from mlconsole.console.actions import ACTIONS
-from mlconsole.console.operations import Operations
+from mlconsole.console.actions import REGISTRY
+from mlconsole.console.actions.action import named, written
+from mlconsole.console.app import MlconsoleApp
+from mlconsole.console.operations import console as console_operations
 from mlconsole.errors import OutsideFailed
 from mlconsole.journal import Journal
 from mlconsole.project import Project
@@ -247,7 +251,7 @@ async def test_help_lists_every_action_with_the_reason_why_not(build: Build, dri
         await console.press("question_mark")
         await console.shows("not now: Nothing waits for an approval.")
         text = " ".join(console.text.split())
-        for action in ACTIONS:
+        for action in REGISTRY.of("pods"):
             assert action.words in text
             assert action.help.split()[0] in text
 
@@ -271,8 +275,20 @@ async def test_zoom_gives_the_panel_the_whole_width(build: Build, drive: Drive) 
 
 
 def test_no_key_is_taken_twice() -> None:
-    keys = [key for action in ACTIONS for key in action.keys.split(",")]
-    assert len(keys) == len(set(keys))
+    assert REGISTRY.clashes() == []
+
+
+def test_every_action_is_carried_out_by_its_operation() -> None:
+    for action in REGISTRY.actions:
+        module = importlib.import_module(f"mlconsole.console.operations.{action.operations}")
+        assert inspect.iscoroutinefunction(getattr(module, action.id)), action.id
+    assert len({action.id for action in REGISTRY.actions}) == len(REGISTRY.actions)
+
+
+@pytest.mark.parametrize(("key", "shown"), [("question_mark", "?"), ("ctrl+p", "ctrl+p"), ("plus", "+"), ("N", "N")])
+def test_a_key_is_written_as_people_write_it(key: str, shown: str) -> None:
+    assert written(key) == shown
+    assert named(shown) == key
 
 
 KEYS = (
@@ -290,10 +306,10 @@ async def test_any_keys_in_any_order_do_no_harm(
     seed: int,
     size: tuple[int, int],
 ) -> None:
-    async def stay(operations: Operations) -> None:
+    async def stay(app: MlconsoleApp) -> None:
         """The palette may find quit; this test goes on."""
 
-    monkeypatch.setattr(Operations, "quit", stay)
+    monkeypatch.setattr(console_operations, "quit", stay)
     dice = random.Random(seed)
     builder: Builder = build("done", "refused", dice.choice(["waiting", "paused", "failed"]))
     async with drive(builder.project.root, size) as console:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from mlconsole.console.actions import ACTIONS, MOVES
+from mlconsole.console.actions import MOVES
+from mlconsole.console.actions.registry import MAIN_SCOPES
 from mlconsole.console.paint import DIM, FAINT, KEY, WARN, blank, heading, line, wrapped
 from mlconsole.console.screens.detail import DetailScreen
 from mlconsole.console.view import View
@@ -13,22 +14,20 @@ LABEL = 10
 WORDS = 14
 
 
-def help_screen(view: View) -> DetailScreen:
-    """The help for a view."""
-    return DetailScreen("Keys", lambda width: help_lines(view, width))
+def help_screen(view: View, scope: str) -> DetailScreen:
+    """The help for a view, in a scope."""
+    return DetailScreen("Keys", lambda width: help_lines(view, scope, width))
 
 
-def help_lines(view: View, width: int) -> list[Content]:
+def help_lines(view: View, scope: str, width: int) -> list[Content]:
     """Each action with its help sentence; below one that does not apply, its reason."""
-    lines = [heading("Moving")]
-    for label, words in MOVES:
-        lines += wrapped(line((f"{label:<{LABEL}}", KEY), words), width, indent=LABEL)
+    lines = _moves(width) if scope in MAIN_SCOPES else []
     group = ""
-    for action in ACTIONS:
+    for action in view.registry.of(scope):
         if action.group != group:
             group = action.group
-            lines += [blank(), heading(group)]
-        reason = action.available(view)
+            lines += [*([blank()] if lines else []), heading(group)]
+        reason = action.why_not(view)
         key_style, text_style = (KEY, "") if reason is None else (FAINT, DIM)
         row = line(
             (f"{action.label:<{LABEL}}", key_style), (f"{action.words:<{WORDS}}", text_style), (action.help, text_style)
@@ -39,4 +38,11 @@ def help_lines(view: View, width: int) -> list[Content]:
                 Content.assemble(" " * (LABEL + WORDS), part)
                 for part in wrapped(line(("not now: ", WARN), (reason, DIM)), max(width - LABEL - WORDS, 16), indent=2)
             ]
+    return lines
+
+
+def _moves(width: int) -> list[Content]:
+    lines = [heading("Moving")]
+    for label, words in MOVES:
+        lines += wrapped(line((f"{label:<{LABEL}}", KEY), words), width, indent=LABEL)
     return lines

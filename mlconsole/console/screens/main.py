@@ -10,7 +10,6 @@ from textual.containers import Container, Vertical
 from textual.events import Resize
 from textual.screen import Screen
 
-from mlconsole.console.actions import ACTIONS
 from mlconsole.console.panels.base import Panel
 from mlconsole.console.panels.data import DataPanel
 from mlconsole.console.panels.deploy import DeployPanel
@@ -36,7 +35,6 @@ class MainScreen(Screen[None]):
     """Draws the app's view. What a person selects and enters here is the screen's own; the rest is the app's."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(action.keys, f"app.perform('{action.id}')", action.words, show=False) for action in ACTIONS),
         *(Binding(str(place), f"select('{stage}')", stage, show=False) for place, stage in enumerate(STAGES, 1)),
         Binding("enter", "enter", "into the panel", show=False),
         Binding("escape", "leave", "back", show=False),
@@ -45,6 +43,9 @@ class MainScreen(Screen[None]):
     def __init__(self, view: View) -> None:
         super().__init__()
         self._view = view
+        for action in view.registry.actions:
+            # Textual's own key map knows of one action a key; here a key may do one thing for each stage
+            self._bindings.bind(action.keys, f"app.perform('{action.id}')", action.words, show=False)
         self._header = Header(view)
         self._rail = Rail(view)
         self._strip = EvidenceStrip(view)
@@ -76,6 +77,11 @@ class MainScreen(Screen[None]):
     def panel(self) -> Panel:
         """The panel of the selected stage."""
         return self._panels[self._view.selected]
+
+    @property
+    def scope(self) -> str:
+        """Which actions the keys are for: those of the selected stage."""
+        return self._view.selected
 
     @property
     def is_inside(self) -> bool:

@@ -6,7 +6,6 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
-from mlconsole.console.actions import BY_ID
 from mlconsole.console.live_words import TITLES
 from mlconsole.console.paint import (
     BAD,
@@ -27,17 +26,17 @@ from mlconsole.evidence.release import Release, StageRun
 from mlconsole.present import glyph, word
 from mlconsole.text import count
 
-_GO_ON = (("next", ""), ("go", ""))
+_GO_ON = (("next_stage", ""), ("go_on", ""))
 _NEXT: dict[str | None, tuple[tuple[str, str], ...]] = {
-    None: (("next", "first stage"), ("go", "run until a gate")),
+    None: (("next_stage", "first stage"), ("go_on", "run until a gate")),
     "running": (("cancel", ""), ("log", "")),
     "waiting": (("approve", ""),),
     "paused": _GO_ON,
-    "refused": (("next", "try again"), ("override", ""), ("log", "")),
-    "failed": (("next", "try again"), ("log", "")),
-    "interrupted": (("next", "try again"), ("go", "")),
-    "cancelled": (("next", "new release"), ("go", "")),
-    "done": (("go", "new release"), ("rollback", "")),
+    "refused": (("next_stage", "try again"), ("override", ""), ("log", "")),
+    "failed": (("next_stage", "try again"), ("log", "")),
+    "interrupted": (("next_stage", "try again"), ("go_on", "")),
+    "cancelled": (("next_stage", "new release"), ("go_on", "")),
+    "done": (("go_on", "new release"), ("roll_back", "")),
 }
 """The actions that come next in a state, with words that fit better there than their own."""
 
@@ -146,8 +145,8 @@ def _with_keys(head: Content, view: View, state: str | None, width: int) -> Cont
     if view.past:
         pairs = [("Esc", "back to the latest")]
     else:
-        found = ((BY_ID[name], words) for name, words in _NEXT.get(state, ()))
-        pairs = [(action.label, words or action.words) for action, words in found if action.available(view) is None]
+        found = ((view.registry[name], words) for name, words in _NEXT.get(state, ()))
+        pairs = [(action.key, words or action.words) for action, words in found if action.why_not(view) is None]
     hints = keys(pairs)
     space = width - head.cell_length - hints.cell_length
     return Content.assemble(head, " " * space, hints) if space >= 2 else head

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 
-from mlconsole.console.actions import ACTIONS, Action
+from mlconsole.console.actions import Action
 from mlconsole.console.paint import DIM, FAINT, KEY, WARN, line
 from mlconsole.console.view import View
 
@@ -59,8 +59,10 @@ class Footer(Widget):
 
 def footer_line(view: View, width: int) -> Content:
     """As many keys as fit: those that apply first, help always; then dim ones."""
-    shown = sorted((action for action in ACTIONS if action.footer), key=lambda action: action.footer)
-    applies = {action.id: action.available(view) is None for action in shown}
+    shown = sorted(
+        (action for action in view.registry.of(view.selected) if action.footer), key=lambda action: action.footer
+    )
+    applies = {action.id: action.why_not(view) is None for action in shown}
     must = [action for action in shown if action.id in ("help", "quit")]
     chosen = list(must)
     for action in [
@@ -74,7 +76,7 @@ def footer_line(view: View, width: int) -> Content:
 
 
 def _hint(action: Action, applies: bool) -> Content:
-    label = action.label.split()[0]
+    label = action.key
     if applies:
         return line((label, KEY), (f" {action.words}", DIM))
     return line((f"{label} {action.words}", FAINT))

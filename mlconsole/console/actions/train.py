@@ -1,0 +1,7 @@
+"""Actions in the Train panel."""
+
+from __future__ import annotations
+
+from mlconsole.console.actions.action import Action
+
+ACTIONS: tuple[Action, ...] = ()

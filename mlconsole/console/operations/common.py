@@ -1,0 +1,148 @@
+"""What operations share: asking, working beside the screen, telling a problem, starting a runner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from textual.content import Content
+
+from mlconsole.console.faults import as_record
+from mlconsole.console.paint import FAINT, heading, line, problem_lines, wrapped
+from mlconsole.console.screens.confirm import Answer, ConfirmScreen, Question
+from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.console.view import View, is_protected
+from mlconsole.errors import OutsideFailed, Problem
+from mlconsole.journal import Journal
+
+if TYPE_CHECKING:
+    from mlconsole.console.app import MlconsoleApp
+
+T = TypeVar("T")
+RUNNER_SECONDS = 20.0
+"""A runner that has not taken its release by then is no longer waited for."""
+
+
+def typed_name(view: View, context: str) -> str:
+    """The name that has to be typed before anything changes in a context; empty where it is not protected."""
+    return context if is_protected(context, view.project.settings.deploy.protected) else ""
+
+
+async def asked(app: MlconsoleApp, question: Question) -> Answer | None:
+    """Show what would be done and wait for the answer; None: no."""
+    return await app.push_screen_wait(ConfirmScreen(question))
+
+
+async def aside(app: MlconsoleApp, work: Callable[[], T]) -> T:
+    """Do blocking work in a thread and wait for it."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    app.background.run("operation", lambda stop: work(), future.set_result, future.set_exception)
+    return await future
+
+
+async def tell(app: MlconsoleApp, problem: Problem) -> None:
+    """Show a problem in full."""
+    record = as_record(problem)
+    await app.push_screen(DetailScreen("That did not work", lambda width: problem_lines(record, width)))
+
+
+async def decided(app: MlconsoleApp, write: Callable[[Journal], object]) -> bool:
+    """Write a decision into the journal; show why where that is refused."""
+    path = app.project.journal_path
+
+    def work() -> None:
+        journal = Journal(path)
+        try:
+            write(journal)
+        finally:
+            journal.close()
+
+    try:
+        await aside(app, work)
+    except Problem as problem:
+        await tell(app, problem)
+        return False
+    return True
+
+
+def command_preview(commands: Sequence[str], width: int) -> list[Content]:
+    """The commands that do the same, in full."""
+    lines = [heading("The same by hand")]
+    for text in commands:
+        lines += wrapped(line(("$ ", FAINT), text), width, indent=2)
+    return lines
+
+
+async def launch_runner(app: MlconsoleApp, arguments: Sequence[str], words: str) -> None:
+    """Start `mlconsole ARGUMENTS` as a runner and watch that it takes its release; `words` say so meanwhile."""
+    from mlconsole.release import launch
+
+    project = app.project
+    log = project.state / "runner.log"
+    app.follow()
+    app.change(busy=words, runner_problem=None)
+    try:
+        offset = log.stat().st_size if log.exists() else 0
+        pid = await aside(app, lambda: launch.launch(project, arguments))
+    except Problem as problem:
+        app.change(busy="", runner_problem=as_record(problem))
+        return
+    except BaseException:
+        app.change(busy="")
+        raise
+    app.background.run("runner", lambda stop: _watch(project.journal_path, log, offset, pid, stop), app.runner_started)
+
+
+def _watch(journal_path: Path, log: Path, offset: int, pid: int, stop: threading.Event) -> Problem | None:
+    """Wait until a runner has taken a release; None, or why it ended before."""
+    deadline = time.monotonic() + RUNNER_SECONDS
+    while not stop.is_set() and time.monotonic() < deadline:
+        ended = _has_ended(pid)
+        if _has_taken(journal_path, pid):
+            return None
+        if ended:
+            return OutsideFailed(*_last_words(log, offset))
+        stop.wait(0.1)
+    return None
+
+
+def _has_ended(pid: int) -> bool:
+    import psutil
+
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return True
+    except ChildProcessError:
+        pass
+    return not psutil.pid_exists(pid)
+
+
+def _has_taken(journal_path: Path, pid: int) -> bool:
+    if not journal_path.exists():
+        return False
+    journal = Journal(journal_path)
+    try:
+        return any(release.runner is not None and release.runner.pid == pid for release in journal.releases(3))
+    finally:
+        journal.close()
+
+
+def _last_words(log: Path, offset: int) -> tuple[str, str]:
+    """What a runner printed, as a sentence and a next step."""
+    from mlconsole.text import clean_line
+
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            text = file.read(64_000).decode("utf-8", "replace")
+    except OSError:
+        text = ""
+    lines = [clean_line(part) for part in text.splitlines() if part.strip()]
+    if not lines:
+        return "The runner ended before it began, and said nothing.", f"Look at {log}."
+    return f"The runner ended before it began: {' '.join(lines[-3:])}", f"All that it said is in {log}."
