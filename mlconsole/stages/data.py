@@ -153,6 +153,9 @@ class DataStage(Stage[DataEvidence]):
             evidence,
             change=change.compare(found.profile, champion.profile, label, only_added=starts is not None),
             drift=self._drift(context, found, champion.reference, starts),
+            notes=()
+            if champion.reference
+            else (f"The distributions of {label}'s data are not known: no drift is told.",),
         )
 
     def _drift(
@@ -160,7 +163,6 @@ class DataStage(Stage[DataEvidence]):
     ) -> tuple[DriftReport, ...]:
         """Compare all rows with the champion's, and where rows were only appended, these alone as well."""
         if reference is None:
-            context.note("The champion's distributions are not known: its data was profiled by an earlier version.")
             return ()
         from mlconsole.services.datasets import drift
 

@@ -149,6 +149,17 @@ def test_the_old_data_is_not_needed(stage: Stage) -> None:
     assert "temp" in stage.run()[0].drift[0].columns_at("fail")
 
 
+def test_a_champion_of_which_no_distribution_was_kept(stage: Stage) -> None:
+    journal = stage.journal
+    (run,) = journal.stage_runs(1)
+    assert isinstance(run.evidence, DataEvidence)
+    journal.save_stage(msgspec.structs.replace(run, evidence=msgspec.structs.replace(run.evidence, reference=None)))
+    stage.write(rows(0, 2000))
+    evidence, _ = stage.run()
+    assert evidence.drift == ()
+    assert evidence.notes == ("The distributions of m@v3's data are not known: no drift is told.",)
+
+
 def test_the_same_data_is_compared_with_nothing(stage: Stage) -> None:
     assert stage.run()[0].drift == ()
 
