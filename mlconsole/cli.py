@@ -425,6 +425,61 @@ def check_data(directory: Path, as_json: bool) -> int:
     return check(_project(directory), as_json=as_json)
 
 
+@models.command("show")
+@click.argument("version")
+@project_option
+@json_option
+def show_model(version: str, directory: Path, as_json: bool) -> None:
+    """Show what is known of VERSION (v3, or an alias such as champion)."""
+    from mlconsole.headless.models import show_version
+
+    show_version(_project(directory), version, as_json=as_json)
+
+
+@models.command("compare")
+@click.argument("first")
+@click.argument("second")
+@project_option
+@json_option
+def compare_models(first: str, second: str, directory: Path, as_json: bool) -> None:
+    """Compare two versions: what they are made of, their metrics, and both on the hold-out."""
+    from mlconsole.headless.models import compare_versions
+
+    compare_versions(_project(directory), first, second, as_json=as_json)
+
+
+@models.command("promote")
+@click.argument("version")
+@click.pass_context
+@_order_options
+def promote_model(context: click.Context, version: str, **options: Any) -> int:
+    """Make a VERSION that was deployed before the champion again, by the release that takes it there (as rollback)."""
+    return int(context.invoke(rollback, version=version, **options) or 0)
+
+
+@models.command("gc")
+@click.option("--keep", default=5, show_default=True, help="Keep the versions of so many last deploys.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@project_option
+@json_option
+def collect_models(keep: int, dry_run: bool, directory: Path, as_json: bool) -> None:
+    """Remove stored models but those with an alias, of the last deploys, or younger than a day."""
+    from mlconsole.headless.models import collect_garbage
+
+    collect_garbage(_project(directory), keep, dry_run=dry_run, as_json=as_json)
+
+
+@models.command("tag")
+@click.argument("version")
+@click.option("--stage", default="", help="Also assign a stage, such as prod: the tag NAME#prod#1, NAME#prod#2, …")
+@project_option
+def tag_model(version: str, stage: str, directory: Path) -> None:
+    """Name the commit of VERSION by an annotated git tag, NAME@vN."""
+    from mlconsole.headless.models import tag_version
+
+    tag_version(_project(directory), version, stage)
+
+
 @commands.group()
 def cluster() -> None:
     """The project's local cluster."""

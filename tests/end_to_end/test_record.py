@@ -97,3 +97,31 @@ def test_what_serves_leads_back_to_its_release_also_from_elsewhere(bench: Workbe
     disagrees = bench.type("where")
     assert disagrees.returncode == 1
     assert "the pods tell another model digest than the journal" in disagrees.stdout
+
+
+def test_versions_are_shown_compared_tagged_and_tidied_up(bench: Workbench) -> None:
+    assert bench.type("run", "--until", "test").returncode == 0
+    bench.write("data/training.csv", "x,y\n" + "".join(f"{n},{n * 3}\n" for n in range(50)))
+    bench.commit("Other data")
+    assert bench.type("run", "--until", "test").returncode == 0
+
+    shown = bench.type("models", "show", "candidate").stdout
+    assert "tiny@v2" in shown
+    assert "releases    2" in shown
+
+    compared = bench.type("models", "compare", "v2", "v1")
+    assert compared.returncode == 0, compared.stderr
+    assert "differs" in next(line for line in compared.stdout.splitlines() if line.strip().startswith("data"))
+    assert "the settings don't name quality.holdout" in compared.stderr
+    assert bench.type("models", "compare", "v1", "v1").returncode == 2
+
+    assert bench.type("models", "tag", "v1", "--stage", "prod").stdout.split() == ["tiny@v1", "tiny#prod#1"]
+
+    kept = bench.type("models", "gc", "--keep", "0")
+    assert kept.returncode == 0, kept.stderr
+    assert kept.stdout.count("younger than a day") == 2
+    assert "0 models" in kept.stderr
+
+    promoted = bench.type("models", "promote", "v1")
+    assert promoted.returncode != 0
+    assert "tiny@v1" in promoted.stderr + promoted.stdout

@@ -151,15 +151,15 @@ def initialise(root: Path, message: str) -> str:
     check_git()
     environment = quiet_environment()
     if not (root / ".git").exists():
-        _write(root, environment, "-c", "init.defaultBranch=main", "init", "--quiet")
-    _write(root, environment, "add", "--all")
+        write(root, environment, "-c", "init.defaultBranch=main", "init", "--quiet")
+    write(root, environment, "add", "--all")
     quiet = ("-c", f"core.hooksPath={os.devnull}", "-c", "commit.gpgSign=false")
-    identity = _fallback_identity(root, environment)
-    _write(root, environment, *quiet, *identity, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
-    return _write(root, environment, "rev-parse", "HEAD").strip()
+    identity = fallback_identity(root, environment)
+    write(root, environment, *quiet, *identity, "commit", "--quiet", "--allow-empty", "--no-verify", "-m", message)
+    return write(root, environment, "rev-parse", "HEAD").strip()
 
 
-def _write(root: Path, environment: dict[str, str], *arguments: str) -> str:
+def write(root: Path, environment: dict[str, str], *arguments: str) -> str:
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -180,7 +180,7 @@ def _write(root: Path, environment: dict[str, str], *arguments: str) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
-def _fallback_identity(root: Path, environment: dict[str, str]) -> tuple[str, ...]:
+def fallback_identity(root: Path, environment: dict[str, str]) -> tuple[str, ...]:
     """Settings for one command that name an author where the user has none configured."""
     asked = subprocess.run(
         ["git", "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"],

@@ -1,0 +1,85 @@
+"""Which stored models nobody needs any more: all but those that an alias, a late release or a young age speaks for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from mlconsole.evidence.base import Record, now
+from mlconsole.evidence.cluster import DeployEvidence
+from mlconsole.evidence.training import ModelVersion
+from mlconsole.journal import Journal
+from mlconsole.project import Project
+from mlconsole.release.versions import ALIASES
+from mlconsole.services.models.store import ModelStore
+
+YOUNG = timedelta(days=1)
+"""A model may be of a release that still runs, or of one that a person is about to look at."""
+
+
+class Kept(Record, frozen=True, kw_only=True):
+    """A stored model and why it stays, or that it may go: `reasons` is empty then."""
+
+    digest: str
+    size: int
+    labels: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+
+def look(project: Project, journal: Journal, keep: int) -> tuple[Kept, ...]:
+    """Tell of each stored model whether it stays: those of an alias, of the last `keep` deployed versions, the young.
+
+    Only the folder of this project is looked at, never a store that a team shares: others' journals are not known here.
+    """
+    store = ModelStore(project.store)
+    name = project.settings.name
+    by_digest: dict[str, list[ModelVersion]] = {}
+    for version in journal.versions(name):
+        by_digest.setdefault(version.model.digest, []).append(version)
+    reasons = _reasons(journal, name, keep)
+    found = []
+    for digest in store.digests():
+        path = store.local_path(digest)
+        if path is None:
+            continue
+        versions = by_digest.get(digest, [])
+        why = [reason for version in versions for reason in reasons.get(version.label, ())]
+        if _is_young(path, versions):
+            why.append("younger than a day")
+        labels = tuple(version.label for version in reversed(versions))
+        found.append(Kept(digest=digest, size=path.stat().st_size, labels=labels, reasons=tuple(dict.fromkeys(why))))
+    return tuple(found)
+
+
+def remove(project: Project, unneeded: tuple[Kept, ...]) -> None:
+    """Remove stored models. Their versions stay in the journal, and say where they came from.
+
+    Raises:
+        StoreFailed: one can't be removed; those before it are gone.
+    """
+    store = ModelStore(project.store)
+    for entry in unneeded:
+        store.remove(entry.digest)
+
+
+def _reasons(journal: Journal, name: str, keep: int) -> dict[str, list[str]]:
+    """Why versions stay, by their labels."""
+    reasons: dict[str, list[str]] = {}
+    for alias in ALIASES:
+        version = journal.alias(name, alias)
+        if version is not None:
+            reasons.setdefault(version.label, []).append(alias)
+    deployed: dict[str, int] = {}
+    for run in journal.done_stages("deploy"):
+        evidence = run.evidence
+        if isinstance(evidence, DeployEvidence) and evidence.applied and len(deployed) < keep:
+            deployed.setdefault(evidence.plan.version, run.release)
+    for label, number in deployed.items():
+        reasons.setdefault(label, []).append(f"deployed by release {number}")
+    return reasons
+
+
+def _is_young(path: Path, versions: list[ModelVersion]) -> bool:
+    moment = now()
+    made = max((version.created_at.timestamp() for version in versions), default=path.stat().st_mtime)
+    return moment.timestamp() - made < YOUNG.total_seconds()

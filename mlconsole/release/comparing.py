@@ -1,0 +1,44 @@
+"""Two versions of a model on the hold-out, whenever a person asks: nothing is written down."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+
+from mlconsole.evidence.testing import Comparison
+from mlconsole.evidence.training import ModelVersion
+from mlconsole.project import Project
+from mlconsole.services.models.compare import compare
+from mlconsole.stages.base import model_store
+from mlconsole.stages.train import project_python
+
+
+def compare_on_holdout(
+    project: Project, ours: ModelVersion, theirs: ModelVersion, cancelled: threading.Event
+) -> tuple[Comparison, ...]:
+    """Compare two versions as the test stage compares candidate and champion; see `compare` for what comes.
+
+    Raises:
+        Problem: as `compare` says, or a model is not in the store.
+    """
+    quality, store = project.settings.quality, model_store(project)
+    project.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="compare-", dir=project.state) as folder:
+        return compare(
+            python=Path(project_python(project).executable),
+            root=project.root,
+            candidate=store.path(ours.model.digest),
+            champion=store.path(theirs.model.digest),
+            candidate_label=ours.label,
+            champion_label=theirs.label,
+            rows=project.root / quality.holdout,
+            target=project.settings.data.target,
+            metric=quality.metric,
+            tolerance=quality.tolerance,
+            log_path=Path(folder) / "compare.log",
+            cancelled=cancelled,
+            metrics=quality.metrics,
+            segments=quality.segments,
+            command=quality.predict,
+        )
