@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlconsole.console.faults import as_record
+from mlconsole.console.related import Related, RelatedReader
 from mlconsole.console.story import StoryTeller
 from mlconsole.console.view import JournalReading
 from mlconsole.errors import Problem
@@ -43,6 +45,10 @@ class JournalReader:
         self._teller_of: int | None = None
         self._teller = StoryTeller()
         self._problem_until = 0.0
+        self._related_reader = RelatedReader(project.settings.name)
+        self._related: Related = Related()
+        self._related_of: tuple[object, ...] = ()
+        self._last: JournalReading | None = None
 
     def show(self, number: int | None) -> None:
         """Read a past release from now on; None: the latest one."""
@@ -69,7 +75,7 @@ class JournalReader:
 
     def _forget(self) -> None:
         self.close()
-        self._mark, self._teller_of = (), None
+        self._mark, self._teller_of, self._last = (), None, None
 
     def _look(self) -> JournalReading | None:
         if self._journal is None:
@@ -81,9 +87,25 @@ class JournalReader:
         mark = (*self._journal.change_mark(), self._wanted)
         due = self._running and time.monotonic() - self._read_at > ALIVE_INTERVAL
         if mark == self._mark and not due:
-            return None
+            return self._with_related(self._journal)
         self._mark, self._read_at = mark, time.monotonic()
-        return self._read(self._journal)
+        self._last = self._read(self._journal)
+        return self._last
+
+    def _with_related(self, journal: Journal) -> JournalReading | None:
+        """Once the reading itself is on the screen: what other releases say to the one that is shown."""
+        last = self._last
+        if last is None:
+            return None
+        states = tuple((release.number, release.state) for release in last.releases[:5])
+        data = last.runs.get("data")
+        wanted = (last.shown and last.shown.number, states, last.champion, data and data.finished_at)
+        if wanted == self._related_of:
+            return None
+        self._related = self._related_reader.read(journal, last.shown, last.runs)
+        self._related_of = wanted
+        self._last = replace(last, related=self._related)
+        return self._last
 
     def _read(self, journal: Journal) -> JournalReading:
         releases = journal.releases()
@@ -100,6 +122,7 @@ class JournalReader:
             shown=shown,
             runs={run.stage: run for run in journal.stage_runs(shown.number)} if shown else {},
             story=self._teller.story() if shown else StoryTeller().story(),
+            related=self._related if shown is not None and self._related_of[:1] == (shown.number,) else Related(),
             champion=champion.label if champion else "",
             previous=previous.label if previous else "",
         )

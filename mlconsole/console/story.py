@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from mlconsole.evidence.base import StageName
-from mlconsole.evidence.cluster import DeployPlan, RolloutProgress
+from mlconsole.evidence.cluster import DeployPlan, PodRow, RolloutProgress
 from mlconsole.evidence.release import (
     Event,
     MetricSeen,
     PlanMade,
+    PodSeen,
     ProgressSeen,
     ReleaseFinished,
     RolloutSeen,
     StageStarted,
     TestReported,
     TestsCollected,
+    UseSeen,
 )
 from mlconsole.evidence.testing import TestOutcome
-from mlconsole.evidence.training import MetricPoint, TrainingProgress
+from mlconsole.evidence.training import MetricPoint, TrainingProgress, UseSample
 
+T = TypeVar("T")
 MOST_POINTS = 4000
 MOST_LINES = 400
 
@@ -38,7 +42,10 @@ class Happening:
 
 @dataclass(frozen=True)
 class Story:
-    """A release's events so far. `metrics` holds the points of each metric in order; `rollouts` the latest of each."""
+    """A release's events so far. `metrics` holds the points of each metric in order; `rollouts` the latest of each.
+
+    `uses` are the looks at the children of training and tests, `pods` the latest of each pod that was seen.
+    """
 
     metrics: tuple[tuple[str, tuple[MetricPoint, ...]], ...] = ()
     progress: TrainingProgress | None = None
@@ -47,6 +54,8 @@ class Story:
     outcomes: tuple[TestOutcome, ...] = ()
     plan: DeployPlan | None = None
     rollouts: tuple[RolloutProgress, ...] = ()
+    uses: Mapping[StageName, tuple[UseSample, ...]] = field(default_factory=dict)
+    pods: tuple[PodRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
     last_words: str = ""
     """Why the runner ended, as it said it."""
@@ -64,6 +73,8 @@ class StoryTeller:
     _outcomes: list[TestOutcome] = field(default_factory=list)
     _plan: DeployPlan | None = None
     _rollouts: dict[str, RolloutProgress] = field(default_factory=dict)
+    _uses: dict[StageName, list[UseSample]] = field(default_factory=dict)
+    _pods: dict[str, PodRow] = field(default_factory=dict)
     _happenings: deque[Happening] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
     _last_words: str = ""
 
@@ -94,6 +105,10 @@ class StoryTeller:
                 self._plan = plan
             case RolloutSeen(progress=rollout):
                 self._rollouts[f"{rollout.workload.kind}/{rollout.workload.name}"] = rollout
+            case UseSeen(use=use):
+                self._use(event.stage or "train", use)
+            case PodSeen(pod=pod):
+                self._pods[pod.name] = pod
             case ReleaseFinished(sentence=sentence):
                 self._last_words = sentence
             case _:
@@ -101,6 +116,8 @@ class StoryTeller:
 
     def _begin(self, stage: StageName | None) -> None:
         """A stage that is tried again tells its story anew."""
+        if stage is not None:
+            self._uses.pop(stage, None)
         if stage == "train":
             self._metrics.clear()
             self._progress = self._progress_at = None
@@ -109,14 +126,18 @@ class StoryTeller:
             self._collected = None
         elif stage == "deploy":
             self._rollouts.clear()
+        elif stage == "pods":
+            self._pods.clear()
 
     def _metric(self, point: MetricPoint) -> None:
         points = self._metrics.setdefault(point.name, [])
         points.append(point)
-        if len(points) > MOST_POINTS:
-            # every second point of the older half: the curve keeps its shape, the memory its bound
-            half = len(points) // 2
-            points[:half] = points[:half:2]
+        _thin_out(points)
+
+    def _use(self, stage: StageName, use: UseSample) -> None:
+        uses = self._uses.setdefault(stage, [])
+        uses.append(use)
+        _thin_out(uses)
 
     def story(self) -> Story:
         """The story as it stands, not to be changed any more."""
@@ -128,6 +149,15 @@ class StoryTeller:
             outcomes=tuple(self._outcomes),
             plan=self._plan,
             rollouts=tuple(self._rollouts.values()),
+            uses={stage: tuple(uses) for stage, uses in self._uses.items()},
+            pods=tuple(self._pods[name] for name in sorted(self._pods)),
             happenings=tuple(self._happenings),
             last_words=self._last_words,
         )
+
+
+def _thin_out(points: list[T]) -> None:
+    """Keep every second point of the older half of many: a curve keeps its shape, the memory its bound."""
+    if len(points) > MOST_POINTS:
+        half = len(points) // 2
+        points[:half] = points[:half:2]

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from mlconsole.console.actions import REGISTRY, Registry
+from mlconsole.console.related import Related
 from mlconsole.console.story import Story
 from mlconsole.evidence.base import STAGES, StageName, now
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsSnapshot
@@ -33,6 +34,8 @@ class JournalReading:
     """The version that serves, such as `ml-model@v3`."""
     previous: str = ""
     """The version that a rollback goes to."""
+    related: Related = field(default_factory=Related)
+    """What other releases say to the shown one; it comes a moment after the rest."""
     problem: ProblemRecord | None = None
 
 
@@ -81,6 +84,8 @@ class View:
     """Why a runner that was started from here ended before it wrote anything."""
     busy: str = ""
     """What was asked for and has not shown an effect yet, such as `Starting a release`."""
+    replaying: bool = False
+    """Whether a release is shown as it went, up to `moment`: then nothing is live."""
     moment: datetime = field(default_factory=now)
 
     @property
@@ -100,13 +105,20 @@ class View:
 
     @property
     def past(self) -> bool:
-        """Whether an older release than the latest is shown."""
-        return self.shown is not None and self.latest is not None and self.shown.number != self.latest.number
+        """Whether an older release than the latest is shown, or any as it went."""
+        if self.shown is None or self.latest is None:
+            return self.replaying
+        return self.replaying or self.shown.number != self.latest.number
 
     @property
     def story(self) -> Story:
         """What happened in the shown release."""
         return self.journal.story if self.journal else Story()
+
+    @property
+    def related(self) -> Related:
+        """What other releases say to the shown one."""
+        return self.journal.related if self.journal else Related()
 
     @property
     def champion(self) -> str:
