@@ -15,7 +15,7 @@ from scipy import stats
 
 from mlconsole.evidence.data import ColumnDrift, DataReference, DriftReport
 from mlconsole.services.datasets import appended_from, drift, identify, measures, survey, survey_appended, unseen
-from mlconsole.services.datasets.distributions import reference_of
+from mlconsole.services.datasets.distributions import of_table, reference_of
 from mlconsole.services.datasets.profile import Survey
 
 random = np.random.default_rng(7)
@@ -245,3 +245,30 @@ def test_the_report_says_which_rows_it_is_about(tmp_path: Path, part: Literal["a
     kept = reference(tmp_path, x=draw("normal"))
     report = drift.compare(kept, surveyed(tmp_path, x=draw("normal", 300)).distributions, label="m@v3", part=part)
     assert (report.part, report.reference, report.rows_before, report.rows) == (part, "m@v3", ROWS, 300)
+
+
+anything = st.one_of(
+    st.lists(st.one_of(st.none(), st.floats()), min_size=1, max_size=60).map(lambda v: pa.array(v, pa.float64())),
+    st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1).map(lambda v: pa.array(v, pa.int64())),
+    st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=60).map(lambda v: pa.array(v, pa.int64())),
+    st.lists(st.one_of(st.none(), st.text(max_size=3)), min_size=1, max_size=60).map(
+        lambda v: pa.array(v, pa.string())
+    ),
+    st.lists(st.one_of(st.none(), st.booleans()), min_size=1, max_size=60).map(lambda v: pa.array(v, pa.bool_())),
+    st.lists(st.one_of(st.none(), st.dates()), min_size=1, max_size=60).map(lambda v: pa.array(v, pa.date32())),
+    st.integers(1, 60).map(pa.nulls),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(before=anything, now=anything)
+@pytest.mark.filterwarnings("error")
+def test_any_two_columns_can_be_compared(before: pa.Array, now: pa.Array) -> None:
+    kept = reference_of(of_table(pa.table({"x": before})))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drift, "ENOUGH", 1)
+        report = drift.compare(kept, of_table(pa.table({"x": now})), label="m@v1")
+    for found in report.tests:
+        assert np.isfinite(found.effect)
+        assert found.p_value is None or 0 <= found.p_value <= 1
+        assert found.sentence.startswith("x ")
