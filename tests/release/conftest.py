@@ -23,7 +23,6 @@ from mlconsole.evidence.release import Evidence
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import TestEvidence, TestRun
 from mlconsole.evidence.training import (
-    ModelFile,
     ModelVersion,
     PythonEnvironment,
     ResourceUse,
@@ -32,6 +31,7 @@ from mlconsole.evidence.training import (
 from mlconsole.journal import Journal
 from mlconsole.project import Project, open_project
 from mlconsole.release import engine as engine_module
+from mlconsole.services.models.store import ModelStore
 from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, needed
 from mlconsole.stages.pods import PodsStage
 from mlconsole.stages.train import TrainStage
@@ -127,10 +127,12 @@ def _evidence(name: StageName, context: StageContext) -> Evidence:
 def _training(context: StageContext) -> TrainEvidence:
     name = context.project.settings.name
     number = context.journal.next_version_number(name)
+    file = context.project.root / "model.pkl"
+    file.write_text(f"model {number}")
     version = ModelVersion(
         name=name,
         number=number,
-        model=ModelFile(digest=f"sha256:model{number}", size=1, filename="model.pkl"),
+        model=ModelStore(context.project.store).adopt(file),
         release=needed(context.release).number,
         created_at=now(),
         data_digest="sha256:data",
