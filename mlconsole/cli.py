@@ -480,6 +480,17 @@ def tag_model(version: str, stage: str, directory: Path) -> None:
     tag_version(_project(directory), version, stage)
 
 
+@models.command("export")
+@click.argument("version")
+@click.option("--to", "target", type=click.Choice(["mlflow"]), default="mlflow", show_default=True)
+@project_option
+def export_model(version: str, target: str, directory: Path) -> None:
+    """Bring VERSION and its aliases to an MLflow server (MLFLOW_TRACKING_URI)."""
+    from mlconsole.headless.models import export_version
+
+    export_version(_project(directory), version)
+
+
 @commands.group()
 def cluster() -> None:
     """The project's local cluster."""

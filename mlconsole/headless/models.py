@@ -137,3 +137,19 @@ def tag_version(project: Project, wanted: str, stage: str) -> None:
         version = find_version(journal, project.settings.name, wanted)
     for name in tag(project.root, version, stage):
         say(name)
+
+
+def export_version(project: Project, wanted: str) -> None:
+    """Bring a version with its aliases to the MLflow server of MLFLOW_TRACKING_URI, and print where it is there."""
+    import os
+
+    from mlconsole.services.models.mlflow import URI_VARIABLE, MlflowServer
+    from mlconsole.stages.base import model_store
+
+    server = MlflowServer(os.environ.get(URI_VARIABLE, ""))
+    with journal_of(project) as journal:
+        version = find_version(journal, project.settings.name, wanted)
+        names = _aliases(journal, version)
+    done = server.export(version, model_store(project).path(version.model.digest), names)
+    narrate(f"{version.label} {'was there already' if done.was_there else 'is registered'} as version {done.version}.")
+    say(f"models:/{done.name}/{done.version}")
