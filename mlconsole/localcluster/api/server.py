@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
+    from mlconsole.localcluster.api.faults import Choose
     from mlconsole.localcluster.api.hosting import Host
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,14 @@ class ApiServer:
         store: the objects.
         host: where logs lie and services answer.
         token: the bearer token that every request must carry.
+        faults: what goes wrong, in tests; nothing where None.
     """
 
-    def __init__(self, store: Store, host: Host, token: str) -> None:
+    def __init__(self, store: Store, host: Host, token: str, faults: Choose | None = None) -> None:
         self.store = store
         self.handlers = Handlers(store, host)
         self._token = token.encode()
+        self._faults = faults
         self._address = ""
         self._runner: web.AppRunner | None = None
 
@@ -72,6 +76,9 @@ class ApiServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             self._authorize(request)
+            fault = self._faults(request) if self._faults is not None else None
+            if fault is not None:
+                return await fault.answer(request, partial(self._route, request))
             return await self._route(request)
         except ApiError as error:
             response = respond(error.status, error.code)
@@ -81,6 +88,9 @@ class ApiServer:
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, f"Request entity too large: limit is {MAX_BODY}", "RequestEntityTooLarge")
             return respond(too_large.status, 413)
+        except ConnectionResetError:
+            # The client has left; there is nobody to tell.
+            return web.Response(status=499)
         except Exception as error:
             log.exception("%s %s failed", request.method, request.path)
             internal = ApiError(500, f"Internal error occurred: {error}", "InternalError")

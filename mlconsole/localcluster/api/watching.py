@@ -38,8 +38,9 @@ async def watch(request: web.Request, store: Store, target: Target, renderer: Re
     except Expired as gone:
         return await _too_old(request, gone)
     start = store.version
+    response = _response()
     try:
-        response = await _open(request)
+        await response.prepare(request)
         stream = _Stream(response, renderer, tests)
         if initial or not since:
             objects = store.scan(target.resource.plural, target.namespace)
@@ -63,15 +64,15 @@ def _seconds(request: web.Request) -> float:
     return asked if asked and asked > 0 else random.uniform(*DEFAULT_SECONDS)
 
 
-async def _open(request: web.Request) -> web.StreamResponse:
+def _response() -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"})
     response.enable_chunked_encoding()
-    await response.prepare(request)
     return response
 
 
 async def _too_old(request: web.Request, gone: Expired) -> web.StreamResponse:
-    response = await _open(request)
+    response = _response()
+    await response.prepare(request)
     await response.write(encode({"type": "ERROR", "object": expired(*gone.args).status}) + b"\n")
     await response.write_eof()
     return response

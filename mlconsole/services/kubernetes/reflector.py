@@ -214,6 +214,9 @@ class ResourceWatcher(Generic[T]):
         while True:
             answer = connection.request("GET", path, query=query, timeout=self._pace.answer)
             page = decode(answer, self._list_type)
+            if not page.metadata.resource_version:
+                # Any JSON object would do as a list of nothing.
+                raise ServerFailed("What the cluster answers is not a list.", "Look at proxies on the way to it.")
             found.update({_key(item): item for item in page.items or ()})
             if not page.metadata.continue_:
                 break

@@ -62,8 +62,11 @@ class Answer:
 class Api:
     """Requests to the server of a test."""
 
-    def __init__(self, store: Store, host: FakeHost, session: aiohttp.ClientSession, port: int) -> None:
-        self.store = store
+    token = TOKEN
+
+    def __init__(self, server: ApiServer, host: FakeHost, session: aiohttp.ClientSession, port: int) -> None:
+        self.server = server
+        self.store = server.store
         self.host = host
         self.session = session
         self.url = f"http://127.0.0.1:{port}"
@@ -109,7 +112,7 @@ async def api() -> AsyncIterator[Api]:
     listening.bind(("127.0.0.1", 0))
     await server.start(listening, None)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
-        yield Api(store, host, session, listening.getsockname()[1])
+        yield Api(server, host, session, listening.getsockname()[1])
     await server.stop()
 
 
