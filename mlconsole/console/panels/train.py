@@ -1,60 +1,96 @@
-"""What came out, and how? Progress and curves while it trains, the model and its facts afterwards; the log below."""
+"""What came out, and how? Progress and use while it trains, its facts afterwards; the curves, and the log below."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from textual.content import Content
 from textual.widget import Widget
 
+from mlconsole.console.bars import word
+from mlconsole.console.curves import groups, results
 from mlconsole.console.live_words import time_left
-from mlconsole.console.log_feed import FileFeed, LogGrew
-from mlconsole.console.paint import BUSY, DIM, STRONG, bar, cut, heading, line
+from mlconsole.console.log_feed import FileFeed, LogGrew, told_lines
+from mlconsole.console.paint import BUSY, DIM, STRONG, bar, heading, line, table_lines
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.view import View
-from mlconsole.console.widgets.chart import curve
 from mlconsole.console.widgets.lines import Document
 from mlconsole.console.widgets.log_view import LogView
-from mlconsole.evidence.training import MetricPoint
-from mlconsole.text import number
+from mlconsole.console.widgets.metrics_chart import MetricsChart
+from mlconsole.evidence.training import TrainEvidence, UseSample
+from mlconsole.present import Table
+from mlconsole.text import count, duration, number, size
 
-TALL = 34
-"""From this height of the panel on, curves are three lines high."""
+LOW = 20
+"""Below this height of the panel, the log is left to its own screen: facts and curves need the room."""
+USE_LETTERS = 24
 
 
 class TrainPanel(Panel):
-    """State and metrics above, the log below as it grows."""
+    """State and facts above, curves in the middle, the log below as it grows."""
 
     stage = "train"
     DEFAULT_CSS = """
-    TrainPanel Document { height: auto; max-height: 60%; }
-    TrainPanel.-no-log Document { height: 1fr; max-height: 100%; }
-    TrainPanel LogView { border-top: solid $surface-lighten-3; border-title-color: $foreground 60%; }
-    TrainPanel.-no-log LogView { display: none; }
+    TrainPanel Document { height: auto; }
+    TrainPanel.-no-log.-no-curves Document { height: 1fr; max-height: 100%; }
+    TrainPanel MetricsChart { margin-top: 1; height: 1fr; }
+    TrainPanel.-no-curves MetricsChart { display: none; }
+    TrainPanel LogView { border-top: solid $surface-lighten-3; border-title-color: $foreground 60%; height: 1fr; }
+    TrainPanel.-no-log LogView, TrainPanel.-low.-curves LogView { display: none; }
+    TrainPanel.-low MetricsChart { margin-top: 0; }
     """
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self.document = Document()
+        self.chart = MetricsChart()
         self.log_view = LogView()
         self.log_view.border_title = "Log"
         self._feed: FileFeed | None = None
+        self._drawn: tuple[object, ...] = ()
 
     def body(self) -> Iterator[Widget]:
-        """The document over the log."""
+        """The document, the curves, the log."""
         yield self.document
+        yield self.chart
         yield self.log_view
 
     @property
     def target(self) -> Widget:
-        """The log where there is one."""
+        """The curves where there are some, else the log."""
+        if not self.has_class("-no-curves"):
+            return self.chart
         return self.document if self.has_class("-no-log") else self.log_view
 
+    def on_resize(self) -> None:
+        """Say more or less, as there is room."""
+        self.draw(self.view)
+
     def draw(self, view: View) -> None:
-        """Bring the document up to a view, and follow the log of the shown release."""
-        tall = self.size.height >= TALL
-        self.document.show(lambda width: train_lines(view, width, tall=tall))
-        self._follow(view)
+        """Bring all parts up to a view, and follow the log of the shown release."""
+        height = self.size.height
+        curves = groups(view.story.metrics, view.related.past_runs)
+        self.set_class(not curves, "-no-curves")
+        self.set_class(bool(curves), "-curves")
+        self.set_class(height < LOW, "-low")
+        self.chart.show(curves)
+        self.document.styles.max_height = max(height * 2 // 5, 3) if curves else "60%"
+        drawn = (view.run("train"), view.story, view.related, height, view.moment if _is_running(view) else None)
+        if not self._drawn or any(new is not old for new, old in zip(drawn, self._drawn, strict=True)):
+            self._drawn = drawn
+            self.document.show(lambda width: train_lines(view, width, low=height < LOW))
+        if view.replaying:
+            self._retell(view)
+        else:
+            self._follow(view)
+
+    def _retell(self, view: View) -> None:
+        """In place of the log, which tells no times: what the release said until the moment."""
+        self.stop()
+        told = [text for found in view.story.happenings if found.stage == "train" for text in told_lines(found)]
+        self.set_class(not told, "-no-log")
+        self.log_view.clear()
+        self.log_view.append(told)
 
     def _follow(self, view: View) -> None:
         wanted = None
@@ -90,8 +126,13 @@ class TrainPanel(Panel):
         self.log_view.append(message.growth.lines, message.growth.partial)
 
 
-def train_lines(view: View, width: int, *, tall: bool = False) -> list[Content]:
-    """All that is above the log."""
+def _is_running(view: View) -> bool:
+    run = view.run("train")
+    return run is not None and run.state == "running"
+
+
+def train_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
+    """All that is above the curves; the results first where there is little room."""
     run = view.run("train")
     if run is None:
         command = view.project.settings.train.command
@@ -100,12 +141,19 @@ def train_lines(view: View, width: int, *, tall: bool = False) -> list[Content]:
         if not command:
             return quiet("No training command was found.", "Name it in mlconsole.toml: [train] command.")
         return [line(("Not trained yet in this release.", DIM)), line(("$ ", DIM), command)]
-    curves = metric_lines(view, width, 3 if tall else 1)
+    uses = view.story.uses.get("train", ())
     if run.state == "running":
-        return sections(progress_lines(view, width), curves or quiet("No metric was printed yet."))
-    # the curves end with the last values, and the log below has the last lines
-    without = ("Metrics", "Last lines") if curves else ()
-    return sections(run_lines(run, width), curves, evidence_lines(run, width, without=without), command_lines(run))
+        waiting = [] if view.story.metrics else quiet("No metric was printed yet.")
+        return [*progress_lines(view, width), *use_lines(uses, None, width), *waiting]
+    found = result_lines(view, width)
+    evidence = run.evidence if isinstance(run.evidence, TrainEvidence) else None
+    use = use_lines(uses, evidence, width)
+    # results and curves have the values, the log below has the last lines
+    without = ("Metrics", "Last lines") if view.story.metrics else ()
+    rest = [run_lines(run, width), evidence_lines(run, width, without=without), command_lines(run)]
+    if low and run.problem is None:
+        return [*found, *use, *sections([], *rest)]
+    return sections(rest[0], [*found, *use], *rest[1:])
 
 
 def progress_lines(view: View, width: int) -> list[Content]:
@@ -119,34 +167,52 @@ def progress_lines(view: View, width: int) -> list[Content]:
     return [line(bar(progress.fraction, room), (words, STRONG), (f"  {progress.message}", DIM))]
 
 
-def metric_lines(view: View, width: int, height: int) -> list[Content]:
-    """Each metric: its name, last value, the way there, and its curve."""
-    metrics = view.story.metrics
-    if not metrics:
+def use_lines(uses: Sequence[UseSample], evidence: TrainEvidence | None, width: int) -> list[Content]:
+    """Processors and memory of the training and all that it started: now, and the way there."""
+    if evidence is not None:
+        use = evidence.use
+        seconds = max(use.seconds, 0.001)
+        now = f"{use.cpu_seconds / seconds:.1f}", size(max([use.peak_memory, *(sample.memory for sample in uses)]))
+        tail, most = f"in {duration(use.seconds)}", "at most"
+    elif uses:
+        now = f"{uses[-1].processors:.1f}", size(uses[-1].memory)
+        tail, most = f"in {count(uses[-1].processes, 'process', 'processes')}", ""
+    else:
         return []
-    names = min(max(len(name) for name, _ in metrics), 28)
-    lines = [heading("Metrics", "as they were printed")]
-    for name, points in metrics:
-        values = [point.value for point in points]
-        if len(values) < 2:
-            lines.append(line(f"{cut(name, names):<{names}}  ", (f"{number(values[-1]):>9}", STRONG)))
-            continue
-        note = _way(points, in_full=width >= 90)
-        room = max(min(width - names - 13 - len(note) - 2, 60), 8)
-        drawn = curve(values, room, height)
-        lines.append(
-            line(
-                f"{cut(name, names):<{names}}  ",
-                (f"{number(values[-1]):>9}  ", STRONG),
-                (drawn[0].ljust(room), BUSY),
-                (f"  {note}", DIM),
-            )
+    letters = min(USE_LETTERS, max((width - 56) // 2, 0))
+    recent = uses[-letters:] if letters >= 4 else ()
+    return [
+        line(
+            ("Processors ", DIM),
+            (now[0], STRONG),
+            (f" {word([sample.processors for sample in recent])}".rstrip(), BUSY),
+            (f"   Memory {most}".rstrip() + " ", DIM),
+            (now[1], STRONG),
+            (f" {word([sample.memory for sample in recent])}".rstrip(), BUSY),
+            (f"   {tail}", DIM),
         )
-        lines += [line(" " * (names + 13), (part, BUSY)) for part in drawn[1:]]
-    return lines
+    ]
 
 
-def _way(points: tuple[MetricPoint, ...], *, in_full: bool) -> str:
-    values = [point.value for point in points]
-    words = f"from {number(values[0])}, least {number(min(values))}, most {number(max(values))}"
-    return f"{words}, {len(values)} points" if in_full else f"from {number(values[0])}"
+def result_lines(view: View, width: int) -> list[Content]:
+    """The values that training ended with, beside the last version's."""
+    found = results(view.story.metrics, view.related.past_runs)
+    if not found:
+        return []
+    label = found[0][2]
+    columns = ("metric", "value", *([label, "change"] if label else []))
+    rows = tuple(
+        (name, number(value), *((_told(before), _change(value, before)) if label else ()))
+        for name, value, _, before in found
+    )
+    return [heading("Results"), *table_lines(Table("", columns, rows, frozenset({1, 2, 3})), width)]
+
+
+def _told(value: float | None) -> str:
+    return "" if value is None else number(value)
+
+
+def _change(value: float, before: float | None) -> str:
+    if before is None or not before:
+        return ""
+    return f"{(value - before) / abs(before):+.1%}"

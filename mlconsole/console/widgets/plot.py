@@ -105,6 +105,8 @@ def frame_of(series: Sequence[Series]) -> Frame | None:
     if not points:
         return None
     low, high = min(y for _, y in points), max(y for _, y in points)
+    if not math.isfinite(high - low):
+        return None
     if low == high:
         low, high = low - (abs(low) or 1) * 0.1, high + (abs(high) or 1) * 0.1
     room = (high - low) * 0.04
@@ -130,6 +132,7 @@ def plot(
         cursor: the step at which an upright is drawn.
         ascii_only: draw without braille.
     """
+    series = [entry._replace(points=tuple(p for p in entry.points if math.isfinite(p[1]))) for entry in series]
     frame = frame_of(series)
     rows = max(height, LEAST_HEIGHT) - 1
     if frame is None or width < 24:
@@ -137,11 +140,13 @@ def plot(
     scale = _scale(frame, rows)
     wide = max(cell_len(text) for text in scale.values())
     room = min(max(len(entry.name) for entry in series) + 1, _LABEL_ROOM) if width >= 56 else 0
+    if width - wide - 2 - room < 4:
+        return []
     canvas = _Canvas(width - wide - 2 - room, rows, frame)
     order = sorted(range(len(series)), key=lambda place: (not series[place].past, -place))
     for place in order:
         style, gap = style_of(series, place)
-        canvas.curve([point for point in series[place].points if math.isfinite(point[1])], style, gap)
+        canvas.curve(series[place].points, style, gap)
     names = _names(series, canvas) if room else {}
     upright = None if cursor is None else min(max(canvas.place(cursor, frame.top)[0] // 2, 0), canvas.width - 1)
     lines = []
@@ -149,9 +154,8 @@ def plot(
         label, (name, style) = scale.get(row, ""), names.get(row, ("", ""))
         axis = ("+" if ascii_only else "┤") if row in scale else ("|" if ascii_only else "│")
         start = line((f"{label:>{wide}} ", DIM), (axis, FAINT))
-        lines.append(
-            Content.assemble(start, canvas.row(row, upright, ascii_only), line((f" {fit(name, room - 1)}", style)))
-        )
+        end = line((f" {fit(name, room - 1)}", style)) if room else ""
+        lines.append(Content.assemble(start, canvas.row(row, upright, ascii_only), end))
     return [*lines, _steps(frame, wide + 2, canvas.width, ascii_only)]
 
 
@@ -171,7 +175,7 @@ def _scale(frame: Frame, rows: int) -> dict[int, str]:
         value = place * step
         row = round((1 - (value - frame.bottom) / (frame.top - frame.bottom)) * (rows - 1))
         if not any(abs(row - other) < 2 for other in found):
-            found[row] = number(round(value, 10))
+            found[row] = number(value)
     return found
 
 
@@ -192,13 +196,14 @@ def _names(series: Sequence[Series], canvas: _Canvas) -> dict[int, tuple[str, st
 def _steps(frame: Frame, indent: int, width: int, ascii_only: bool) -> Content:
     """The line of steps below the curves."""
     count = max(min(width // 12, 6), 1)
-    text = [" "] * (width + 8)
+    text = [" "] * width
     for place in range(count + 1):
         value = frame.left + (frame.right - frame.left) * place / count
         label = number(round(value)) if frame.right - frame.left >= count else number(value)
         at = round(place * (width - 1) / count)
         start = min(max(at - len(label) // 2, 0), width - len(label))
-        if all(letter == " " for letter in text[max(start - 1, 0) : start + len(label) + 1]):
+        free = start >= 0 and all(letter == " " for letter in text[max(start - 1, 0) : start + len(label) + 1])
+        if free:
             text[start : start + len(label)] = label
     return line((" " * indent + "".join(text).rstrip(), DIM))
 
