@@ -170,6 +170,13 @@ class PodRow(Record, frozen=True, kw_only=True):
     """Why it is not ready, in one line."""
 
 
+class PodUsage(Record, frozen=True, kw_only=True):
+    """What a pod uses now: cores and bytes."""
+
+    cpu: float
+    memory: int
+
+
 class ClusterEvent(Record, frozen=True, kw_only=True):
     """One event of the cluster: `Warning Unhealthy Readiness probe failed …`."""
 
@@ -206,6 +213,16 @@ class ServiceAddress(Record, frozen=True, kw_only=True):
     url: str
 
 
+class SmokeAnswer(Record, frozen=True, kw_only=True):
+    """What one pod answered to the smoke test: whether as expected, the HTTP status (0 without one), and in words."""
+
+    pod: str
+    passed: bool
+    status: int = 0
+    sentence: str = ""
+    seconds: float = 0
+
+
 class PodsEvidence(Record, frozen=True, kw_only=True, tag="pods"):
     """What served at the end of a release: `wanted` pods of `version` for `settled` seconds without a restart."""
 
@@ -220,3 +237,5 @@ class PodsEvidence(Record, frozen=True, kw_only=True, tag="pods"):
     """Restarts while it settled."""
     events: tuple[ClusterEvent, ...] = ()
     services: tuple[ServiceAddress, ...] = ()
+    smoke: tuple[SmokeAnswer, ...] = ()
+    """What each ready pod answered, where the settings have a smoke test."""

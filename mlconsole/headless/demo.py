@@ -22,6 +22,11 @@ _SETTINGS = """\
 [deploy]
 context = "local"   # the project's own local cluster
 settle = "5s"
+
+[deploy.smoke]      # after the rollout, each pod has to answer this with the release's version
+path = "/predict"
+body = '''{"rows": [{"season": 2, "mnth": "May", "hr": 8, "holiday": 0, "weekday": 2, "workingday": 1,
+                    "weathersit": "clear", "temp": 0.5, "atemp": 0.5, "hum": 0.5, "windspeed": 0.2}]}'''
 """
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "models", ".venv", STATE_FOLDER, ".pytest_cache")
 

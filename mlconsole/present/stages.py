@@ -333,6 +333,12 @@ def _pods_blocks(pods: PodsEvidence) -> Iterator[Block]:
     lines = [f"{serving}, {count(pods.restarts, 'restart')}"]
     yield Lines("Serving", (*lines, *(f"{service.name}: {service.url}" for service in pods.services)))
     yield pod_table(pods.rows)
+    if pods.smoke:
+        answers = tuple(
+            ("✓" if answer.passed else "✗", answer.pod, str(answer.status or ""), answer.sentence)
+            for answer in pods.smoke
+        )
+        yield Table("Smoke test", ("", "pod", "status", "answer"), answers)
     if pods.events:
         rows = tuple((event.type, event.reason, event.object, event.message) for event in pods.events)
         yield Table("Events", ("type", "reason", "object", "message"), rows)

@@ -84,6 +84,20 @@ class QualitySettings(Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class SmokeSettings(Section, frozen=True, kw_only=True):
+    """A request that every ready pod has to answer after the rollout, sent through the API server."""
+
+    path: Annotated[str, _key('The path to ask, such as "/predict"; empty: no smoke test.')] = ""
+    method: Annotated[str, _key("The HTTP method; empty: POST with a body, else GET.")] = ""
+    port: Annotated[str, _key("The pod's port, by number or name; empty: the first that it declares.")] = ""
+    body: Annotated[str, _key('What to send; "@FILE" sends a file of the project.')] = ""
+    status: Annotated[int, _key("The HTTP status that is expected.")] = 200
+    contains: Annotated[
+        str, _key("A text that the answer has to contain; {version} is filled in; empty: any answer is good.")
+    ] = "{version}"
+    timeout: Annotated[str, _key("How long a pod may take to answer.")] = "10s"
+
+
 class DeploySettings(Section, frozen=True, kw_only=True):
     """Where and how a version is deployed."""
 
@@ -100,6 +114,7 @@ class DeploySettings(Section, frozen=True, kw_only=True):
         Literal["no", "auto"],
         _key('"auto": after a deploy that failed, what served before is brought back; "no": a person decides.'),
     ] = "no"
+    smoke: SmokeSettings = SmokeSettings()
     protected: Annotated[
         tuple[str, ...], _key("Contexts (with * and ?) where a change needs the context's name typed.")
     ] = ("prod-*",)

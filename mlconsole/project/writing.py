@@ -19,10 +19,17 @@ def as_toml(project: Project) -> str:
     """Write a project's settings as TOML: every key with what it is for and where its value was found."""
     where = {found.key: found.where for found in project.found}
     lines = _section(project.settings, "", where)
-    for key, value in msgspec.structs.asdict(project.settings).items():
+    return "\n".join([*lines, *_tables(project.settings, "", where)]) + "\n"
+
+
+def _tables(section: Section, prefix: str, where: dict[str, str]) -> list[str]:
+    """The tables below a section, and those below them."""
+    lines = []
+    for key, value in msgspec.structs.asdict(section).items():
         if isinstance(value, Section):
-            lines += ["", f"[{key}]", *_section(value, f"{key}.", where)]
-    return "\n".join(lines) + "\n"
+            name = f"{prefix}{key}"
+            lines += ["", f"[{name}]", *_section(value, f"{name}.", where), *_tables(value, f"{name}.", where)]
+    return lines
 
 
 def _section(section: Section, prefix: str, where: dict[str, str]) -> list[str]:

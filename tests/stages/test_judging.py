@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import (
     ClusterTarget,
@@ -13,11 +15,13 @@ from mlconsole.evidence.cluster import (
     DeployPlan,
     PodsEvidence,
     RolloutVerdict,
+    SmokeAnswer,
     WorkloadRef,
 )
 from mlconsole.evidence.repo import CommitInfo, FileChange, RepoEvidence, TrackedModel
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestOutcome, TestRun
 from mlconsole.evidence.training import MetricPoint, PythonEnvironment, ResourceUse, TrainEvidence
+from mlconsole.project import open_project
 from mlconsole.project.settings import Settings, TrainSettings
 from mlconsole.stages.base import StageContext
 from mlconsole.stages.deploy import DeployStage
@@ -194,3 +198,25 @@ def test_deploy(succeeded: bool, level: str) -> None:
 def test_pods(serving: int, restarts: int, level: str) -> None:
     evidence = PodsEvidence(target=TARGET, version="m@v1", rows=(), wanted=3, serving=serving, restarts=restarts)
     assert PodsStage().judge(NO_CONTEXT, evidence).level == level
+
+
+def test_pods_that_fail_the_smoke_test_are_named_and_many_are_counted() -> None:
+    answers = tuple(SmokeAnswer(pod=f"m-{n}", passed=n == 0, status=200, sentence="answered v1") for n in range(7))
+    evidence = PodsEvidence(target=TARGET, version="m@v2", rows=(), wanted=7, serving=7, smoke=answers)
+    verdict = PodsStage().judge(NO_CONTEXT, evidence)
+    assert verdict.level == "fail"
+    assert [reason.sentence for reason in verdict.reasons] == [
+        "Smoke test: m-1 answered v1",
+        "Smoke test: m-2 answered v1",
+        "Smoke test: m-3 answered v1",
+        "Smoke test: 3 more pods failed as well.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"), [("path = 'x'", "is no path"), ("path = '/'\nbody = '@absent'", "can't be read")]
+)
+def test_a_smoke_test_that_can_not_be_is_told_before_anything_runs(tmp_path: Path, settings: str, error: str) -> None:
+    (tmp_path / "mlconsole.toml").write_text(f"[deploy.smoke]\n{settings}\n")
+    with pytest.raises(WrongUse, match=error):
+        PodsStage().check(open_project(tmp_path))

@@ -150,6 +150,20 @@ class Connection:
             raise problem_of(response.status, data, method=method, path=path, context=self.context)
         return data
 
+    def exchange(
+        self, method: str, path: str, *, body: bytes | None = None, content_type: str = "", timeout: float = 15
+    ) -> tuple[int, bytes]:
+        """Send one request, as to a pod behind the API server, and return status and body whatever they are.
+
+        Raises:
+            Unreachable: no answer came.
+        """
+        response = self._send(method, path, {}, body, content_type, timeout, stream=True)
+        if response.status == 401 and self._reload():
+            response.close()
+            response = self._send(method, path, {}, body, content_type, timeout, stream=True)
+        return response.status, self._whole(response)
+
     def stream(self, path: str, query: Mapping[str, str], *, silence: float = SILENCE_SECONDS) -> Stream:
         """Open a stream of lines: a watch, or a log that is followed.
 
