@@ -1,36 +1,45 @@
-"""The app: it holds the view, lets threads keep it up to date, and hands it to the main screen."""
+"""The app: it holds the view, lets threads keep it up to date, and hands it to the main screen.
+
+Nothing but Textual is imported on the way to the first frame: a thread brings in the rest, then `_open` goes on.
+"""
 
 from __future__ import annotations
 
 import importlib
+import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from mlconsole.console.actions import Action
-from mlconsole.console.actions.action import RELEASE
-from mlconsole.console.actions.registry import applies_in
-from mlconsole.console.background import Background, Finished, Ticker
-from mlconsole.console.faults import as_record, console_log
-from mlconsole.console.journal_reader import INTERVAL, JournalReader
-from mlconsole.console.live import PLACE_SECONDS, REPO_SECONDS, PodsFeed, read_data, read_place, read_repo
-from mlconsole.console.messages import Faulted, JournalSeen, Perform, PodsSeen
-from mlconsole.console.palette import ActionCommands
-from mlconsole.console.panels.pods import PodsPanel
-from mlconsole.console.screens.main import MainScreen
-from mlconsole.console.view import ClusterPlace, JournalReading, View
-from mlconsole.errors import Problem
+from mlconsole.console.background import Background, Finished
+from mlconsole.console.screens.opening import OpeningScreen
+from mlconsole.errors import Exit, Problem
 from mlconsole.evidence.base import StageName, now
-from mlconsole.evidence.release import Release
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from mlconsole.console.actions import Action
+    from mlconsole.console.messages import Faulted, JournalSeen, Perform, PodsSeen
+    from mlconsole.console.screens.main import MainScreen
+    from mlconsole.console.view import ClusterPlace, View
+    from mlconsole.console.watching import Watching
     from mlconsole.evidence.cluster import PodRow
     from mlconsole.project import Project
     from mlconsole.services.kubernetes.connection import Connection
+
+REPO_SECONDS = 4.0
+PLACE_SECONDS = 2.0
+
+
+def action_commands() -> type[Provider]:
+    """What the palette offers."""
+    from mlconsole.console.palette import ActionCommands
+
+    return ActionCommands
 
 
 class MlconsoleApp(App[None]):
@@ -39,54 +48,69 @@ class MlconsoleApp(App[None]):
     Args:
         project: the project.
         readonly: change nothing outside.
-        follow_pods: watch the cluster.
     """
 
-    CSS_PATH = Path(__file__).with_name("screens") / "main.tcss"
-    """The default screen's: Textual reads the style sheets of screens only where they are pushed."""
-    COMMANDS: ClassVar[set[Any]] = {ActionCommands}
+    COMMANDS: ClassVar[set[Any]] = {action_commands}
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "f24"
     """The registry of actions has the palette's keys; Textual wants one of its own, so it gets one that no one has."""
     BINDINGS: ClassVar[list[BindingType]] = []
+    view: View
+    main: MainScreen
+    watching: Watching
 
     def __init__(self, project: Project, *, readonly: bool = False) -> None:
         super().__init__()
         self.project = project
+        self.readonly = readonly
         self.title = project.settings.name
-        self.view = View(project=project, readonly=readonly)
         self.background = Background(self.post_message, self._work_failed)
-        self.main = MainScreen(self.view)
-        self._pods = PodsFeed(project, self.background, self.post_message)
-        self._reader = JournalReader(project, lambda reading: self._post(JournalSeen(reading)))
-        self._reading = Ticker(
-            "journal", self._reader.step, INTERVAL, lambda error: self._post(Faulted("journal", error)), least=0.05
-        )
+        self.is_open = False
+        """Whether the first frame is past, and view, main screen and all that watches are there."""
         self._chosen = False
         self._under_way: set[str] = set()
         """What was asked for and goes on: a key that comes twice does not do things twice."""
 
-    def _post(self, message: JournalSeen | Faulted) -> None:
-        self.post_message(message)
-
     def get_default_screen(self) -> Screen[None]:
-        """The main screen is the one below all others."""
-        return self.main
+        """The first frame."""
+        return OpeningScreen(self.title)
 
     def on_mount(self) -> None:
         """Let the first frame come before anything heavy is imported."""
-        self._reading.start()
-        self.call_after_refresh(self._begin)
+        self.call_after_refresh(self._load)
 
-    async def _begin(self) -> None:
+    def _load(self) -> None:
+        def loaded(done: None) -> None:
+            self.call_later(self._open)
+
+        self.background.run("opening", load, loaded, self._opening_failed)
+
+    def _opening_failed(self, error: BaseException) -> None:
+        self.exit(
+            return_code=int(Exit.OUTSIDE_FAILED), message=f"mlconsole can't open: {type(error).__name__}: {error}"
+        )
+
+    async def _open(self) -> None:
+        from mlconsole.console.screens.main import MainScreen
+        from mlconsole.console.view import View
+        from mlconsole.console.watching import Watching
+
+        self.view = View(project=self.project, readonly=self.readonly)
+        self.main = MainScreen(self.view)
+        self.watching = Watching(self, self.background)
+        await self.push_screen(self.main)
+        self.is_open = True
+        self.watching.start()
+        self.set_interval(1.0, lambda: self.change(moment=now()))
+        self.set_interval(REPO_SECONDS, self.watching.look_at_repo)
+        self.set_interval(PLACE_SECONDS, self.watching.look_at_place)
         await self.main.complete()
-        self.refresh_live()
-        self.set_interval(1.0, self._tick)
-        self.set_interval(REPO_SECONDS, self._look_at_repo)
-        self.set_interval(PLACE_SECONDS, self._look_at_place)
 
-    def _tick(self) -> None:
-        self.change(moment=now())
+    def on_unmount(self) -> None:
+        """Let all threads go; none of them is waited for."""
+        self.background.close()
+        if self.is_open:
+            self.watching.stop()
 
     # the view
 
@@ -107,8 +131,7 @@ class MlconsoleApp(App[None]):
 
     def show_release(self, number: int | None) -> None:
         """Show a past release, or the latest one (None)."""
-        self._reader.show(number)
-        self._reading.wake()
+        self.watching.show_release(number)
 
     def show_latest(self) -> None:
         """Show the latest release, where a past one is shown."""
@@ -122,22 +145,27 @@ class MlconsoleApp(App[None]):
     @property
     def selected_pod(self) -> PodRow | None:
         """The pod that the cursor is on."""
-        panel = self.main.panel
-        return panel.selected_pod if isinstance(panel, PodsPanel) else None
-
-    def watch_pods(self, selector: str) -> None:
-        """Watch the pods with these labels; the project's where it is empty."""
-        self._pods.selector = selector
-        self._pods.start(lambda error: self.change(pods_problem=as_record(error, console_log(self.project))))
+        return getattr(self.main.panel, "selected_pod", None)
 
     def connect(self) -> Connection:
         """Open a connection to the project's cluster; blocks."""
-        return self._pods.connect()
+        return self.watching.pods.connect()
+
+    def watch_pods(self, selector: str) -> None:
+        """Watch the pods with these labels; empty: the project's."""
+        self.watching.pods.selector = selector
+        self.watching.watch_pods()
+
+    def refresh_live(self) -> None:
+        """Look anew at repository, data and cluster."""
+        self.watching.refresh()
 
     # what threads tell
 
     def on_journal_seen(self, message: JournalSeen) -> None:
         """Show what was read; at first, the stage that matters now."""
+        from mlconsole.console.view import stage_that_matters
+
         reading = message.reading
         stay = self._chosen or self.main.is_inside
         selected = self.view.selected if stay else stage_that_matters(reading) or self.view.selected
@@ -150,6 +178,12 @@ class MlconsoleApp(App[None]):
         if target.namespace and target.namespace != place.namespace:
             place = replace(place, namespace=target.namespace)
         self.change(pods=message.snapshot, pods_problem=None, cluster=place)
+
+    def place_seen(self, place: ClusterPlace) -> None:
+        """Show where releases go; the namespace may be known from the pods."""
+        if not place.namespace and self.view.pods is not None:
+            place = replace(place, namespace=self.view.pods.target.namespace)
+        self.change(cluster=place)
 
     def on_faulted(self, message: Faulted) -> None:
         """Say what went wrong in a thread that goes on."""
@@ -164,6 +198,9 @@ class MlconsoleApp(App[None]):
         self.perform(message.action)
 
     def _work_failed(self, where: str, error: BaseException) -> None:
+        from mlconsole.console.faults import as_record, console_log
+        from mlconsole.console.view import JournalReading
+
         record = as_record(error, console_log(self.project))
         if where == "journal":
             self.change(journal=JournalReading(problem=record))
@@ -171,34 +208,10 @@ class MlconsoleApp(App[None]):
 
     def runner_started(self, problem: Problem | None) -> None:
         """A runner has taken its release, or ended before it did."""
+        from mlconsole.console.faults import as_record
+
         self.change(busy="", runner_problem=as_record(problem) if problem else None)
-        self._reading.wake()
-
-    # what is live
-
-    def refresh_live(self) -> None:
-        """Look anew at repository, data and cluster."""
-        self._look_at_repo()
-        self._look_at_place()
-        self.background.run("data", lambda stop: read_data(self.project), lambda found: self.change(data=found))
-        self._pods.start(lambda error: self.change(pods_problem=as_record(error, console_log(self.project))))
-
-    def _look_at_repo(self) -> None:
-        if not self.background.is_busy("repo"):
-            root = self.project.root
-            self.background.run("repo", lambda stop: read_repo(root), lambda found: self.change(repo=found))
-
-    def _look_at_place(self) -> None:
-        if not self.background.is_busy("place"):
-            self.background.run("place", lambda stop: read_place(self.project), self._place_seen)
-
-    def _place_seen(self, place: ClusterPlace) -> None:
-        came_up = self.view.cluster.local_running is False and place.local_running
-        if not place.namespace and self.view.pods is not None:
-            place = replace(place, namespace=self.view.pods.target.namespace)
-        self.change(cluster=place)
-        if came_up:
-            self._pods.start(lambda error: self.change(pods_problem=as_record(error, console_log(self.project))))
+        self.watching.look_at_journal()
 
     # actions
 
@@ -208,9 +221,11 @@ class MlconsoleApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A key that does something for one stage does nothing for another."""
-        if action == "perform" and parameters:
-            return applies_in(self.view.registry[str(parameters[0])], self.scope)
-        return super().check_action(action, parameters)
+        if action != "perform" or not parameters:
+            return super().check_action(action, parameters)
+        from mlconsole.console.actions.registry import applies_in
+
+        return applies_in(self.view.registry[str(parameters[0])], self.scope)
 
     @property
     def scope(self) -> str:
@@ -223,13 +238,11 @@ class MlconsoleApp(App[None]):
         action = self.view.registry[name]
         if (reason := action.why_not(self.view)) is not None:
             self.say(reason)
-            return
-        turn = RELEASE if action.group == RELEASE else name
-        if turn not in self._under_way:
-            self._under_way.add(turn)
-            self.run_worker(self._carried_out(action, turn), group="operation", exit_on_error=False)
+        elif action.turn not in self._under_way:
+            self._under_way.add(action.turn)
+            self.run_worker(self._carried_out(action), group="operation", exit_on_error=False)
 
-    async def _carried_out(self, action: Action, turn: str) -> None:
+    async def _carried_out(self, action: Action) -> None:
         try:
             module = importlib.import_module(f"mlconsole.console.operations.{action.operations}")
             await getattr(module, action.id)(self)
@@ -240,26 +253,14 @@ class MlconsoleApp(App[None]):
         except Exception as error:  # noqa: BLE001 - said in words, with the details in our log; the app goes on
             self._work_failed(action.words, error)
         finally:
-            self._under_way.discard(turn)
-
-    def on_unmount(self) -> None:
-        """Let all threads go; none of them is waited for."""
-        self._reading.stop()
-        self.background.close()
-        self._pods.stop()
+            self._under_way.discard(action.turn)
 
 
-def stage_that_matters(reading: JournalReading) -> StageName | None:
-    """The stage to look at first: the one that runs, waits or failed, else the last one that ran."""
-    release: Release | None = reading.shown
-    if release is None:
-        return None
-    for state in ("running", "waiting", "refused", "failed", "interrupted", "cancelled"):
-        for run in reading.runs.values():
-            if run.state == state:
-                return run.stage
-    ran = sorted(reading.runs.values(), key=lambda run: run.started_at)
-    return ran[-1].stage if ran else None
+def load(stop: threading.Event) -> None:
+    """Import what the first frame did without; where the app ends meanwhile, the rest is left out."""
+    for name in ("view", "watching", "screens.main"):
+        if not stop.is_set():
+            importlib.import_module(f"mlconsole.console.{name}")
 
 
 def run(project: Project, *, readonly: bool = False) -> None:

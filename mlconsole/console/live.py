@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
     from mlconsole.services.kubernetes.watch import PodWatcher
 
-REPO_SECONDS = 4.0
-PLACE_SECONDS = 2.0
 POD_SECONDS = 1.0
 POD_LEAST_SECONDS = 0.15
 PodsProblem = Callable[[BaseException], None]
@@ -107,6 +105,8 @@ class PodsFeed:
         self._post = post
         self._watcher: PodWatcher | None = None
         self._ticker: Ticker | None = None
+        self.selector = ""
+        """Labels that a person asks for in place of the project's."""
 
     def start(self, failed: PodsProblem) -> None:
         """Begin to watch; anew where it watches already."""
@@ -123,12 +123,13 @@ class PodsFeed:
     def _make(self, stop: threading.Event) -> PodWatcher:
         from mlconsole.services.kubernetes.watch import PodWatcher
 
-        if not self._project.settings.deploy.selector:
+        selector = self.selector or self._project.settings.deploy.selector
+        if not selector:
             raise WrongUse(
                 "It is not known which pods serve the model: there is no deployment.yaml and no selector.",
                 'Name them in mlconsole.toml: [deploy] selector = "app=ml-model".',
             )
-        return PodWatcher(self.connect, self._project.settings.deploy.selector, self._changed)
+        return PodWatcher(self.connect, selector, self._changed)
 
     def _follow(self, watcher: PodWatcher) -> None:
         self._watcher = watcher

@@ -156,3 +156,15 @@ class View:
 def is_protected(context: str, patterns: tuple[str, ...]) -> bool:
     """Whether a change in a context needs its name typed."""
     return bool(context) and any(fnmatch(context, pattern) for pattern in patterns)
+
+
+def stage_that_matters(reading: JournalReading) -> StageName | None:
+    """The stage to look at first: the one that runs, waits or failed, else the last one that ran."""
+    if reading.shown is None:
+        return None
+    for state in ("running", "waiting", "refused", "failed", "interrupted", "cancelled"):
+        for run in reading.runs.values():
+            if run.state == state:
+                return run.stage
+    ran = sorted(reading.runs.values(), key=lambda run: run.started_at)
+    return ran[-1].stage if ran else None

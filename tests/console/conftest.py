@@ -91,7 +91,7 @@ def drive() -> Drive:
         app = MlconsoleApp(open_project(root), readonly=readonly)
         async with app.run_test(size=size) as pilot:
             console = Driven(app, pilot)
-            await console.until(lambda: app.view.journal is not None)
+            await console.until(lambda: app.is_open and app.view.journal is not None)
             await pilot.pause()
             yield console
 

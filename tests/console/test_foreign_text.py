@@ -81,7 +81,7 @@ async def test_a_test_and_a_reason(build: Build, drive: Drive) -> None:
 @pytest.mark.parametrize("size", [(60, 20), (120, 40)])
 async def test_a_pod_and_what_its_watcher_says(build: Build, drive: Drive, size: tuple[int, int]) -> None:
     async with drive(build().project.root, size) as console:
-        console.app._pods.stop()
+        console.app.watching.pods.stop()
         await console.press("6")
         console.app.post_message(PodsSeen(snapshot(pod(1, ready=False, version=NASTY, reason=NASTY), sentence=NASTY)))
         await console.shows("Crash", SHOWN)

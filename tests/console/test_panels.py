@@ -125,7 +125,7 @@ async def test_a_failed_rollout_says_why(build: Build, drive: Drive) -> None:
 
 async def test_pods_are_live_whatever_release_there_is(build: Build, drive: Drive) -> None:
     async with drive(build().project.root) as console:
-        console.app._pods.stop()
+        console.app.watching.pods.stop()
         await console.press("6")
         broken = pod(3, ready=False, reason="Container ml-model ended with exit code 1.")
         console.app.post_message(PodsSeen(snapshot(pod(1), pod(2), broken)))
@@ -138,7 +138,7 @@ async def test_pods_are_live_whatever_release_there_is(build: Build, drive: Driv
 
 async def test_stale_pods_stay_on_the_screen_and_say_so(build: Build, drive: Drive) -> None:
     async with drive(build().project.root) as console:
-        console.app._pods.stop()
+        console.app.watching.pods.stop()
         await console.press("6")
         sentence = "The cluster does not answer."
         console.app.post_message(PodsSeen(snapshot(pod(1), state="reconnecting", sentence=sentence)))
@@ -147,7 +147,7 @@ async def test_stale_pods_stay_on_the_screen_and_say_so(build: Build, drive: Dri
 
 async def test_the_cursor_stays_on_its_pod(build: Build, drive: Drive) -> None:
     async with drive(build().project.root) as console:
-        console.app._pods.stop()
+        console.app.watching.pods.stop()
         await console.press("6")
         console.app.post_message(PodsSeen(snapshot(*(pod(number) for number in range(5)))))
         await console.shows("5/5 ready")

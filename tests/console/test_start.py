@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlconsole.console import live
+from mlconsole.console import watching
 from mlconsole.console.app import MlconsoleApp
 from mlconsole.console.live_words import QUESTIONS
 from mlconsole.evidence.base import STAGES
@@ -98,8 +98,7 @@ async def test_quitting_takes_less_than_half_a_second(
         time.sleep(30)
         raise AssertionError("nobody waits for this")
 
-    monkeypatch.setattr(live, "read_repo", slow)
-    monkeypatch.setattr("mlconsole.console.app.read_repo", slow)
+    monkeypatch.setattr(watching, "read_repo", slow)
     builder = build("done", state)
     app = MlconsoleApp(open_project(builder.project.root))
     async with app.run_test() as pilot:

@@ -94,6 +94,11 @@ class Action:
         """Its first key as it is written."""
         return written(self.each_key[0]) if self.keys else ""
 
+    @property
+    def turn(self) -> str:
+        """What it takes turns with: nothing of the same turn is carried out while it is."""
+        return RELEASE if self.group == RELEASE else self.id
+
     def why_not(self, view: View) -> str | None:
         """None where it applies, or the reason why not."""
         return READONLY if self.changes and view.readonly else self.available(view)

@@ -2,6 +2,66 @@
 
 from __future__ import annotations
 
-from mlconsole.console.actions.action import Action
+from functools import partial
+from typing import TYPE_CHECKING
 
-ACTIONS: tuple[Action, ...] = ()
+from mlconsole.console.actions import action
+from mlconsole.console.actions.action import LOOK
+
+if TYPE_CHECKING:
+    from mlconsole.console.view import View
+
+Action = partial(action.Action, group=LOOK, operations="test", scope=("test",))
+
+
+def _may_run_again(view: View) -> str | None:
+    from mlconsole.console.panels.test import outcomes_of
+
+    if view.replaying:
+        return "A replay only shows what was."
+    if not outcomes_of(view):
+        return "No test has ended in this release yet."
+    run = view.run("test")
+    return "The tests are running: wait until they have ended." if run is not None and run.state == "running" else None
+
+
+def _may_run_failed(view: View) -> str | None:
+    from mlconsole.console.panels.test import outcomes_of
+    from mlconsole.console.test_tree import failed_ids
+
+    if reason := _may_run_again(view):
+        return reason
+    return None if failed_ids(outcomes_of(view)) else "No test has failed."
+
+
+def _has_tests(view: View) -> str | None:
+    from mlconsole.console.panels.test import outcomes_of
+
+    return None if outcomes_of(view) else "No test has ended in this release yet."
+
+
+ACTIONS = (
+    Action(
+        id="test_again",
+        keys="e",
+        words="run again",
+        help="Run the test, class or file of the cursor again, outside of the release: the result is not recorded.",
+        available=_may_run_again,
+        footer=8,
+    ),
+    Action(
+        id="failed_again",
+        keys="E",
+        words="run failed again",
+        help="Run all tests that failed again, outside of the release: the result is not recorded.",
+        available=_may_run_failed,
+        footer=9,
+    ),
+    Action(
+        id="slowest",
+        keys="w",
+        words="slowest",
+        help="List the slowest tests, or all of them as a tree.",
+        available=_has_tests,
+    ),
+)

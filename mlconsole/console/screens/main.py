@@ -17,6 +17,7 @@ from mlconsole.console.panels.pods import PodsPanel
 from mlconsole.console.panels.repo import RepoPanel
 from mlconsole.console.panels.test import TestPanel
 from mlconsole.console.panels.train import TrainPanel
+from mlconsole.console.screens.opening import LOW, NARROW
 from mlconsole.console.view import View
 from mlconsole.console.widgets.evidence_strip import EvidenceStrip
 from mlconsole.console.widgets.footer import Footer
@@ -24,16 +25,13 @@ from mlconsole.console.widgets.header import Header
 from mlconsole.console.widgets.rail import Rail, Shape
 from mlconsole.evidence.base import STAGES, StageName
 
-NARROW = 84
-"""Below this width, rail and panel stack."""
-LOW = 22
-"""Below this height, the stacked rail is a single line."""
 PANELS: tuple[type[Panel], ...] = (RepoPanel, DataPanel, TrainPanel, TestPanel, DeployPanel, PodsPanel)
 
 
 class MainScreen(Screen[None]):
     """Draws the app's view. What a person selects and enters here is the screen's own; the rest is the app's."""
 
+    CSS_PATH = "main.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(place), f"select('{stage}')", stage, show=False) for place, stage in enumerate(STAGES, 1)),
         Binding("enter", "enter", "into the panel", show=False),
@@ -70,8 +68,11 @@ class MainScreen(Screen[None]):
 
     async def complete(self) -> None:
         """Add the panels that the first frame does without."""
-        await self.query_one("#panels").mount(*(panel for panel in self._panels.values() if not panel.is_attached))
-        self.show(self._view)
+        for panel in self._panels.values():
+            if not panel.is_attached:
+                # one at a time: between them, keys are taken
+                await self.query_one("#panels").mount(panel)
+                panel.display = panel is self.panel
 
     @property
     def panel(self) -> Panel:

@@ -1,0 +1,95 @@
+"""Keeps the view up to date: threads that look at journal, repository, data, cluster and pods, as long as the app runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from mlconsole.console.background import Background, Ticker
+from mlconsole.console.faults import as_record, console_log
+from mlconsole.console.journal_reader import INTERVAL, JournalReader
+from mlconsole.console.live import PodsFeed, read_data, read_place, read_repo
+from mlconsole.console.messages import Faulted, JournalSeen
+
+if TYPE_CHECKING:
+    from textual.message import Message
+
+    from mlconsole.console.app import MlconsoleApp
+    from mlconsole.console.view import ClusterPlace
+
+T = TypeVar("T")
+
+
+class Watching:
+    """What runs beside the screen. All of it ends with `stop`, and none of it is waited for.
+
+    Args:
+        app: whose view it is.
+        background: where single looks are taken.
+    """
+
+    def __init__(self, app: MlconsoleApp, background: Background) -> None:
+        self._app = app
+        self._background = background
+        project = app.project
+        self.pods = PodsFeed(project, background, app.post_message)
+        self._reader = JournalReader(project, lambda reading: self._post(JournalSeen(reading)))
+        self._reading = Ticker(
+            "journal", self._reader.step, INTERVAL, lambda error: self._post(Faulted("journal", error)), least=0.05
+        )
+
+    def _post(self, message: Message) -> None:
+        self._app.post_message(message)
+
+    def start(self) -> None:
+        """Begin to look at everything."""
+        self._reading.start()
+        self.refresh()
+
+    def stop(self) -> None:
+        """End; wait for nothing."""
+        self._reading.stop()
+        self.pods.stop()
+
+    def show_release(self, number: int | None) -> None:
+        """Read a past release from now on, or the latest one (None)."""
+        self._reader.show(number)
+        self._reading.wake()
+
+    def look_at_journal(self) -> None:
+        """Read the journal now."""
+        self._reading.wake()
+
+    def refresh(self) -> None:
+        """Look anew at repository, data and cluster."""
+        self.look_at_repo()
+        self.look_at_place()
+        project = self._app.project
+        self._background.run("data", lambda stop: read_data(project), lambda found: self._app.change(data=found))
+        self.watch_pods()
+
+    def look_at_repo(self) -> None:
+        """Look at the repository, unless that is going on."""
+        root = self._app.project.root
+        self._look("repo", lambda: read_repo(root), lambda found: self._app.change(repo=found))
+
+    def look_at_place(self) -> None:
+        """Look where releases go, unless that is going on."""
+        project = self._app.project
+        self._look("place", lambda: read_place(project), self._place_seen)
+
+    def _look(self, group: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        if not self._background.is_busy(group):
+            self._background.run(group, lambda stop: work(), then)
+
+    def _place_seen(self, place: ClusterPlace) -> None:
+        view = self._app.view
+        came_up = view.cluster.local_running is False and place.local_running
+        self._app.place_seen(place)
+        if came_up:
+            self.watch_pods()
+
+    def watch_pods(self) -> None:
+        """Watch the pods anew."""
+        log = console_log(self._app.project)
+        self.pods.start(lambda error: self._app.change(pods_problem=as_record(error, log)))
