@@ -14,7 +14,7 @@ import msgspec
 T = TypeVar("T")
 
 
-class Object(msgspec.Struct, rename="camel", kw_only=True):
+class Object(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """A part of a Kubernetes object; camel case on the wire."""
 
 
