@@ -181,12 +181,23 @@ def column_widths(
 
     Columns in `whole` are never cut; of the others the widest give way, the first one last.
     """
-    widths = [cell_len(name) for name in columns]
+    return fit_widths(natural_widths([columns, *rows], len(columns)), whole, width, gap)
+
+
+def natural_widths(rows: Iterable[Sequence[str]], columns: int) -> list[int]:
+    """How wide the widest cell of each column is."""
+    widths = [0] * columns
     for row in rows:
-        for index, text in enumerate(row[: len(widths)]):
+        for index, text in enumerate(row[:columns]):
             length = len(text) if text.isascii() else cell_len(text)
             if length > widths[index]:
                 widths[index] = length
+    return widths
+
+
+def fit_widths(natural: Sequence[int], whole: frozenset[int], width: int, gap: int = 2) -> list[int]:
+    """Columns' widths, made smaller where they don't fit into `width`, as `column_widths` says."""
+    widths = list(natural)
     for floors in ((24, 8), (10, 6)):
         least = [
             wide if index in whole else min(wide, floors[0] if index == 0 else floors[1])

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.live_words import freshness
 from mlconsole.console.messages import Perform
-from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, KEY, STRONG, WARN, line, problem_lines, wrapped
+from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, line, problem_lines, split, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
+from mlconsole.console.pods_model import COLUMNS, Choice, PodsModel
+from mlconsole.console.usage_feed import UsageFeed, UsageSeen
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
-from mlconsole.console.widgets.table import Row, Table
-from mlconsole.evidence.cluster import PodRow, PodsSnapshot
+from mlconsole.console.widgets.table import Table
+from mlconsole.evidence.cluster import PodRow
 from mlconsole.text import count, listed
 
+if TYPE_CHECKING:
+    from mlconsole.console.widgets.filter_bar import FilterBar
+    from mlconsole.services.kubernetes.connection import Connection
+
 UNSURE = ("stale", "reconnecting", "offline", "forbidden", "stopped")
+HINT = "regular expression, !inverse, or -l app=x,tier=y: labels"
 
 
 class PodsPanel(Panel):
@@ -36,10 +46,20 @@ class PodsPanel(Panel):
         super().__init__(view)
         self.state = Document(id="pods-state")
         self.state.can_focus = False
+        self._filter: FilterBar | None = None
         self.table = Table(
-            ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "MODEL"), whole=frozenset({1, 3, 4, 5}), tails=frozenset({0})
+            COLUMNS,
+            numeric=frozenset({6, 7}),
+            whole=frozenset({1, 3, 4, 5}),
+            tails=frozenset({0}),
+            spare=(8, 6, 7),
         )
         self.evidence = Document(id="pods-evidence")
+        self.model = PodsModel()
+        self._wrong = ""
+        self._selector = ""
+        self._evidence_of: object = None
+        self._usage: UsageFeed | None = None
 
     def body(self) -> Iterator[Widget]:
         """The state over the table over the release's evidence."""
@@ -55,48 +75,148 @@ class PodsPanel(Panel):
     @property
     def selected_pod(self) -> PodRow | None:
         """The pod that the cursor is on."""
-        rows = self.view.pods.rows if self.view.pods else ()
-        return next((row for row in rows if row.uid == self.table.cursor_key), None)
+        return self.model.pod(self.table.cursor_key)
 
     def draw(self, view: View) -> None:
         """Bring all three up to a view."""
-        rows = view.pods.rows if view.pods else ()
-        self.set_class(not rows, "-no-pods")
-        self.state.show(lambda width: state_lines(view, self.selected_pod, width))
-        self.table.show(pod_rows(view.pods, view) if view.pods else [])
+        self._take(view)
+        self.set_class(not self.model.tally.pods, "-no-pods")
+        self._show_state()
         run = view.run("pods")
-        lines = sections(run_lines(run, 80), evidence_lines(run, 80))
-        self.evidence.display = bool(lines)
-        self.evidence.show(
-            lambda width: sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
-        )
+        if run is not self._evidence_of or not run:
+            self._evidence_of = run
+            self.evidence.display = bool(sections(run_lines(run, 80), evidence_lines(run, 80)))
+            self.evidence.show(
+                lambda width: sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
+            )
+
+    def _take(self, view: View) -> None:
+        model, pods = self.model, view.pods
+        model.moment, model.unsure = view.moment, pods is not None and pods.watch.state in UNSURE
+        model.take(pods.rows if pods else ())
+        self.table.show_model(model)
+        if pods is not None and pods.watch.state == "live" and self._usage is None:
+            self._usage = UsageFeed(self._connect, pods.target, self.post_message)
+
+    def _show_state(self) -> None:
+        view, pod, model, wrong = self.view, self.selected_pod, self.model, self._wrong
+        place = f"{self.table.cursor_place + 1:,} of {len(model):,}" if len(model) else ""
+        self.state.show(lambda width: state_lines(view, model, pod, place, wrong, width))
+
+    def _connect(self) -> Connection:
+        from mlconsole.console.app import MlconsoleApp
+
+        assert isinstance(self.app, MlconsoleApp)
+        return self.app.connect()
+
+    def on_unmount(self) -> None:
+        """Leave no thread behind."""
+        if self._usage is not None:
+            self._usage.stop()
+
+    def on_usage_seen(self, message: UsageSeen) -> None:
+        """Show what the pods use."""
+        message.stop()
+        self.model.take_usage(message.usage)
+        self.table.show_model(self.model)
+
+    # what a person chooses
+
+    def choose(self, choice: Choice) -> None:
+        """Show other pods, or in another order; a pattern that is none is said, and what was shown stays."""
+        try:
+            self.model.choose(choice)
+        except re.error as error:
+            self._wrong = f"{choice.pattern!r} is no regular expression: {error}."
+        else:
+            self._wrong = ""
+            self.table.mark_sorted(choice.column, choice.descending)
+            self.table.show_model(self.model)
+        if self._filter is not None:
+            self._filter.set_class(bool(self._wrong), "-wrong")
+        self._show_state()
+
+    def sort(self, column: int) -> None:
+        """Sort by a column, or the other way round."""
+        self.choose(Choice.sorted_by(self.model.choice, column))
+
+    def sort_beside(self, step: int) -> None:
+        """Sort by the column beside the one that it is sorted by."""
+        self.sort((self.model.choice.column + step) % len(COLUMNS))
+
+    def only_faults(self) -> None:
+        """Show only the pods that do not serve, or all again."""
+        choice = self.model.choice
+        self.choose(replace(choice, faults=not choice.faults))
+
+    async def open_filter(self, text: str | None = None) -> None:
+        """Let a person type a filter; the line is imported and mounted when it is first wanted."""
+        if self._filter is None:
+            from mlconsole.console.widgets.filter_bar import FilterBar
+
+            self._filter = FilterBar(HINT, id="pods-filter")
+            await self.mount(self._filter, before=self.table)
+        self._filter.open(text)
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Filter while it is typed; labels are asked of the cluster, so only once they are whole."""
+        message.stop()
+        text = message.text.strip()
+        pattern = "" if text.startswith("-l") else text
+        self.choose(replace(self.model.choice, pattern=pattern.removeprefix("!"), inverse=pattern.startswith("!")))
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Back to the table; labels are watched."""
+        message.stop()
+        text = message.text.strip()
+        selector = text.removeprefix("-l").strip() if text.startswith("-l") else ""
+        if selector != self._selector:
+            self._selector = selector
+            self._watch(selector)
+        self.target.focus()
+
+    def _watch(self, selector: str) -> None:
+        from mlconsole.console.app import MlconsoleApp
+
+        if isinstance(self.app, MlconsoleApp):
+            if self._usage is not None:
+                self._usage.stop()
+                self._usage = None
+            self.app.watch_pods(selector)
+
+    def on_table_header_clicked(self, message: Table.HeaderClicked) -> None:
+        """Sort by the column that was clicked."""
+        message.stop()
+        self.sort(message.column)
 
     def on_table_moved(self, message: Table.Moved) -> None:
         """The line above says what is the matter with the pod of the cursor."""
         message.stop()
-        view = self.view
-        self.state.show(lambda width: state_lines(view, self.selected_pod, width))
+        self._show_state()
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
-        """Open a pod's log."""
+        """Open a pod."""
         message.stop()
         self.post_message(Perform("log"))
 
 
-def state_lines(view: View, pod: PodRow | None, width: int) -> list[Content]:
+def state_lines(view: View, model: PodsModel, pod: PodRow | None, place: str, wrong: str, width: int) -> list[Content]:
     """How fresh the rows are and what they amount to, or why there are none."""
     if view.cluster.local_running is False and not (view.pods and view.pods.watch.state == "live"):
         return _no_local(view, width)
     if view.pods is None:
         return problem_lines(view.pods_problem, width) if view.pods_problem else quiet("Connecting to the cluster …")
     sign, words, style = freshness(view)
-    watch, rows = view.pods.watch, view.pods.rows
-    head = line((f"{sign} {words}", style), "  ", _summary(view.pods))
-    lines = [head]
+    watch = view.pods.watch
+    lines = [split(line((f"{sign} {words}", style), "  ", _summary(model)), line((place, DIM)), width)]
     if watch.sentence and watch.state != "live":
         lines += wrapped(line(("! ", WARN), watch.sentence), width, indent=2)
-    if not rows and watch.state == "live":
+    if wrong:
+        lines += wrapped(line(("! ", WARN), wrong), width, indent=2)
+    if not model.tally.pods and watch.state == "live":
         lines += quiet(f"No pod has the labels {view.pods.target.selector or view.project.settings.deploy.selector}.")
+    elif model.choice.narrows and not len(model):
+        lines += quiet("No pod is faulty." if model.choice.faults else "No pod matches the filter.")
     if pod is not None and pod.reason:
         lines += wrapped(line(("✗ " if not pod.is_ready else "! ", BAD), pod.reason), width, indent=2)
     return lines
@@ -110,37 +230,15 @@ def _no_local(view: View, width: int) -> list[Content]:
     return wrapped(line("The local cluster is not running: press ", ("s", KEY), " to start it."), width)
 
 
-def _summary(snapshot: PodsSnapshot) -> Content:
-    rows = snapshot.rows
-    if not rows:
+def _summary(model: PodsModel) -> Content:
+    tally, choice = model.tally, model.choice
+    if not tally.pods:
         return Content("")
-    ready = sum(row.is_ready for row in rows)
-    style = GOOD if ready == len(rows) else WARN if ready else BAD
-    versions = sorted({row.version for row in rows if row.version})
-    restarts = sum(row.restart_count for row in rows)
+    style = GOOD if tally.ready == tally.pods else WARN if tally.ready else BAD
     return line(
-        (f"{ready}/{len(rows)} ready", f"bold {style}"),
-        (f"  {listed(versions)}" if versions else "", STRONG),
-        (f"  {count(restarts, 'restart')}" if restarts else "", WARN),
+        (f"{tally.ready:,}/{tally.pods:,} ready", f"bold {style}"),
+        (f"  {listed(tally.versions)}" if tally.versions else "", STRONG),
+        (f"  {count(tally.restarts, 'restart')}" if tally.restarts else "", WARN),
+        ("  faults only" if choice.faults else "", f"bold {WARN}"),
+        (f"  {'not ' if choice.inverse else ''}/{choice.pattern}/" if choice.pattern else "", KEY),
     )
-
-
-def _tag(pod: PodRow) -> str:
-    """A pod's version without the model's name: `v3`."""
-    return pod.version.rpartition("@")[2] or "-"
-
-
-def pod_rows(snapshot: PodsSnapshot, view: View) -> list[Row]:
-    """The table's rows; all dim where it is not sure that they are still so."""
-    from mlconsole.services.kubernetes.rows import age
-
-    unsure = snapshot.watch.state in UNSURE
-    rows = []
-    for pod in snapshot.rows:
-        style = (
-            GOOD if pod.is_ready else DIM if pod.status in ("Completed", "Terminating") else BAD if pod.reason else WARN
-        )
-        styles = ("", style, style, WARN if pod.restart_count else DIM, DIM, "")
-        cells = (pod.name, pod.ready, pod.status, pod.restarts, age(pod.created_at, view.moment), _tag(pod))
-        rows.append(Row(pod.uid, cells, (FAINT,) * len(cells) if unsure else styles))
-    return rows

@@ -13,7 +13,7 @@ from mlconsole.services.kubernetes.objects import Pod
 from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.reflector import ResourceWatcher
 from mlconsole.services.kubernetes.resources import PODS
-from mlconsole.services.kubernetes.rows import pod_row
+from mlconsole.services.kubernetes.rows import pod_row, with_restarts
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
@@ -72,9 +72,11 @@ class PodWatcher:
         fresh: dict[str, tuple[Pod, datetime, PodRow]] = {}
         for uid, pod in self._watcher.objects().items():
             kept = self._rows.get(uid)
-            # `2 (5m ago)` grows old by itself; nothing else in a row does.
-            if kept is None or kept[0] is not pod or (kept[2].restart_count and kept[1] != moment):
+            if kept is None or kept[0] is not pod:
                 kept = (pod, moment, pod_row(pod, moment))
+            elif kept[2].restart_count and kept[1] != moment:
+                # `2 (5m ago)` grows old by itself; nothing else in a row does.
+                kept = (pod, moment, with_restarts(kept[2], pod, moment))
             fresh[uid] = kept
         self._rows = fresh
         return tuple(sorted((row for _, _, row in fresh.values()), key=lambda row: (row.name, row.uid)))
