@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from mlconsole.localcluster.api import discovery, openapi, openapi_v2
-from mlconsole.localcluster.api.errors import ApiError, not_offered, unauthorized
+from mlconsole.localcluster.api.errors import ApiError, not_found, not_offered, unauthorized
 from mlconsole.localcluster.api.handlers import Handlers, respond
+from mlconsole.localcluster.api.portforward import forward_ports
+from mlconsole.localcluster.api.registry import BY_PLURAL
 from mlconsole.localcluster.api.targets import resolve
-from mlconsole.localcluster.store import Store
+from mlconsole.localcluster.store import NotFound, Store
 
 if TYPE_CHECKING:
     import socket
@@ -29,7 +31,7 @@ MAX_BODY = 3 * 1024 * 1024
 OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz"})
 SHUTDOWN_SECONDS = 1.0
 
-_STREAMS = re.compile("/api/v1/namespaces/[^/]+/pods/[^/]+/(attach|exec|portforward)")
+_STREAMS = re.compile("/api/v1/namespaces/([^/]+)/pods/([^/]+)/(attach|exec|portforward)")
 
 
 class ApiServer:
@@ -109,8 +111,8 @@ class ApiServer:
         if target is not None:
             return await self.handlers.handle(request, target)
         path = request.path.rstrip("/") or "/"
-        if _STREAMS.fullmatch(path):
-            raise not_offered(path.rpartition("/")[2])
+        if found := _STREAMS.fullmatch(path):
+            return await self._stream(request, *found.groups())
         if path in OPEN_PATHS:
             return web.Response(text="ok")
         if path == "/openapi/v2":
@@ -119,6 +121,15 @@ class ApiServer:
         if document is not None and request.method == "GET":
             return respond(document)
         return web.Response(status=404, text="404 page not found\n")
+
+    async def _stream(self, request: web.Request, namespace: str, name: str, subresource: str) -> web.StreamResponse:
+        if subresource != "portforward":
+            raise not_offered(subresource)
+        try:
+            pod = self.store.peek("pods", namespace, name)
+        except NotFound:
+            raise not_found(BY_PLURAL["pods"], name) from None
+        return await forward_ports(request, self.handlers.host, namespace, name, pod["metadata"]["uid"])
 
     def _document(self, path: str) -> dict[str, Any] | None:
         if path == "/version":
