@@ -34,6 +34,7 @@ from mlconsole.evidence.release import (
     StageRun,
 )
 from mlconsole.evidence.training import ModelVersion
+from mlconsole.services import readonly
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -137,6 +138,7 @@ class Journal:
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[None]:
         """Make several writes one: all of them or none. `durable` writes are on the disk when it ends."""
+        readonly.check("Nothing was written to the journal")
         with self._lock:
             if self._depth:
                 yield
@@ -157,6 +159,7 @@ class Journal:
                 self._depth -= 1
 
     def _write(self, statement: str, *values: Any) -> int:
+        readonly.check("Nothing was written to the journal")
         with self._lock, self._explained():
             return self._db.execute(statement, values).lastrowid or 0
 

@@ -94,7 +94,9 @@ class MlconsoleApp(App[None]):
         from mlconsole.console.screens.main import MainScreen
         from mlconsole.console.view import View
         from mlconsole.console.watching import Watching
+        from mlconsole.services import readonly
 
+        readonly.switch(self.readonly)
         self.view = View(project=self.project, readonly=self.readonly)
         self.main = MainScreen(self.view)
         self.watching = Watching(self, self.background)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mlconsole.errors import OutsideFailed
 from mlconsole.project import Project
+from mlconsole.services import readonly
 
 
 def launch(project: Project, arguments: Sequence[str]) -> int:
@@ -18,7 +19,9 @@ def launch(project: Project, arguments: Sequence[str]) -> int:
 
     Raises:
         OutsideFailed: the process can't be started.
+        ReadOnly: this process changes nothing.
     """
+    readonly.check("No release was started")
     project.state.mkdir(exist_ok=True)
     # -P: the project's folder must not come before our own modules
     command = [sys.executable, "-P", "-m", "mlconsole", *arguments]

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlconsole.errors import OutsideFailed
 from mlconsole.localcluster import control
 from mlconsole.localcluster.control import ClusterInfo
+from mlconsole.services import readonly
 
 
 class LocalClusterFailed(OutsideFailed):
@@ -35,6 +36,7 @@ def start(root: Path, state: Path, python: str) -> ClusterInfo:
     Raises:
         LocalClusterFailed: it does not come up in time.
     """
+    readonly.check("The local cluster was not started")
     # the server hands it on to the containers
     os.environ["MLCONSOLE_PYTHON"] = python
     with _explained():
@@ -47,6 +49,7 @@ def stop(state: Path) -> bool:
     Raises:
         LocalClusterFailed: something of it does not end.
     """
+    readonly.check("The local cluster was not stopped")
     with _explained():
         return control.stop(state)
 

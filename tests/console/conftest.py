@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from mlconsole.console.app import MlconsoleApp
 from mlconsole.project import open_project
+from mlconsole.services import readonly as services_readonly
 
 from .builder import Builder
 
@@ -93,7 +94,10 @@ def drive() -> Drive:
             console = Driven(app, pilot)
             await console.until(lambda: app.is_open and app.view.journal is not None)
             await pilot.pause()
-            yield console
+            try:
+                yield console
+            finally:
+                services_readonly.switch(False)
 
     return opened
 

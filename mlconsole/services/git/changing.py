@@ -15,6 +15,7 @@ from typing import Literal
 
 from mlconsole.errors import Cancelled, Problem
 from mlconsole.evidence.repo import CloneProgress
+from mlconsole.services import readonly
 from mlconsole.services.git.common import (
     FolderTaken,
     GitFailed,
@@ -103,6 +104,7 @@ def clone(url: str, directory: Path, *, report: Callable[[CloneProgress], None],
     Raises:
         FolderTaken, RemoteRefused, GitFailed, Cancelled.
     """
+    readonly.check("Nothing was cloned")
     check_git()
     target = directory.expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -131,6 +133,7 @@ def pull(root: Path, *, report: Callable[[CloneProgress], None], cancelled: thre
         NotPulled: no upstream, changed files in the way, or both sides moved on.
         RemoteRefused, GitFailed, Cancelled.
     """
+    readonly.check("Nothing was pulled")
     before = inspect(root, recent=1)
     if not before.upstream:
         raise NotPulled(*_NO_UPSTREAM)
@@ -160,6 +163,7 @@ def initialise(root: Path, message: str) -> str:
 
 
 def write(root: Path, environment: dict[str, str], *arguments: str) -> str:
+    readonly.check("The repository was not changed")
     try:
         done = subprocess.run(
             ["git", *arguments],

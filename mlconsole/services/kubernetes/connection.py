@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from mlconsole.errors import Problem
 from mlconsole.evidence.cluster import ClusterTarget
+from mlconsole.services import readonly
 from mlconsole.services.kubernetes.kubeconfig import ContextList, Entry, as_pem_data, contexts, find, run_plugin
 from mlconsole.services.kubernetes.problems import (
     ApplyConflict,
@@ -292,6 +293,7 @@ class Connection:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError, ProtocolError
 
+        readonly.check_request(method, path, query)
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         headers = self._headers(method, content_type if body is not None else "", stream=stream)
         limits = Timeout(connect=min(CONNECT_SECONDS, timeout), read=timeout)
