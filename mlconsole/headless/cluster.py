@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from mlconsole.errors import Exit, OutsideFailed, Problem
+from mlconsole.errors import Exit, OutsideFailed
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import PodRow, PodsSnapshot
 from mlconsole.headless.output import narrate, say, say_json
@@ -121,17 +122,23 @@ def _cells(row: PodRow, snapshot: PodsSnapshot) -> tuple[str, ...]:
 
 
 def show_logs(project: Project, pod: str, *, follow: bool, lines: int) -> None:
-    """Print the last lines of a pod's log, or of every pod's, each line behind the pod's name; follow them if asked."""
+    """Print the last lines of a pod's log, or of every pod's in order of time; go on as lines come if asked."""
     from mlconsole.services.kubernetes import logs
+    from mlconsole.services.kubernetes.merged_logs import tail_all
     from mlconsole.stages.deploy import connect
 
-    names = [pod] if pod else _pod_names(project)
     with closing(connect(project)) as connection:
-        for name in names:
-            for line in logs.tail(connection, connection.namespace, name, lines=lines):
-                say(line if pod else f"{name} | {line}")
-    if follow:
-        _follow_all(project, names, is_named=bool(pod))
+        if pod and not follow:
+            for text in logs.tail(connection, connection.namespace, pod, lines=lines):
+                say(text)
+        elif pod:
+            place = connection.namespace
+            logs.follow(connection, place, pod, tail_lines=lines, on_line=say, cancelled=threading.Event())
+        elif not follow:
+            for line in tail_all(connection, _pod_names(project), lines):
+                say(f"{line.pod} | {line.text}")
+    if follow and not pod:
+        _follow_all(project, lines)
 
 
 def _pod_names(project: Project) -> list[str]:
@@ -147,31 +154,28 @@ def _pod_names(project: Project) -> list[str]:
         watcher.stop()
 
 
-def _follow_all(project: Project, names: list[str], *, is_named: bool) -> None:
-    """Follow several logs, each in a thread with a connection of its own, until they end or the person does."""
-    from mlconsole.services.kubernetes import logs
-    from mlconsole.stages.deploy import connect
+def _follow_all(project: Project, lines: int) -> None:
+    """Print the logs of all pods that serve, also of those that come later, until the person ends it."""
+    from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs
+    from mlconsole.stages.deploy import connect, selector_of
 
-    ended = threading.Event()
+    gone = threading.Event()
 
-    def one(name: str) -> None:
-        def shown(line: str) -> None:
-            say(line if is_named else f"{name} | {line}")
-
+    def show(found: Sequence[LogLine]) -> None:
         try:
-            with closing(connect(project)) as connection:
-                logs.follow(connection, connection.namespace, name, since_seconds=1, on_line=shown, cancelled=ended)
-        except Problem as problem:
-            narrate(f"{name}: {problem}")
+            for line in found:
+                say(f"{line.pod} | {line.text}") if line.pod else narrate(line.text)
+        except BrokenPipeError:
+            # Whoever read our output has left.
+            gone.set()
 
-    threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in names]
-    for thread in threads:
-        thread.start()
+    merged = MergedLogs(lambda: connect(project), selector_of(project), show, tail=lines)
+    merged.start()
     try:
-        for thread in threads:
-            thread.join()
+        while not gone.wait(1):
+            continue
     finally:
-        ended.set()
+        merged.stop()
 
 
 def show_diff(project: Project) -> int:

@@ -19,11 +19,22 @@ if TYPE_CHECKING:
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
 _PASSING = (Unreachable, ServerFailed, TooManyRequests)
+Stamp = tuple[float, str]
+"""When a line was written: whole seconds since 1970, and the fraction's nine digits; they sort by time."""
+
+NO_STAMP: Stamp = (0.0, "0" * 9)
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) ?")
 
 
 def tail(
-    connection: Connection, namespace: str, pod: str, *, container: str = "", lines: int = 20, previous: bool = False
+    connection: Connection,
+    namespace: str,
+    pod: str,
+    *,
+    container: str = "",
+    lines: int = 20,
+    previous: bool = False,
+    timestamps: bool = False,
 ) -> tuple[str, ...]:
     """Return the last lines of a container's log, cleaned.
 
@@ -34,6 +45,7 @@ def tail(
         container: the pod's only one, or its first, where empty.
         lines: how many.
         previous: those of the run before the last restart.
+        timestamps: begin each line with the moment at which it was written, and a blank.
 
     Returns:
         The lines; none where the container has not run yet, or not before.
@@ -44,6 +56,8 @@ def tail(
     query = {"tailLines": str(lines), **({"container": container} if container else {})}
     if previous:
         query["previous"] = "true"
+    if timestamps:
+        query["timestamps"] = "true"
     path = _path(namespace, pod)
     try:
         data = connection.request("GET", path, query=query)
@@ -65,7 +79,9 @@ def follow(
     *,
     container: str = "",
     since_seconds: int | None = None,
-    on_line: Callable[[str], None],
+    tail_lines: int | None = None,
+    on_line: Callable[[str], None] | None = None,
+    on_stamped: Callable[[Stamp, str], None] | None = None,
     cancelled: threading.Event,
 ) -> None:
     """Hand over each line of a container's log, as it comes, until the container has ended for good.
@@ -76,14 +92,26 @@ def follow(
         pod: its name.
         container: the pod's first one where empty.
         since_seconds: begin with lines of so many seconds ago; with the first line where None.
+        tail_lines: begin with so many lines from the end.
         on_line: called in this thread with each cleaned line.
+        on_stamped: the same, with the moment at which the line was written.
         cancelled: once set, this returns within moments.
 
     Raises:
         NotFound: there is no such pod.
         Problem: the log can't be had, and that will not pass.
     """
-    _Follower(connection, namespace, pod, container, since_seconds, on_line, cancelled).run()
+
+    def hand_over(stamp: Stamp, text: str) -> None:
+        if on_line is not None:
+            on_line(text)
+        if on_stamped is not None:
+            on_stamped(stamp, text)
+
+    begin = {"sinceSeconds": str(max(since_seconds, 1))} if since_seconds is not None else {}
+    if tail_lines is not None:
+        begin["tailLines"] = str(tail_lines)
+    _Follower(connection, namespace, pod, container, begin, hand_over, cancelled).run()
 
 
 class _Seen:
@@ -91,7 +119,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.since = ""
-        self._last: tuple[float, str] = (0.0, "")
+        self._last: Stamp = (0.0, "")
         self._at_last: list[str] = []
         self._again: list[str] = []
 
@@ -99,7 +127,7 @@ class _Seen:
         """The server sends again what it has of the last second."""
         self._again = list(self._at_last)
 
-    def new(self, stamp: tuple[float, str], text: str) -> bool:
+    def new(self, stamp: Stamp, text: str) -> bool:
         """Whether a line was not handed over yet."""
         if stamp < self._last:
             return False
@@ -119,14 +147,15 @@ class _Follower:
         namespace: str,
         pod: str,
         container: str,
-        since_seconds: int | None,
-        on_line: Callable[[str], None],
+        begin: dict[str, str],
+        on_line: Callable[[Stamp, str], None],
         cancelled: threading.Event,
     ) -> None:
         self._connection, self._namespace, self._pod = connection, namespace, pod
-        self._container, self._since_seconds = container, since_seconds
+        self._container, self._begin = container, begin
         self._on_line, self._cancelled = on_line, cancelled
         self._seen = _Seen()
+        self._last_stamp = NO_STAMP
         self._since = ""
         self._restarts = 0
 
@@ -154,8 +183,8 @@ class _Follower:
         query = {"follow": "true", "timestamps": "true", "container": self._container}
         if self._since:
             query["sinceTime"] = self._since
-        elif self._since_seconds is not None:
-            query["sinceSeconds"] = str(max(self._since_seconds, 1))
+        else:
+            query.update(self._begin)
         self._seen.reconnect()
         got = False
         try:
@@ -174,13 +203,13 @@ class _Follower:
 
     def _take(self, line: bytes) -> bool:
         text = line.decode("utf-8", "replace")
-        stamp, rest, second = _split(text)
+        stamp, rest, second = split_stamp(text)
         if stamp is not None:
             if not self._seen.new(stamp, rest):
                 return False
-            self._since = second
+            self._since, self._last_stamp = second, stamp
         if not self._cancelled.is_set():
-            self._on_line(clean_line(rest))
+            self._on_line(self._last_stamp, clean_line(rest))
         return True
 
     def _ended(self) -> bool:
@@ -244,7 +273,7 @@ def _stopped_by(cancelled: threading.Event, stream: Stream) -> Iterator[None]:
         thread.join()
 
 
-def _split(text: str) -> tuple[tuple[float, str] | None, str, str]:
+def split_stamp(text: str) -> tuple[Stamp | None, str, str]:
     """Split a line into its timestamp (seconds, fraction), its text, and the second to go on from (RFC 3339)."""
     found = _STAMP.match(text)
     if found is None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes import logs
-from mlconsole.services.kubernetes.logs import _Seen, _split, follow, tail
+from mlconsole.services.kubernetes.logs import _Seen, follow, split_stamp, tail
 from mlconsole.services.kubernetes.problems import NotFound
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
 
@@ -169,7 +169,7 @@ def test_any_log_read_in_any_pieces_comes_out_once(entries: list[tuple[int, str]
     for end in [*sorted(min(cut, len(log)) for cut in cuts), len(log)]:
         seen.reconnect()
         for line in log[:end]:
-            moment, text, second = _split(line)
+            moment, text, second = split_stamp(line)
             assert moment is not None
             if second >= since and seen.new(moment, text):
                 got.append(text)
@@ -178,9 +178,9 @@ def test_any_log_read_in_any_pieces_comes_out_once(entries: list[tuple[int, str]
 
 
 def test_timestamps_of_any_zone_are_put_in_order() -> None:
-    utc, plus = _split("2026-11-23T05:00:00Z a"), _split("2026-11-23T06:00:00.5+01:00 b")
+    utc, plus = split_stamp("2026-11-23T05:00:00Z a"), split_stamp("2026-11-23T06:00:00.5+01:00 b")
     assert utc[0] is not None
     assert plus[0] is not None
     assert utc[0] < plus[0]
     assert (plus[1], plus[2]) == ("b", "2026-11-23T05:00:00Z")
-    assert _split("no stamp")[0] is None
+    assert split_stamp("no stamp")[0] is None
