@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlconsole import __version__
+from mlconsole.cli_models import models
+from mlconsole.cli_options import json_option, open_project_of, project_option
 from mlconsole.errors import Exit, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlconsole.journal import Journal
-    from mlconsole.project import Project
     from mlconsole.release.engine import Engine, Order, Outcome
 
 STAGE = click.Choice(["repo", "data", "train", "test", "deploy", "pods"])
@@ -47,17 +48,6 @@ class DirectoryGroup(click.Group):
             near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
-
-
-def project_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the option `-C DIR`."""
-    option = click.option(
-        "-C", "directory", default=".", metavar="DIR", type=click.Path(path_type=Path), help="The project's folder."
-    )
-    return option(function)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text.")
 
 
 @click.group(cls=DirectoryGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,7 +107,7 @@ def init(directory: Path) -> None:
     """Write mlconsole.toml with what is found in the project, and a comment for each key."""
     from mlconsole.headless.reports import initialise_settings
 
-    initialise_settings(_project(directory))
+    initialise_settings(open_project_of(directory))
 
 
 @commands.command()
@@ -257,7 +247,7 @@ def rollback(version: str, directory: Path, as_json: bool, approved: bool, reaso
 
     # typing this command is the decision that a deploy waits for
     order = _order(approved=True, reason=reason, **_asked_of(options))
-    project = _project(directory)
+    project = open_project_of(directory)
 
     def begin(engine: Engine, journal: Journal) -> Outcome:
         return roll_back(engine, journal, order, target_version(journal, project.settings.name, version))
@@ -272,7 +262,7 @@ def cancel(number: int, directory: Path) -> None:
     """Ask release NUMBER, which runs in another process, to end."""
     from mlconsole.headless.reports import cancel_release
 
-    cancel_release(_project(directory), number)
+    cancel_release(open_project_of(directory), number)
 
 
 @commands.command()
@@ -282,7 +272,7 @@ def status(directory: Path, as_json: bool) -> None:
     """Show the latest release, stage by stage."""
     from mlconsole.headless.reports import show_latest
 
-    show_latest(_project(directory), as_json=as_json)
+    show_latest(open_project_of(directory), as_json=as_json)
 
 
 @commands.command()
@@ -293,7 +283,7 @@ def history(most: int, directory: Path, as_json: bool) -> None:
     """List past releases."""
     from mlconsole.headless.reports import show_history
 
-    show_history(_project(directory), most, as_json=as_json)
+    show_history(open_project_of(directory), most, as_json=as_json)
 
 
 @commands.command()
@@ -305,7 +295,7 @@ def show(number: int, stage: Any, directory: Path, as_json: bool) -> None:
     """Show the record of release NUMBER."""
     from mlconsole.headless.reports import show_release
 
-    show_release(_project(directory), number, stage, as_json=as_json)
+    show_release(open_project_of(directory), number, stage, as_json=as_json)
 
 
 @commands.command()
@@ -316,7 +306,7 @@ def record(number: int, kind: str, directory: Path) -> None:
     """Export the record of release NUMBER: all of it as JSON, a model card, or an in-toto statement."""
     from mlconsole.headless.record import export_record
 
-    export_record(_project(directory), number, kind)
+    export_record(open_project_of(directory), number, kind)
 
 
 @commands.command()
@@ -327,7 +317,7 @@ def verify(version: str, directory: Path, as_json: bool) -> int:
     """Compute every digest of VERSION and its releases again. Default: the champion."""
     from mlconsole.headless.verify import verify as verify_version
 
-    return verify_version(_project(directory), version, as_json=as_json)
+    return verify_version(open_project_of(directory), version, as_json=as_json)
 
 
 @commands.command()
@@ -340,7 +330,9 @@ def where(selector: str, context: str, namespace: str, directory: Path, as_json:
     """Ask the cluster what serves, and lead back to release, commit and data."""
     from mlconsole.headless.where import show_where
 
-    return show_where(_project(directory), selector=selector, context=context, namespace=namespace, as_json=as_json)
+    return show_where(
+        open_project_of(directory), selector=selector, context=context, namespace=namespace, as_json=as_json
+    )
 
 
 @commands.command()
@@ -349,7 +341,7 @@ def diff(directory: Path) -> int:
     """Show what a deploy of the candidate would change in the cluster."""
     from mlconsole.headless.cluster import show_diff
 
-    return show_diff(_project(directory))
+    return show_diff(open_project_of(directory))
 
 
 @commands.command()
@@ -361,7 +353,7 @@ def pods(selector: str, watch: bool, directory: Path, as_json: bool) -> None:
     """List the pods that serve, with the model version that each of them runs."""
     from mlconsole.headless.cluster import show_pods
 
-    show_pods(_project(directory), selector, watch=watch, as_json=as_json)
+    show_pods(open_project_of(directory), selector, watch=watch, as_json=as_json)
 
 
 @commands.command()
@@ -373,31 +365,7 @@ def logs(pod: str, follow: bool, lines: int, directory: Path) -> None:
     """Print the log of POD, or of every pod that serves."""
     from mlconsole.headless.cluster import show_logs
 
-    show_logs(_project(directory), pod, follow=follow, lines=lines)
-
-
-@commands.group()
-def models() -> None:
-    """Model versions and their aliases."""
-
-
-@models.command("list")
-@project_option
-@json_option
-def list_models(directory: Path, as_json: bool) -> None:
-    """List versions, newest first."""
-    from mlconsole.headless.reports import show_models
-
-    show_models(_project(directory), as_json=as_json)
-
-
-@models.command("verify")
-@project_option
-def verify_models(directory: Path) -> int:
-    """Compute the digest of every stored model again."""
-    from mlconsole.headless.reports import verify_store
-
-    return verify_store(_project(directory))
+    show_logs(open_project_of(directory), pod, follow=follow, lines=lines)
 
 
 @commands.group()
@@ -412,7 +380,7 @@ def write_schema(force: bool, directory: Path) -> None:
     """Learn from good data what data has to look like, and write it to a file that people edit."""
     from mlconsole.headless.data import write_schema as write
 
-    write(_project(directory), force=force)
+    write(open_project_of(directory), force=force)
 
 
 @data.command("check")
@@ -422,30 +390,10 @@ def check_data(directory: Path, as_json: bool) -> int:
     """Show which rules of the schema the data breaks."""
     from mlconsole.headless.data import check_data as check
 
-    return check(_project(directory), as_json=as_json)
+    return check(open_project_of(directory), as_json=as_json)
 
 
-@models.command("show")
-@click.argument("version")
-@project_option
-@json_option
-def show_model(version: str, directory: Path, as_json: bool) -> None:
-    """Show what is known of VERSION (v3, or an alias such as champion)."""
-    from mlconsole.headless.models import show_version
-
-    show_version(_project(directory), version, as_json=as_json)
-
-
-@models.command("compare")
-@click.argument("first")
-@click.argument("second")
-@project_option
-@json_option
-def compare_models(first: str, second: str, directory: Path, as_json: bool) -> None:
-    """Compare two versions: what they are made of, their metrics, and both on the hold-out."""
-    from mlconsole.headless.models import compare_versions
-
-    compare_versions(_project(directory), first, second, as_json=as_json)
+commands.add_command(models)
 
 
 @models.command("promote")
@@ -455,40 +403,6 @@ def compare_models(first: str, second: str, directory: Path, as_json: bool) -> N
 def promote_model(context: click.Context, version: str, **options: Any) -> int:
     """Make a VERSION that was deployed before the champion again, by the release that takes it there (as rollback)."""
     return int(context.invoke(rollback, version=version, **options) or 0)
-
-
-@models.command("gc")
-@click.option("--keep", default=5, show_default=True, help="Keep the versions of so many last deploys.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-@project_option
-@json_option
-def collect_models(keep: int, dry_run: bool, directory: Path, as_json: bool) -> None:
-    """Remove stored models but those with an alias, of the last deploys, or younger than a day."""
-    from mlconsole.headless.models import collect_garbage
-
-    collect_garbage(_project(directory), keep, dry_run=dry_run, as_json=as_json)
-
-
-@models.command("tag")
-@click.argument("version")
-@click.option("--stage", default="", help="Also assign a stage, such as prod: the tag NAME#prod#1, NAME#prod#2, …")
-@project_option
-def tag_model(version: str, stage: str, directory: Path) -> None:
-    """Name the commit of VERSION by an annotated git tag, NAME@vN."""
-    from mlconsole.headless.models import tag_version
-
-    tag_version(_project(directory), version, stage)
-
-
-@models.command("export")
-@click.argument("version")
-@click.option("--to", "target", type=click.Choice(["mlflow"]), default="mlflow", show_default=True)
-@project_option
-def export_model(version: str, target: str, directory: Path) -> None:
-    """Bring VERSION and its aliases to an MLflow server (MLFLOW_TRACKING_URI)."""
-    from mlconsole.headless.models import export_version
-
-    export_version(_project(directory), version)
 
 
 @commands.group()
@@ -502,7 +416,7 @@ def start_cluster(directory: Path) -> None:
     """Start it, and print its kubeconfig."""
     from mlconsole.headless.cluster import start
 
-    start(_project(directory))
+    start(open_project_of(directory))
 
 
 @cluster.command("stop")
@@ -511,7 +425,7 @@ def stop_cluster(directory: Path) -> None:
     """Stop it, with all of its pods."""
     from mlconsole.headless.cluster import stop
 
-    stop(_project(directory))
+    stop(open_project_of(directory))
 
 
 @cluster.command("status")
@@ -521,13 +435,7 @@ def cluster_status(directory: Path, as_json: bool) -> int:
     """Tell whether it runs, and where."""
     from mlconsole.headless.cluster import status as show_status
 
-    return show_status(_project(directory), as_json=as_json)
-
-
-def _project(directory: Path) -> Project:
-    from mlconsole.project import open_project
-
-    return open_project(directory)
+    return show_status(open_project_of(directory), as_json=as_json)
 
 
 def _order(**asked: Any) -> Order:
@@ -550,7 +458,7 @@ def _asked_of(options: dict[str, Any]) -> dict[str, Any]:
 def _carry_out(directory: Path, order: Order, begin: Callable[[Engine, Journal], Outcome], as_json: bool) -> int:
     from mlconsole.headless.release import carry_out
 
-    return carry_out(_project(directory), order, begin, as_json=as_json)
+    return carry_out(open_project_of(directory), order, begin, as_json=as_json)
 
 
 def main() -> None:

@@ -1,0 +1,30 @@
+"""The options that most commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mlconsole.project import Project
+
+
+def project_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option `-C DIR`."""
+    option = click.option(
+        "-C", "directory", default=".", metavar="DIR", type=click.Path(path_type=Path), help="The project's folder."
+    )
+    return option(function)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text.")
+
+
+def open_project_of(directory: Path) -> Project:
+    """Read the project that a command was typed for."""
+    from mlconsole.project import open_project
+
+    return open_project(directory)
