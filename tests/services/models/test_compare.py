@@ -17,7 +17,8 @@ from sklearn.linear_model import LinearRegression
 from mlconsole.errors import Cancelled
 from mlconsole.evidence.testing import Comparison
 from mlconsole.services.models import bootstrap
-from mlconsole.services.models.compare import NotComparable, RowsUnusable, compare
+from mlconsole.services.models.bootstrap import Difference
+from mlconsole.services.models.compare import NotComparable, RowsUnusable, compare, verdict
 from mlconsole.services.models.metrics import MetricUnknown
 from mlconsole.services.training.command import CommandUnusable
 
@@ -405,3 +406,25 @@ def test_no_model_is_loaded_in_our_process(bench: Bench, good: Path) -> None:
     with pytest.raises(NotComparable, match="it holds a int, which has no predict"):
         bench(path, good)
     assert "pid" in (bench.root / "logs" / "compare.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "lower_is_better", "expected"),
+    [
+        (1.5, 3.0, True, "worse"),
+        (0.5, 3.0, True, "undecided"),
+        (-0.5, 0.9, True, "equal"),
+        (0.1, 0.9, True, "equal"),
+        (-3.0, -0.1, True, "better"),
+        (-3.0, -1.5, False, "worse"),
+        (-3.0, -0.5, False, "undecided"),
+        (0.1, 3.0, False, "better"),
+    ],
+)
+def test_worse_is_only_what_is_beyond_the_tolerance_for_certain(
+    low: float, high: float, lower_is_better: bool, expected: str
+) -> None:
+    found = Difference(100 + (low + high) / 2, 100, (low + high) / 2, low, high)
+    worse = found.difference / 100 if lower_is_better else -found.difference / 100
+    assert verdict(lower_is_better, 1000, found, worse, 0.01) == expected
+    assert verdict(lower_is_better, 100, found, worse, 0.01) == "undecided"
