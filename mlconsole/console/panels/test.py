@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from textual.content import Content
 from textual.widget import Widget
 
-from mlconsole.console.paint import BAD, DIM, GOOD, STRONG, WARN, bar, blank, heading, line, wrapped
+from mlconsole.console.interval_lines import comparison_drawn
+from mlconsole.console.paint import BAD, DIM, STRONG, bar, blank, cut, heading, line, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
+from mlconsole.console.panels.train import use_lines
 from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.console.test_tree import BRANCH, MARKS, keyed, parts_of, slowest_rows, tree_rows
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
-from mlconsole.console.widgets.table import Row, Table
-from mlconsole.evidence.testing import Comparison, Outcome, TestEvidence, TestOutcome
-from mlconsole.text import count, duration, number
+from mlconsole.console.widgets.table import Table
+from mlconsole.evidence.testing import TestEvidence, TestOutcome
+from mlconsole.text import count, duration
 
-MARKS: dict[Outcome, tuple[str, str]] = {
-    "failed": ("✗ failed", BAD),
-    "error": ("✗ error", BAD),
-    "xpassed": ("! xpassed", WARN),
-    "skipped": ("- skipped", DIM),
-    "xfailed": ("- xfailed", DIM),
-    "passed": ("✓ passed", GOOD),
-}
-ORDER = {outcome: place for place, outcome in enumerate(MARKS)}
-VERDICTS = {
-    "better": ("✓ better", GOOD),
-    "equal": ("✓ as good", GOOD),
-    "worse": ("✗ worse", BAD),
-    "undecided": ("! undecided", WARN),
-}
-
-
-LOW = 16
+LOW = 18
 """Below this height of the panel, the table needs the room: gate and comparison are said in short."""
+SLOW_SECONDS = 0.5
 
 
 class TestPanel(Panel):
-    """Counts and comparison above, a row for each test below; Enter on a row opens it."""
+    """Counts and comparison above, the tree of tests below; Enter folds a file or class, or opens a test."""
 
     __test__ = False
     stage = "test"
@@ -53,7 +41,10 @@ class TestPanel(Panel):
         super().__init__(view)
         self.document = Document()
         self.table = Table(("", "test", "time", "message"), numeric=frozenset({2}), whole=frozenset({0}))
-        self._outcomes: dict[str, TestOutcome] = {}
+        self.slowest = False
+        self._folded: set[str] = set()
+        self._drawn: tuple[object, ...] = ()
+        self._pointed: datetime | None = None
 
     def body(self) -> Iterator[Widget]:
         """The document over the table."""
@@ -65,20 +56,58 @@ class TestPanel(Panel):
         """The table where there are tests."""
         return self.document if self.has_class("-no-tests") else self.table
 
+    @property
+    def selected_tests(self) -> tuple[str, ...]:
+        """What the cursor is on: a test's node id, or that of a file or class."""
+        key = self.table.cursor_key or ""
+        if key.startswith(BRANCH):
+            return (key.removeprefix(BRANCH),)
+        test = keyed(outcomes_of(self.view)).get(key)
+        return (test.nodeid,) if test is not None else ()
+
+    def on_resize(self) -> None:
+        """Say more or less, as there is room."""
+        self.draw(self.view)
+
     def draw(self, view: View) -> None:
         """Bring both up to a view."""
         outcomes = outcomes_of(view)
-        self._outcomes = {f"{place}:{test.nodeid}": test for place, test in enumerate(outcomes)}
-        ordered = sorted(self._outcomes.items(), key=lambda item: ORDER[item[1].outcome])
         self.set_class(not outcomes, "-no-tests")
         low = self.size.height < LOW
+        drawn = (view.run("test"), view.story, low)
+        if self._drawn and all(new is old for new, old in zip(drawn, self._drawn, strict=True)):
+            return
+        self._drawn = drawn
         self.document.show(lambda width: test_lines(view, outcomes, width, low=low))
-        self.table.show([_row(key, test) for key, test in ordered])
+        self._show_rows(outcomes)
+        self._point_out(view, outcomes)
+
+    def _point_out(self, view: View, outcomes: Sequence[TestOutcome]) -> None:
+        """Put the cursor on the first failure of a run, once."""
+        run = view.run("test")
+        if run is None or run.started_at == self._pointed or not isinstance(run.evidence, TestEvidence):
+            return
+        self._pointed = run.started_at
+        failed = next((key for key, test in keyed(outcomes).items() if test.outcome in ("failed", "error")), None)
+        if failed is not None:
+            self.table.move_to(failed)
+
+    def _show_rows(self, outcomes: Sequence[TestOutcome]) -> None:
+        self.table.show(slowest_rows(outcomes) if self.slowest else tree_rows(outcomes, self._folded))
+
+    def toggle_slowest(self) -> None:
+        """List the slowest tests, or all as a tree."""
+        self.slowest = not self.slowest
+        self._show_rows(outcomes_of(self.view))
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
-        """Open a test."""
+        """Fold or unfold a branch; open a test."""
         message.stop()
-        if (test := self._outcomes.get(message.key)) is not None:
+        outcomes = outcomes_of(self.view)
+        if message.key.startswith(BRANCH):
+            self._folded ^= {message.key.removeprefix(BRANCH)}
+            self._show_rows(outcomes)
+        elif (test := keyed(outcomes).get(message.key)) is not None:
             self.app.push_screen(DetailScreen(test.nodeid, lambda width: outcome_lines(test, width)))
 
 
@@ -88,17 +117,6 @@ def outcomes_of(view: View) -> tuple[TestOutcome, ...]:
     if run is None:
         return ()
     return run.evidence.run.outcomes if isinstance(run.evidence, TestEvidence) else view.story.outcomes
-
-
-def _row(key: str, test: TestOutcome) -> Row:
-    words, style = MARKS[test.outcome]
-    return Row(key, (words, _short(test.nodeid), f"{test.seconds:.2f} s", test.message), (style, "", DIM, DIM))
-
-
-def _short(nodeid: str) -> str:
-    """A test's name without its file's folders: `test_model_quality.py::test_rain`."""
-    path, mark, name = nodeid.partition("::")
-    return f"{path.rpartition('/')[2]}{mark}{name}" if not mark else name
 
 
 def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: bool = False) -> list[Content]:
@@ -115,11 +133,14 @@ def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: 
         return _progress(view, outcomes, width)
     evidence = run.evidence if isinstance(run.evidence, TestEvidence) else None
     if evidence is None:
+        if outcomes and run.problem is None:
+            return sections([_counts(outcomes)], run_lines(run, width), command_lines(run))
         return sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
     ended = wrapped(line(("✗ ", BAD), evidence.run.ended), width, indent=2) if evidence.run.ended else []
     if low:
-        return [_counts(outcomes), *ended, *_comparison(evidence, width)[-2:]]
-    return sections([_counts(outcomes)], ended, run_lines(run, width), _comparison(evidence, width), command_lines(run))
+        return [_counts(outcomes), *ended, *_comparison(evidence, width, low=True)]
+    counts = [_counts(outcomes), *_slowest(outcomes, width)]
+    return sections(counts, ended, run_lines(run, width), _comparison(evidence, width), command_lines(run))
 
 
 test_lines.__test__ = False  # type: ignore[attr-defined]
@@ -135,39 +156,31 @@ def _counts(outcomes: Sequence[TestOutcome]) -> Content:
     return Content("  ").join([*parts, line((f"{count(len(outcomes), 'test')}, {duration(seconds)}", DIM))])
 
 
+def _slowest(outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
+    """The three that took longest, where that is worth a line."""
+    slow = sorted(outcomes, key=lambda test: -test.seconds)[:3]
+    if not slow or slow[0].seconds < SLOW_SECONDS:
+        return []
+    words = ", ".join(f"{parts_of(test.nodeid)[-1]} {duration(test.seconds)}" for test in slow)
+    return [line(("slowest  ", DIM), (cut(words, max(width - 9, 8)), DIM))]
+
+
 def _progress(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
     collected = view.story.collected
     if collected is None:
         return quiet("The tests are being collected …")
     done = len(outcomes) / collected if collected else 1.0
     progress = line(bar(done, max(min(width - 14, 40), 10)), (f" {len(outcomes)}/{collected}", STRONG))
-    return [progress, _counts(outcomes)] if outcomes else [progress]
+    use = use_lines(view.story.uses.get("test", ()), None, width)
+    return [progress, *([_counts(outcomes)] if outcomes else []), *use]
 
 
-def _comparison(evidence: TestEvidence, width: int) -> list[Content]:
-    found = evidence.comparison
-    if found is None:
-        if not evidence.not_compared:
-            return []
-        return wrapped(line(("Not compared with a champion: ", DIM), evidence.not_compared), width)
-    mark, style = VERDICTS[found.verdict]
-    direction = "less" if found.lower_is_better else "more"
-    rows = f"{found.metric}, {direction} is better, {count(found.rows, 'row')} that neither has seen"
-    wide = max(len(found.candidate), len(found.champion))
-    return [
-        heading("Candidate against champion", rows),
-        line(f"{found.candidate:<{wide}}  ", (f"{number(found.candidate_value):>9}", STRONG), ("  candidate", DIM)),
-        line(f"{found.champion:<{wide}}  ", (f"{number(found.champion_value):>9}", STRONG), ("  champion", DIM)),
-        *wrapped(line((mark, f"bold {style}"), "  ", _difference(found)), width, indent=2),
-    ]
-
-
-def _difference(found: Comparison) -> str:
-    words = "worse" if found.relative > 0 else "better"
-    return (
-        f"{found.difference:+.4g} (95% between {found.low:+.4g} and {found.high:+.4g}), "
-        f"{abs(found.relative):.1%} {words}; up to {found.tolerance:.1%} worse is tolerated"
-    )
+def _comparison(evidence: TestEvidence, width: int, *, low: bool = False) -> list[Content]:
+    if evidence.comparison is not None:
+        return comparison_drawn(evidence.comparison, evidence.further, width, low=low)
+    if not evidence.not_compared:
+        return []
+    return wrapped(line(("Not compared with a champion: ", DIM), evidence.not_compared), width)
 
 
 def outcome_lines(test: TestOutcome, width: int) -> list[Content]:
