@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HISTORY = 5_000
 """Events kept for watches that start from an earlier version."""
 
-GENERATED = frozenset({"pods", "deployments", "replicasets", "jobs"})
+GENERATED = frozenset({"pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs"})
 """Resources whose ``metadata.generation`` counts the changes of their spec."""
 
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"

@@ -163,6 +163,8 @@ def test_every_version_applies_follows_looks_and_deletes(
     assert (
         kubectl("apply -f -", stdin=manifest(first, service("a"))) == "deployment.apps/a created\nservice/a created\n"
     )
+    kubectl("wait --for=condition=available deployment/a --timeout=30s")
+    assert kubectl("logs deploy/a") == "model is loaded\n"
     with kubectl.open("get deploy a -w -o name") as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline() == "deployment.apps/a\n"
@@ -172,7 +174,6 @@ def test_every_version_applies_follows_looks_and_deletes(
     assert "successfully rolled out" in kubectl("rollout status deployment/a --timeout=30s")
     assert re.search(r"a-\S+ +1/1 +Running +0 +\d+s\n", kubectl("get pods"))
     assert "Successfully assigned" in kubectl("describe pods")
-    assert "model is loaded\n" in kubectl("logs deploy/a")
     assert kubectl("apply --server-side --force-conflicts -f -", stdin=manifest(second)).endswith("applied\n")
     assert "rolled back" in kubectl("rollout undo deployment/a")
     assert "successfully rolled out" in kubectl("rollout status deployment/a --timeout=30s")
@@ -198,7 +199,7 @@ def test_every_version_applies_follows_looks_and_deletes(
         ("get pod crash", r"crash +0/1 +(Error|CrashLoopBackOff) +\d+ \(.*ago\)"),
         ("get events --field-selector involvedObject.name=crash", r"Warning +BackOff +pod/crash"),
         ("get nodes", r"local +Ready "),
-        ("get statefulsets", 'error: the server doesn\'t have a resource type "statefulsets"'),
+        ("get cronjobs", 'error: the server doesn\'t have a resource type "cronjobs"'),
         ("get deploy none", r'Error from server \(NotFound\): deployments.apps "none" not found'),
         ("describe pod crash", r"Exit Code: +3\n(.*\n)*Events:\n(.*\n)*.*Back-?off restarting failed container"),
         (
@@ -294,6 +295,24 @@ def test_a_rollout_goes_forth_and_back(writing: Kubectl) -> None:
     assert "scaled" in writing("scale deployment/r --replicas=2")
     assert "successfully rolled out" in writing("rollout status deployment/r --timeout=30s")
     assert writing("get deploy r -o jsonpath={.status.readyReplicas}") == "2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("StatefulSet", "roll out complete: 2 new pods"), ("DaemonSet", "rolled out")]
+)
+def test_ordered_pods_and_daemons_are_rolled_out(writing: Kubectl, kind: str, said: str) -> None:
+    made = workload(kind.lower(), SLEEP) | {"kind": kind}
+    count = {"replicas": 2, "serviceName": "none"} if kind == "StatefulSet" else {}
+    made["spec"] = {key: value for key, value in made["spec"].items() if key != "replicas"} | count
+    writing("apply -f -", stdin=manifest(made))
+    assert said in writing(f"rollout status {kind}/{kind.lower()} --timeout=30s")
+    writing(f"set image {kind}/{kind.lower()} model=ml-model:v2")
+    assert said in writing(f"rollout status {kind}/{kind.lower()} --timeout=30s")
+    images = writing(f"get pods -l app={kind.lower()} -o jsonpath={{.items[*].spec.containers[0].image}}").split()
+    assert images == ["ml-model:v2"] * (2 if kind == "StatefulSet" else 1)
+    assert re.search(rf"{kind.lower()} +(2/2|1 +1 +1 +1 +1 +<none>) +\d+s", writing(f"get {kind}"))
+    assert "Pods Status:" in writing(f"describe {kind} {kind.lower()}")
+    assert "deleted" in writing(f"delete {kind} {kind.lower()}")
 
 
 def test_objects_are_changed_in_every_way(writing: Kubectl) -> None:

@@ -65,6 +65,16 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         "apps", "v1", "replicasets", "ReplicaSet", short=("rs",), categories=("all",), subresources=("scale", "status")
     ),
+    Resource(
+        "apps",
+        "v1",
+        "statefulsets",
+        "StatefulSet",
+        short=("sts",),
+        categories=("all",),
+        subresources=("scale", "status"),
+    ),
+    Resource("apps", "v1", "daemonsets", "DaemonSet", short=("ds",), categories=("all",), subresources=("status",)),
     Resource("batch", "v1", "jobs", "Job", categories=("all",), subresources=("status",)),
     Resource(
         "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False, verbs=("create",)

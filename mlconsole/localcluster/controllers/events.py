@@ -21,7 +21,7 @@ COMBINED = "(combined from similar events): "
 log = logging.getLogger(__name__)
 
 API_VERSIONS = {"Pod": "v1", "Service": "v1", "Node": "v1", "Job": "batch/v1", "Deployment": "apps/v1",
-                "ReplicaSet": "apps/v1"}  # fmt: skip
+                "ReplicaSet": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1"}  # fmt: skip
 
 _Key = tuple[str, str, str, str]
 

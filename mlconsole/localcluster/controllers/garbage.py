@@ -8,12 +8,21 @@ from mlconsole.localcluster.controllers.base import Controller
 from mlconsole.localcluster.controllers.pods import end_pod
 from mlconsole.localcluster.store import Event, Key, NotFound, Object, key_of
 
-OWNERS = ("deployments", "replicasets", "jobs", "pods", "services")
+OWNERS = ("deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "pods", "services")
 DEPENDENTS = ("replicasets", "pods", "jobs", "endpoints", "endpointslices", "configmaps", "secrets", "services")
-NAMESPACED = ("deployments", *DEPENDENTS, "events", "serviceaccounts", "persistentvolumeclaims", "leases")
+NAMESPACED = (
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    *DEPENDENTS,
+    "events",
+    "serviceaccounts",
+    "persistentvolumeclaims",
+    "leases",
+)
 
 _RESOURCES = {"Deployment": "deployments", "ReplicaSet": "replicasets", "Job": "jobs", "Pod": "pods",
-              "Service": "services"}  # fmt: skip
+              "Service": "services", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}  # fmt: skip
 
 
 class GarbageCollector(Controller):

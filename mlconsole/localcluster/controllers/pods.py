@@ -112,11 +112,18 @@ class PodWriter:
         self._api_version = api_version
         self._kind = kind
 
-    def create(self, owner: Object, prefix: str, annotations: dict[str, str] | None = None) -> Object:
-        """Creates one pod of ``owner``."""
+    def create(
+        self,
+        owner: Object,
+        prefix: str,
+        annotations: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> Object:
+        """Creates one pod of ``owner``, with these annotations and labels beside the template's."""
         pod = new_pod(owner, self._api_version, self._kind, prefix)
         if annotations:
             pod["metadata"].setdefault("annotations", {}).update(annotations)
+        pod["metadata"]["labels"] |= labels or {}
         stored = self._store.create("pods", pod)
         self._say(owner, "SuccessfulCreate", f"Created pod: {stored['metadata']['name']}")
         return stored

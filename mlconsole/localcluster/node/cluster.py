@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from mlconsole.localcluster.controllers.addresses import LOOPBACK, real_port
+from mlconsole.localcluster.controllers.daemonsets import DaemonSetController
 from mlconsole.localcluster.controllers.deployments import DeploymentController
 from mlconsole.localcluster.controllers.endpoints import EndpointsController
 from mlconsole.localcluster.controllers.events import EventRecorder
@@ -15,6 +16,7 @@ from mlconsole.localcluster.controllers.garbage import GarbageCollector
 from mlconsole.localcluster.controllers.jobs import JobController
 from mlconsole.localcluster.controllers.replicasets import ReplicaSetController
 from mlconsole.localcluster.controllers.scheduler import Scheduler
+from mlconsole.localcluster.controllers.statefulsets import StatefulSetController
 from mlconsole.localcluster.node.kubelet import Kubelet
 from mlconsole.localcluster.node.machine import register_node
 from mlconsole.localcluster.node.ports import PortBook
@@ -48,6 +50,8 @@ class Cluster:
         self._controllers = [
             DeploymentController(store, self._events),
             ReplicaSetController(store, self._events),
+            StatefulSetController(store, self._events),
+            DaemonSetController(store, self._events),
             JobController(store, self._events, timing.job_backoff),
             Scheduler(store, self._events),
             EndpointsController(store, self._events),

@@ -38,10 +38,14 @@ async def test_readiness_is_told_to_everyone(api: Any) -> None:
 
 async def test_discovery_names_what_is_served_and_nothing_else(api: Any) -> None:
     served = {item["name"] for item in (await api.get("/apis/apps/v1")).body["resources"]}
-    assert served == {f"{kind}{sub}" for kind in ("deployments", "replicasets") for sub in ("", "/scale", "/status")}
+    scaled = ("deployments", "replicasets", "statefulsets")
+    assert served == {f"{kind}{sub}" for kind in scaled for sub in ("", "/scale", "/status")} | {
+        "daemonsets",
+        "daemonsets/status",
+    }
     groups = {item["name"] for item in (await api.get("/apis")).body["groups"]}
     assert {"apps", "batch", "discovery.k8s.io", "authorization.k8s.io", "coordination.k8s.io"} == groups
-    for path in ("/apis/apps/v1/namespaces/default/statefulsets", "/apis/apps/v2", "/api/v2", "/apis/none"):
+    for path in ("/apis/apps/v1/namespaces/default/controllerrevisions", "/apis/apps/v2", "/api/v2", "/apis/none"):
         answer = await api.get(path)
         assert (answer.status, answer.text) == (404, "404 page not found\n")
 
@@ -400,7 +404,7 @@ async def test_an_apply_says_for_whom_it_is(api: Any, deployment: Object) -> Non
     assert (answer.status, answer.body["details"]["causes"][0]["field"]) == (422, "fieldManager")
 
 
-@pytest.mark.parametrize("stream", ["exec", "attach", "portforward"])
+@pytest.mark.parametrize("stream", ["exec", "attach"])
 async def test_what_a_local_process_can_not_have_is_said_so(api: Any, stream: str) -> None:
     answer = await api.ask("POST", f"{PODS}/p/{stream}?command=ls")
     assert (answer.status, answer.body["kind"]) == (501, "Status")

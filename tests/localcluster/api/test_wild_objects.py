@@ -23,7 +23,20 @@ from mlconsole.localcluster.store import Store, clone
 
 Object = dict[str, Any]
 
-KINDS = ["Deployment", "ReplicaSet", "Job", "Pod", "Service", "ConfigMap", "Secret", "Event", "Endpoints", "Node"]
+KINDS = [
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "Pod",
+    "Service",
+    "ConfigMap",
+    "Secret",
+    "Event",
+    "Endpoints",
+    "Node",
+]
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 70_000) | st.text(max_size=4),
@@ -68,6 +81,8 @@ def valid(kind: str) -> Object:
     specs = {
         "Deployment": workload,
         "ReplicaSet": workload,
+        "StatefulSet": workload,
+        "DaemonSet": workload,
         "Job": job,
         "Pod": pod,
         "Service": {"ports": [{"port": 80}]},

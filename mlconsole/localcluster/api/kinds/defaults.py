@@ -41,7 +41,11 @@ def prepare_create(kind: str, obj: Object) -> None:
         obj["status"] = {"phase": "Pending"}
     elif kind in ("Deployment",):
         obj["status"] = {}
-    elif kind == "ReplicaSet":
+    elif kind == "DaemonSet":
+        obj["status"] = dict.fromkeys(
+            ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
+        )
+    elif kind in ("ReplicaSet", "StatefulSet"):
         obj["status"] = {"replicas": 0}
 
 
@@ -74,6 +78,30 @@ def _deployment(obj: Object) -> None:
 def _replica_set(obj: Object) -> None:
     spec = _struct(obj, "spec")
     _defaults(spec, replicas=1)
+    _template(spec)
+
+
+def _stateful_set(obj: Object) -> None:
+    spec = _struct(obj, "spec")
+    _defaults(spec, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
+    strategy = _struct(spec, "updateStrategy")
+    _defaults(strategy, type="RollingUpdate")
+    if strategy.get("type") == "RollingUpdate":
+        _defaults(_struct(strategy, "rollingUpdate"), partition=0)
+    _defaults(_struct(spec, "persistentVolumeClaimRetentionPolicy"), whenDeleted="Retain", whenScaled="Retain")
+    for claim in _items(spec, "volumeClaimTemplates"):
+        _defaults(claim, apiVersion="v1", kind="PersistentVolumeClaim", status={"phase": "Pending"})
+        _claim(claim)
+    _template(spec)
+
+
+def _daemon_set(obj: Object) -> None:
+    spec = _struct(obj, "spec")
+    _defaults(spec, revisionHistoryLimit=10)
+    strategy = _struct(spec, "updateStrategy")
+    _defaults(strategy, type="RollingUpdate")
+    if strategy.get("type") == "RollingUpdate":
+        _defaults(_struct(strategy, "rollingUpdate"), maxUnavailable=1, maxSurge=0)
     _template(spec)
 
 
@@ -251,6 +279,8 @@ def _event(obj: Object) -> None:
 _BY_KIND: dict[str, Callable[[Object], None]] = {
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
     "Job": _job,
     "Pod": _pod,
     "Service": _service,

@@ -131,6 +131,47 @@ def _replica_set(obj: Object, old: Object | None) -> list[Cause]:
     return causes + _template(spec, restart=("Always",)) + _same_selector(spec, old)
 
 
+_STATEFUL_UPDATES = (
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+)
+
+
+def _stateful_set(obj: Object, old: Object | None) -> list[Cause]:
+    spec = obj.get("spec") or {}
+    causes = _not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit") + _selector(spec)
+    causes += _template(spec, restart=("Always",)) + _update_strategy(spec) + _claim_names(spec)
+    if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
+        known = ("OrderedReady", "Parallel")
+        causes.append(unsupported("spec.podManagementPolicy", spec.get("podManagementPolicy"), known))
+    before = (old or obj).get("spec") or {}
+    fixed = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
+    if any(before.get(name) != spec.get(name) for name in fixed):
+        causes.append(Cause("FieldValueForbidden", f"Forbidden: {_STATEFUL_UPDATES}", "spec"))
+    return causes
+
+
+def _claim_names(spec: Object) -> list[Cause]:
+    claims = spec.get("volumeClaimTemplates") or []
+    return [
+        required(f"spec.volumeClaimTemplates[{index}].metadata.name")
+        for index, claim in enumerate(claims)
+        if not (claim.get("metadata") or {}).get("name")
+    ]
+
+
+def _daemon_set(obj: Object, old: Object | None) -> list[Cause]:
+    spec = obj.get("spec") or {}
+    causes = _not_negative(spec, "minReadySeconds", "revisionHistoryLimit") + _selector(spec)
+    causes += _template(spec, restart=("Always",)) + _update_strategy(spec)
+    return causes + _same_selector(spec, old)
+
+
+def _update_strategy(spec: Object) -> list[Cause]:
+    kind, known = (spec.get("updateStrategy") or {}).get("type"), ("OnDelete", "RollingUpdate")
+    return [] if kind in known else [unsupported("spec.updateStrategy.type", kind, known)]
+
+
 def _job(obj: Object, old: Object | None) -> list[Cause]:
     spec = obj.get("spec") or {}
     causes = _not_negative(
@@ -250,6 +291,8 @@ _KEY_RULE = (
 _BY_KIND: dict[str, Callable[[Object, Object | None], list[Cause]]] = {
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
     "Job": _job,
     "Pod": _pod,
     "Service": _service,

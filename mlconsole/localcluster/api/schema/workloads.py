@@ -1,4 +1,4 @@
-"""Fields of Deployments, ReplicaSets and Jobs. The notation is explained in ``shapes``."""
+"""Fields of Deployments, ReplicaSets, StatefulSets, DaemonSets and Jobs. The notation is explained in ``shapes``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,33 @@ WORKLOADS = {
     "ReplicaSetStatus": """
         replicas:int32 fullyLabeledReplicas:int32 readyReplicas:int32 availableReplicas:int32
         terminatingReplicas:int32 observedGeneration:int64 conditions:[Condition]@type
+    """,
+    "StatefulSet": _HEAD + "spec:StatefulSetSpec status:StatefulSetStatus",
+    "StatefulSetSpec": """
+        replicas:int32 selector:!LabelSelector template:PodTemplateSpec
+        volumeClaimTemplates:[PersistentVolumeClaim] serviceName podManagementPolicy
+        updateStrategy:StatefulSetUpdateStrategy revisionHistoryLimit:int32 minReadySeconds:int32
+        persistentVolumeClaimRetentionPolicy:ClaimRetentionPolicy ordinals:StatefulSetOrdinals
+    """,
+    "StatefulSetUpdateStrategy": "type rollingUpdate:RollingUpdateStatefulSet",
+    "RollingUpdateStatefulSet": "partition:int32 maxUnavailable:IntOrString",
+    "ClaimRetentionPolicy": "whenDeleted whenScaled",
+    "StatefulSetOrdinals": "start:int32",
+    "StatefulSetStatus": """
+        observedGeneration:int64 replicas:int32 readyReplicas:int32 currentReplicas:int32 updatedReplicas:int32
+        currentRevision updateRevision collisionCount:int32 conditions:[Condition]@type availableReplicas:int32
+    """,
+    "DaemonSet": _HEAD + "spec:DaemonSetSpec status:DaemonSetStatus",
+    "DaemonSetSpec": """
+        selector:!LabelSelector template:PodTemplateSpec updateStrategy:DaemonSetUpdateStrategy minReadySeconds:int32
+        revisionHistoryLimit:int32
+    """,
+    "DaemonSetUpdateStrategy": "type rollingUpdate:RollingUpdateDaemonSet",
+    "RollingUpdateDaemonSet": "maxUnavailable:IntOrString maxSurge:IntOrString",
+    "DaemonSetStatus": """
+        currentNumberScheduled:int32 numberMisscheduled:int32 desiredNumberScheduled:int32 numberReady:int32
+        observedGeneration:int64 updatedNumberScheduled:int32 numberAvailable:int32 numberUnavailable:int32
+        collisionCount:int32 conditions:[Condition]@type
     """,
     "Job": _HEAD + "spec:JobSpec status:JobStatus",
     "JobSpec": """

@@ -53,6 +53,12 @@ LAYOUTS: dict[str, Layout] = {
         "Name, Ready, #Up-to-date, #Available, Age, +Containers, +Images, +Selector", rows.deployment
     ),
     "ReplicaSet": _layout("Name, #Desired, #Current, #Ready, Age, +Containers, +Images, +Selector", rows.replica_set),
+    "StatefulSet": _layout("Name, Ready, Age, +Containers, +Images", rows.stateful_set),
+    "DaemonSet": _layout(
+        "Name, #Desired, #Current, #Ready, #Up-to-date, #Available, Node Selector, Age, "
+        "+Containers, +Images, +Selector",
+        rows.daemon_set,
+    ),
     "Job": _layout("Name, Status, Completions, Duration, Age, +Containers, +Images, +Selector", rows.job),
     "Service": _layout("Name, Type, Cluster-IP, External-IP, Port(s), Age, +Selector", rows.service),
     "ConfigMap": _layout("Name, #Data, Age", rows.config_map),

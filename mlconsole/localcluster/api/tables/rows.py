@@ -64,6 +64,23 @@ def replica_set(obj: Object, now: datetime) -> list[Any]:
     return [_name(obj), *counts, _age(obj, now), *_workload(spec)]
 
 
+def stateful_set(obj: Object, now: datetime) -> list[Any]:
+    """Ready of wanted pods."""
+    spec, status = _part(obj, "spec"), _part(obj, "status")
+    ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
+    return [_name(obj), ready, _age(obj, now), *_workload(spec)[:2]]
+
+
+def daemon_set(obj: Object, now: datetime) -> list[Any]:
+    """Wanted, existing, ready, updated and available pods, and where they go."""
+    spec, status = _part(obj, "spec"), _part(obj, "status")
+    names = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled")
+    counts = [status.get(name, 0) for name in (*names, "numberAvailable")]
+    nodes = _part(_part(_part(spec, "template"), "spec"), "nodeSelector")
+    where = ",".join(f"{key}={value}" for key, value in sorted(nodes.items())) or NONE
+    return [_name(obj), *counts, where, _age(obj, now), *_workload(spec)]
+
+
 def job(obj: Object, now: datetime) -> list[Any]:
     """STATUS is the final condition where there is one."""
     spec, status = _part(obj, "spec"), _part(obj, "status")
