@@ -23,6 +23,17 @@ def project_option(function: Callable[..., Any]) -> Callable[..., Any]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text.")
 
 
+def target_options(*, short: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options `--context` and `--namespace`; `-n` too, unless it means something else there."""
+
+    def give(function: Callable[..., Any]) -> Callable[..., Any]:
+        names = ("-n", "--namespace") if short else ("--namespace",)
+        function = click.option(*names, default="", help="A namespace instead of the settings'.")(function)
+        return click.option("--context", default="", help="A kubeconfig context instead of the settings'.")(function)
+
+    return give
+
+
 def open_project_of(directory: Path) -> Project:
     """Read the project that a command was typed for."""
     from mlconsole.project import open_project

@@ -14,6 +14,7 @@ from mlconsole.headless.output import narrate, say, say_json
 from mlconsole.headless.output import table_lines as lines_of
 from mlconsole.present import Table
 from mlconsole.project import Project
+from mlconsole.text import clean
 
 if TYPE_CHECKING:
     from mlconsole.localcluster.control import ClusterInfo
@@ -59,6 +60,22 @@ def status(project: Project, *, as_json: bool) -> int:
 
 def _status_words(info: ClusterInfo) -> str:
     return f"running at {info.url} (process {info.pid}), kubeconfig {info.kubeconfig}"
+
+
+def show_contexts(project: Project, *, as_json: bool) -> None:
+    """Print the names of the contexts that a release can go to; a star stands before the one that it does go to."""
+    from mlconsole.services.kubernetes import kubeconfig
+
+    own = kubeconfig.contexts()
+    local = ("local",) if project.cluster_state.is_dir() and "local" not in own.names else ()
+    chosen = project.settings.deploy.context or own.current
+    for name in (*own.names, *local):
+        if as_json:
+            say_json({"context": name, "chosen": name == chosen, "current": name == own.current})
+        else:
+            say(f"{'*' if name == chosen else ' '} {clean(name)}")
+    if not own.names and not local:
+        narrate("There is no context. Start a local cluster: mlconsole cluster start")
 
 
 def show_pods(project: Project, selector: str, *, watch: bool, as_json: bool) -> None:

@@ -39,6 +39,7 @@ from mlconsole.services.kubernetes.problems import (
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
+    from websocket import WebSocket
 
     from mlconsole.services.kubernetes.sockets import Tracker
 
@@ -61,6 +62,7 @@ __all__ = [
 ]
 
 CONNECT_SECONDS = 5.0
+CHANNELS = "v4.channel.k8s.io"
 SILENCE_SECONDS = 75.0
 """A watch that says nothing for so long is dead: bookmarks come about every 60 s."""
 
@@ -184,6 +186,33 @@ class Connection:
             data = self._whole(response)
             raise problem_of(response.status, data, method="GET", path=path, context=self.context)
         return Stream(response, self._host)
+
+    def websocket(self, path: str, query: Mapping[str, str]) -> WebSocket:
+        """Open a websocket by which channels are multiplexed (`v4.channel.k8s.io`).
+
+        Raises:
+            Problem: as `request` does.
+        """
+        import websocket
+        from kubernetes.stream.ws_client import create_websocket
+
+        websocket.setdefaulttimeout(CONNECT_SECONDS)
+        headers = {name.lower(): value for name, value in self._authorization().items()}
+        headers["sec-websocket-protocol"] = CHANNELS
+        url = "ws" + self.server.removeprefix("http") + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            opened: WebSocket = create_websocket(self._configuration, url, headers)
+        except websocket.WebSocketBadStatusException as refused:
+            if refused.status_code == 401 and self._reload():
+                return self.websocket(path, query)
+            body = refused.resp_body or b""
+            raise problem_of(refused.status_code, body, method="GET", path=path, context=self.context) from refused
+        except websocket.WebSocketTimeoutException as error:
+            raise unreachable(self._host, f"no answer within {CONNECT_SECONDS:.0f} s") from error
+        except (websocket.WebSocketException, OSError, ValueError) as error:
+            raise unreachable(self._host, getattr(error, "strerror", None) or str(error)) from error
+        opened.settimeout(None)
+        return opened
 
     def interrupt(self, thread: int) -> None:
         """End what the thread of this identity waits for here, from another thread; its call raises Unreachable."""

@@ -108,11 +108,19 @@ class EnvironmentVariable(Object):
     value: str = ""
 
 
+class ContainerPort(Object):
+    """A port that a container declares."""
+
+    name: str = ""
+    container_port: int = 0
+
+
 class Container(Object):
     """What a container is to run."""
 
     name: str = ""
     image: str = ""
+    ports: list[ContainerPort] | None = None
     env: list[EnvironmentVariable] | None = None
     restart_policy: str = ""
 

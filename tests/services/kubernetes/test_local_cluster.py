@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mlconsole.errors import Problem, WrongUse
 from mlconsole.evidence.cluster import (
     ConflictChoice,
     DeployOptions,
@@ -24,11 +28,14 @@ from mlconsole.services.kubernetes.access import review
 from mlconsole.services.kubernetes.apply import ApplyUndone, apply
 from mlconsole.services.kubernetes.connection import Connection, NotFound
 from mlconsole.services.kubernetes.events import recent
+from mlconsole.services.kubernetes.forward import PortForward
 from mlconsole.services.kubernetes.manifests import Manifest, ReleaseFacts, find_selector, from_yaml, with_facts
+from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs
 from mlconsole.services.kubernetes.planning import plan
 from mlconsole.services.kubernetes.problems import Invalid
 from mlconsole.services.kubernetes.rollout import follow, workloads_of
 from mlconsole.services.kubernetes.settle import settle
+from mlconsole.services.kubernetes.smoke import SmokeTest, ask_all
 from mlconsole.services.kubernetes.watch import PodWatcher
 from tests.services.kubernetes.conftest import deployment
 
@@ -396,3 +403,80 @@ def test_a_job_is_followed_and_told_apart_from_a_failed_one(connection: Connecti
     assert bad.sentence.startswith('job "bad" failed')
     assert "exit code 3" in bad.reason
     assert bad.log_tail == ("1",)
+
+
+def ready_pod(connection: Connection) -> str:
+    manifests = release(deployment(replicas=1), connection, 1)
+    deploy(connection, manifests)
+    assert roll_out(connection, manifests).succeeded
+    return settled(connection, "ml-model@v1", 1, 0).rows[0].name
+
+
+def test_a_port_of_a_pod_is_brought_here_for_several_connections(connection: Connection) -> None:
+    pod = ready_pod(connection)
+    problems: list[Problem] = []
+    forward = PortForward(connection, connection.namespace, pod, on_problem=problems.append)
+    forward.start()
+    try:
+        assert forward.port == 8080
+        url = f"http://127.0.0.1:{forward.local_port}/"
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: urllib.request.urlopen(url, timeout=10).read(), range(12)))
+        assert answers == [b"v1"] * 12
+        idle = socket.create_connection(("127.0.0.1", forward.local_port), timeout=5)
+    finally:
+        forward.stop()
+    # One that was not accepted yet is reset.
+    with contextlib.suppress(ConnectionResetError), idle:
+        assert idle.recv(1) == b""
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", forward.local_port), timeout=5)
+    wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("port-forward")])
+    assert problems == []
+
+
+def test_a_port_on_which_nothing_listens_is_told(connection: Connection) -> None:
+    pod = ready_pod(connection)
+    problems: list[Problem] = []
+    forward = PortForward(connection, connection.namespace, pod, 9, on_problem=problems.append)
+    forward.start()
+    try:
+        with socket.create_connection(("127.0.0.1", forward.local_port), timeout=5) as client:
+            assert client.recv(1) == b""
+        wait_for(lambda: bool(problems))
+    finally:
+        forward.stop()
+    assert problems[0].sentence.startswith(f"{pod} can't be reached on port 9: an error occurred forwarding 9")
+
+
+def test_a_pod_or_port_that_is_not_there_is_told_at_once(connection: Connection) -> None:
+    with pytest.raises(NotFound, match="no absent among"):
+        PortForward(connection, connection.namespace, "absent").start()
+    pod = ready_pod(connection)
+    with pytest.raises(WrongUse, match="declares no port metrics"):
+        PortForward(connection, connection.namespace, pod, "metrics").start()
+
+
+def test_every_ready_pod_answers_the_smoke_test_through_the_api_server(connection: Connection) -> None:
+    pod = ready_pod(connection)
+    asked = [SmokeTest(path="/", contains=wanted) for wanted in ("v1", "v2")]
+    answers = [ask_all(connection, [pod], test, cancelled=threading.Event())[0] for test in asked]
+    assert [(answer.passed, answer.status, answer.sentence) for answer in answers] == [
+        (True, 200, "v1"),
+        (False, 200, "answered without 'v2': v1"),
+    ]
+
+
+def test_the_logs_of_all_pods_are_followed_as_they_come_and_go(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+    first = ready_pod(connection)
+    got: list[LogLine] = []
+    merged = MergedLogs(connect, "app=ml-model", got.extend)
+    merged.start()
+    try:
+        wait_for(lambda: [line.pod for line in got] == [first])
+        actions.delete_pod(connection, connection.namespace, first)
+        wait_for(lambda: len({line.pod for line in got if line.text == "starting v1"}) == 2)
+    finally:
+        merged.stop()
+    assert [line.at for line in got] == sorted(line.at for line in got)

@@ -1,0 +1,71 @@
+"""Commands that look at a cluster, and at what a deploy would change there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlconsole.cli_options import json_option, open_project_of, project_option, target_options
+
+
+@click.command()
+@target_options()
+@project_option
+def diff(directory: Path, context: str, namespace: str) -> int:
+    """Show what a deploy of the candidate would change in the cluster."""
+    from mlconsole.headless.cluster import show_diff
+
+    return show_diff(open_project_of(directory).aimed_at(context, namespace))
+
+
+@click.command()
+@project_option
+@json_option
+def contexts(directory: Path, as_json: bool) -> None:
+    """List the kubeconfig contexts; a star is before the one that releases go to."""
+    from mlconsole.headless.cluster import show_contexts
+
+    show_contexts(open_project_of(directory), as_json=as_json)
+
+
+@click.command()
+@click.option("-l", "selector", default="", help="A label selector instead of the settings'.")
+@click.option("-w", "watch", is_flag=True, help="Go on showing changes.")
+@target_options()
+@project_option
+@json_option
+def pods(selector: str, watch: bool, directory: Path, as_json: bool, context: str, namespace: str) -> None:
+    """List the pods that serve, with the model version that each of them runs."""
+    from mlconsole.headless.cluster import show_pods
+
+    show_pods(open_project_of(directory).aimed_at(context, namespace), selector, watch=watch, as_json=as_json)
+
+
+@click.command()
+@click.argument("pod", default="")
+@click.option("-f", "follow", is_flag=True, help="Go on as lines come.")
+@click.option("-n", "lines", default=20, help="How many lines from the end.")
+@target_options(short=False)
+@project_option
+def logs(pod: str, follow: bool, lines: int, directory: Path, context: str, namespace: str) -> None:
+    """Print the log of POD, or those of all pods that serve in order of time."""
+    from mlconsole.headless.cluster import show_logs
+
+    show_logs(open_project_of(directory).aimed_at(context, namespace), pod, follow=follow, lines=lines)
+
+
+@click.command("port-forward")
+@click.argument("pod", default="")
+@click.argument("port", default="")
+@target_options()
+@project_option
+def port_forward(pod: str, port: str, directory: Path, context: str, namespace: str) -> None:
+    """Bring a PORT of POD to this machine: REMOTE, LOCAL:REMOTE or :REMOTE. Default: the first of a ready pod."""
+    from mlconsole.headless.forward import forward_port
+
+    forward_port(open_project_of(directory).aimed_at(context, namespace), pod, port)
+
+
+COMMANDS = (diff, contexts, pods, logs, port_forward)
+"""All of them, for the command line to add."""
