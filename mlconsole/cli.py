@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlconsole import __version__
+from mlconsole import __version__, cli_cluster
 from mlconsole.cli_models import models
-from mlconsole.cli_options import json_option, open_project_of, project_option
+from mlconsole.cli_options import json_option, open_project_of, project_option, target_options
 from mlconsole.errors import Exit, Problem
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ def commands() -> None:
 
     `mlconsole [DIR]` opens the console in a project's folder; the commands below do the same without a screen.
     """
+
+
+for _command in cli_cluster.COMMANDS:
+    commands.add_command(_command)
 
 
 @commands.command("open")
@@ -131,15 +135,6 @@ def _order_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--context", default="", help="A kubeconfig context instead of the settings'."),
-        click.option("-n", "--namespace", default="", help="A namespace instead of the settings'."),
-    ):
-        function = option(function)
-    return function
-
-
 def _conflict_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--force-conflicts", "force", is_flag=True, help="Take over fields that others own."),
@@ -151,7 +146,7 @@ def _conflict_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _deploy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     prune = click.option("--prune", is_flag=True, help="Delete objects that the manifests no longer have.")
-    return _target_options(_conflict_options(prune(function)))
+    return target_options()(_conflict_options(prune(function)))
 
 
 @commands.command()
@@ -333,39 +328,6 @@ def where(selector: str, context: str, namespace: str, directory: Path, as_json:
     return show_where(
         open_project_of(directory), selector=selector, context=context, namespace=namespace, as_json=as_json
     )
-
-
-@commands.command()
-@project_option
-def diff(directory: Path) -> int:
-    """Show what a deploy of the candidate would change in the cluster."""
-    from mlconsole.headless.cluster import show_diff
-
-    return show_diff(open_project_of(directory))
-
-
-@commands.command()
-@click.option("-l", "selector", default="", help="A label selector instead of the settings'.")
-@click.option("-w", "watch", is_flag=True, help="Go on showing changes.")
-@project_option
-@json_option
-def pods(selector: str, watch: bool, directory: Path, as_json: bool) -> None:
-    """List the pods that serve, with the model version that each of them runs."""
-    from mlconsole.headless.cluster import show_pods
-
-    show_pods(open_project_of(directory), selector, watch=watch, as_json=as_json)
-
-
-@commands.command()
-@click.argument("pod", default="")
-@click.option("-f", "follow", is_flag=True, help="Go on as lines come.")
-@click.option("-n", "lines", default=20, help="How many lines from the end.")
-@project_option
-def logs(pod: str, follow: bool, lines: int, directory: Path) -> None:
-    """Print the log of POD, or of every pod that serves."""
-    from mlconsole.headless.cluster import show_logs
-
-    show_logs(open_project_of(directory), pod, follow=follow, lines=lines)
 
 
 @commands.group()
