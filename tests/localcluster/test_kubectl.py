@@ -209,7 +209,7 @@ def test_every_version_applies_follows_looks_and_deletes(
         ("describe svc web", r"Endpoints: +127\.0\.0\.1:\d+"),
         ("describe job train", r"Pods Statuses: +0 Active .*1 Succeeded / 0 Failed"),
         ("describe cm settings", r"threshold:\n----\n0.5\n"),
-        ("describe node local", r"Ready +True"),
+        ("describe node local", r"HolderIdentity: +local\n(.*\n)*.*Ready +True"),
         ("logs deploy/web", "model is loaded\n"),
         ("logs -l app=web --tail=1 --prefix", r"\[pod/web-\S+/model\] model is loaded\n"),
         ("logs job/train --timestamps", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z epoch=1 loss=0.5\n"),

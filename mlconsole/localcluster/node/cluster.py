@@ -18,7 +18,7 @@ from mlconsole.localcluster.controllers.replicasets import ReplicaSetController
 from mlconsole.localcluster.controllers.scheduler import Scheduler
 from mlconsole.localcluster.controllers.statefulsets import StatefulSetController
 from mlconsole.localcluster.node.kubelet import Kubelet
-from mlconsole.localcluster.node.machine import register_node
+from mlconsole.localcluster.node.machine import register_node, renew_lease
 from mlconsole.localcluster.node.ports import PortBook
 from mlconsole.localcluster.node.proxy import ServiceProxy
 from mlconsole.localcluster.node.timing import Timing
@@ -98,6 +98,7 @@ class Cluster:
     async def _sweep(self) -> None:
         while True:
             self._events.sweep()
+            renew_lease(self._store)
             await asyncio.sleep(SWEEP_SECONDS)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import psutil
 
 from mlconsole.localcluster.controllers.addresses import LOOPBACK
-from mlconsole.localcluster.controllers.objects import NODE_NAME
+from mlconsole.localcluster.controllers.objects import NODE_NAME, micro_timestamp
 from mlconsole.localcluster.store import NotFound, Object, Store, timestamp
 
 POD_LIMIT = "110"
+LEASES = "kube-node-lease"
+LEASE_SECONDS = 600
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -34,6 +36,17 @@ def register_node(store: Store, state: Path) -> None:
         store.replace("nodes", _merged(store.get("nodes", None, NODE_NAME), node))
     except NotFound:
         store.create("nodes", node)
+
+
+def renew_lease(store: Store) -> None:
+    """Says that the node lives, as each kubelet does in a Lease of its node's name."""
+    name = {"name": NODE_NAME, "namespace": LEASES}
+    spec = {"holderIdentity": NODE_NAME, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": micro_timestamp()}
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": name, "spec": spec}
+    try:
+        store.update("leases", store.get("leases", LEASES, NODE_NAME) | {"spec": spec})
+    except NotFound:
+        store.create("leases", lease)
 
 
 def _merged(before: Object, node: Object) -> Object:

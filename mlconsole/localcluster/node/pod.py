@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mlconsole.localcluster.controllers.addresses import PORTS, port_map
-from mlconsole.localcluster.controllers.objects import annotations_of
+from mlconsole.localcluster.controllers.objects import annotations_of, seconds_since
 from mlconsole.localcluster.node.container import ContainerRunner, PodContext
 from mlconsole.localcluster.node.plan import Site
 from mlconsole.localcluster.node.ports import PortBook, declared_ports, host_ports
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 INIT_POLL = 0.02
 FINAL_WAIT = 5.0
 RETRY_SECONDS = 1.0
+TOO_LONG = "Pod was active on the node longer than the specified deadline"
 
 
 class PodWorker:
@@ -63,6 +64,7 @@ class PodWorker:
         self._ports: dict[str, int] = {}
         self._ending: asyncio.Task[None] | None = None
         self._grace = float("inf")
+        self._too_long = False
         spec = pod["spec"]
         self._init = [ContainerRecord(item) for item in spec.get("initContainers") or []]
         self._main = [ContainerRecord(item) for item in spec["containers"]]
@@ -95,6 +97,8 @@ class PodWorker:
         }
         self._take_over(pod)
         self._task = asyncio.create_task(self._run(), name=f"pod {'/'.join(self.key)}")
+        deadline = spec.get("activeDeadlineSeconds")
+        self._deadline = None if deadline is None else asyncio.create_task(self._fail_after(float(deadline)))
 
     @property
     def is_ending(self) -> bool:
@@ -115,6 +119,8 @@ class PodWorker:
         except NotFound:
             return
         status = build_status(pod, self._init, self._main)
+        if self._too_long:
+            status |= {"phase": "Failed", "reason": "DeadlineExceeded", "message": TOO_LONG}
         if status != pod.get("status"):
             try:
                 self._store.update("pods", {"metadata": _bare(pod), "status": status}, status=True)
@@ -144,7 +150,7 @@ class PodWorker:
 
     async def release(self) -> None:
         """Lets go of the pod; its containers live on for the next server."""
-        for task in (self._ending, self._task):
+        for task in (self._deadline, self._ending, self._task):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -188,6 +194,17 @@ class PodWorker:
             changed = self._store.get("pods", *self.key)
             changed["metadata"].setdefault("annotations", {})[PORTS] = text
             self._store.update("pods", changed)
+
+    async def _fail_after(self, seconds: float) -> None:
+        """Ends the pod's containers for good once it was active for so long (``activeDeadlineSeconds``)."""
+        with contextlib.suppress(NotFound):
+            begun = (self.pod().get("status") or {}).get("startTime")
+            await asyncio.sleep(seconds - (seconds_since(begun) if begun else 0.0))
+            if not self._task.done() and self._ending is None:
+                self._too_long = True
+                self._events.record("kubelet", "Pod", self.pod(), "DeadlineExceeded", TOO_LONG)
+                await asyncio.gather(*(runner.stop(self._spec_grace) for runner in self.runners.values()))
+                self.publish()
 
     async def _run(self) -> None:
         while True:
@@ -256,6 +273,8 @@ class PodWorker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._task), FINAL_WAIT)
         self._task.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         for port in self._ports.values():
             self._book.give_back(port)
         with contextlib.suppress(NotFound):

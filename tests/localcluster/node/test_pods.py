@@ -115,6 +115,17 @@ async def test_a_container_over_its_memory_limit_is_killed(world: Any, py: Box) 
     assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
 
 
+async def test_a_pod_that_is_active_for_too_long_fails(world: Any, py: Box) -> None:
+    spec = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1}
+    world.create("pods", "long", spec | {"containers": [py("import time; time.sleep(60)")]})
+    await world.until(lambda: world.pod("long")["status"].get("reason") == "DeadlineExceeded")
+    await world.until(lambda: "terminated" in world.status("long")["state"])
+    status = world.pod("long")["status"]
+    assert (status["phase"], status["message"].split()[:3]) == ("Failed", ["Pod", "was", "active"])
+    assert "DeadlineExceeded" in world.reasons()
+    assert world.status("long")["restartCount"] == 0
+
+
 async def test_init_containers_run_first_and_in_order(world: Any, py: Box) -> None:
     first = py("open('order', 'a').write('1')", name="first")
     second = py("open('order', 'a').write('2')", name="second")
