@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlconsole import __version__, cli_cluster
+from mlconsole import __version__, cli_cluster, cli_console
 from mlconsole.cli_models import models
 from mlconsole.cli_options import json_option, open_project_of, project_option, target_options
 from mlconsole.errors import Exit, Problem
@@ -33,7 +33,9 @@ class DirectoryGroup(click.Group):
         first = next((word for word in args if not word.startswith("-")), None)
         asks = {"-h", "--help", "--version"}.intersection(args)
         is_folder = first is not None and first not in self.commands and ("/" in first or Path(first).is_dir())
-        if is_folder or (first is None and not asks):
+        options = {name for option in self.commands["open"].params for name in (*option.opts, *option.secondary_opts)}
+        begins_with_option = bool(args) and args[0].partition("=")[0] in options
+        if is_folder or begins_with_option or (first is None and not asks):
             args = ["open", *args]
         return super().parse_args(ctx, args)
 
@@ -59,40 +61,8 @@ def commands() -> None:
     """
 
 
-for _command in cli_cluster.COMMANDS:
+for _command in (*cli_console.COMMANDS, *cli_cluster.COMMANDS):
     commands.add_command(_command)
-
-
-@commands.command("open")
-@click.argument("directory", default=".", type=click.Path(path_type=Path))
-@click.option("--readonly", is_flag=True, help="Look, and change nothing.")
-def open_console(directory: Path, readonly: bool) -> None:
-    """Open the console (the same as `mlconsole DIR`)."""
-    from mlconsole.console.app import run
-    from mlconsole.project import open_project
-
-    run(open_project(directory), readonly=readonly)
-
-
-@commands.command()
-@click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
-@click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
-@click.option("--stop", is_flag=True, help="Stop the local cluster at the end.")
-def demo(directory: Path, headless: bool, stop: bool) -> int:
-    """Try it: the sample project in DIRECTORY, with a local cluster of its own."""
-    from mlconsole.headless.demo import prepare, release_and_show, stop_cluster
-
-    project = prepare(directory)
-    try:
-        if headless:
-            return release_and_show(project)
-        from mlconsole.console.app import run
-
-        run(project)
-        return Exit.DONE
-    finally:
-        if stop:
-            stop_cluster(project)
 
 
 @commands.command()
@@ -110,8 +80,9 @@ def clone(url: str, directory: Path | None) -> None:
 def init(directory: Path) -> None:
     """Write mlconsole.toml with what is found in the project, and a comment for each key."""
     from mlconsole.headless.reports import initialise_settings
+    from mlconsole.project import open_project
 
-    initialise_settings(open_project_of(directory))
+    initialise_settings(open_project(directory, personal=False))
 
 
 @commands.command()

@@ -158,3 +158,9 @@ def release_record() -> ReleaseRecord:
         aliases=(AliasMove(name="m", alias="champion", number=2, release=3, at=BEGUN),),
     )
     return msgspec.json.decode(msgspec.json.encode(made), type=ReleaseRecord)
+
+
+@pytest.fixture(autouse=True)
+def no_preferences(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests are of no person: what one prefers on this machine does not count."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-preferences"))

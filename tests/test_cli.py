@@ -55,13 +55,13 @@ def test_version_is_the_packages() -> None:
     assert __version__ in CliRunner().invoke(commands, ["--version"]).output
 
 
-@pytest.mark.parametrize("arguments", [[], ["."], ["--readonly", "."], ["--readonly"], ["./somewhere"]])
+@pytest.mark.parametrize("arguments", [[], ["."], ["--readonly", "."], ["--readonly"], ["./somewhere"], ["--theme", "light", "."]])
 def test_a_folder_or_nothing_opens_the_console(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
-    monkeypatch.setattr(commands.commands["open"], "callback", lambda directory, readonly: opened.append(directory))
+    monkeypatch.setattr(commands.commands["open"], "callback", lambda directory, **look: opened.append(directory))
     result = CliRunner().invoke(commands, arguments)
     assert result.exit_code == 0, result.output
-    assert opened == [Path(next((word for word in arguments if not word.startswith("-")), "."))]
+    assert opened == [Path(arguments[-1] if arguments and not arguments[-1].startswith("-") else ".")]
 
 
 def test_a_word_that_is_neither_command_nor_folder_is_refused() -> None:

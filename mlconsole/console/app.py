@@ -6,6 +6,7 @@ Nothing but Textual is imported on the way to the first frame: a thread brings i
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,15 +15,21 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from mlconsole.console.ascii_only import sign_filters
 from mlconsole.console.background import Background, Finished
 from mlconsole.console.screens.opening import OpeningScreen
+from mlconsole.console.themes import OURS, chosen, shades
 from mlconsole.errors import Exit, Problem
 from mlconsole.evidence.base import StageName, now
+from mlconsole.project.preferences import Preferences
 
 if TYPE_CHECKING:
-    from textual.command import Provider
+    from collections.abc import Sequence
 
-    from mlconsole.console.actions import Action
+    from textual.command import Provider
+    from textual.filter import LineFilter
+
+    from mlconsole.console.actions import Action, Registry
     from mlconsole.console.messages import Faulted, JournalSeen, Perform, PodsSeen
     from mlconsole.console.screens.main import MainScreen
     from mlconsole.console.view import ClusterPlace, View
@@ -48,6 +55,7 @@ class MlconsoleApp(App[None]):
     Args:
         project: the project.
         readonly: change nothing outside.
+        preferences: the person's; none: the defaults.
     """
 
     COMMANDS: ClassVar[set[Any]] = {action_commands}
@@ -59,9 +67,16 @@ class MlconsoleApp(App[None]):
     main: MainScreen
     watching: Watching
 
-    def __init__(self, project: Project, *, readonly: bool = False) -> None:
+    def __init__(self, project: Project, *, readonly: bool = False, preferences: Preferences | None = None) -> None:
         super().__init__()
         self.project = project
+        self.preferences = preferences or Preferences()
+        for theme in OURS:
+            self.register_theme(theme)
+        self.theme = chosen(self.preferences.theme, self.console.color_system, tuple(self.available_themes))
+        self._signs = sign_filters(self.preferences.ascii, os.environ)
+        if self.preferences.keys:
+            self._read_keys()
         self.readonly = readonly
         self.title = project.settings.name
         self.background = Background(self.post_message, self._work_failed)
@@ -74,6 +89,15 @@ class MlconsoleApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The first frame."""
         return OpeningScreen(self.title)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's, with two shades of text."""
+        variables = super().get_css_variables()
+        return {**variables, **shades(variables, self.current_theme)}
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Signs are the last thing to be changed."""
+        return [*super().get_line_filters(), *self._signs]
 
     def on_mount(self) -> None:
         """Let the first frame come before anything heavy is imported."""
@@ -90,6 +114,11 @@ class MlconsoleApp(App[None]):
             return_code=int(Exit.OUTSIDE_FAILED), message=f"mlconsole can't open: {type(error).__name__}: {error}"
         )
 
+    def _read_keys(self) -> Registry:
+        from mlconsole.console.keymap import with_preferred
+
+        return with_preferred(self.preferences.keys, "config.toml")
+
     async def _open(self) -> None:
         from mlconsole.console.screens.main import MainScreen
         from mlconsole.console.view import View
@@ -97,7 +126,7 @@ class MlconsoleApp(App[None]):
         from mlconsole.services import readonly
 
         readonly.switch(self.readonly)
-        self.view = View(project=self.project, readonly=self.readonly)
+        self.view = View(project=self.project, readonly=self.readonly, registry=self._read_keys())
         self.main = MainScreen(self.view)
         self.watching = Watching(self, self.background)
         await self.push_screen(self.main)
@@ -265,11 +294,26 @@ def load(stop: threading.Event) -> None:
             importlib.import_module(f"mlconsole.console.{name}")
 
 
-def run(project: Project, *, readonly: bool = False) -> None:
-    """Show the console of a project until the person leaves it."""
+def run(project: Project, *, readonly: bool = False, preferences: Preferences | None = None) -> int:
+    """Show the console of a project until the person leaves it.
+
+    Args:
+        project: the project.
+        readonly: change nothing outside, in this process at all.
+        preferences: the person's.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SettingsInvalid: a preferred key or theme does not exist.
+    """
     import gc
 
-    MlconsoleApp(project, readonly=readonly).run()
+    preferences = preferences or Preferences()
+    app = MlconsoleApp(project, readonly=readonly, preferences=preferences)
+    app.run(mouse=preferences.mouse)
     # the process ends soon: the last collection would look at every object of every library once more, for nothing
     gc.disable()
     gc.freeze()
+    return app.return_code or 0

@@ -10,6 +10,7 @@ import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.project.discovery import Found, complete, looks_like_project
+from mlconsole.project.preferences import read_preferences
 from mlconsole.project.settings import SETTINGS_FILE, Settings, read_settings
 
 STATE_FOLDER = ".mlconsole"
@@ -87,16 +88,25 @@ def find_root(start: Path) -> Path:
     return start
 
 
-def open_project(directory: Path) -> Project:
+def open_project(directory: Path, *, personal: bool = True) -> Project:
     """Read the project that a folder belongs to.
+
+    Args:
+        directory: the folder.
+        personal: where its settings name no context, take the one that the person prefers.
 
     Raises:
         WrongUse: there is no such folder.
-        SettingsInvalid: its settings can't be read.
+        SettingsInvalid: its settings, or the person's preferences, can't be read.
     """
     if not directory.is_dir():
         raise WrongUse(f"There is no folder {directory}.", "Check the path, or clone first: mlconsole clone URL")
     root = find_root(directory.resolve())
     given, settings_file = read_settings(root)
     settings, found = complete(root, given)
-    return Project(root=root, settings=settings, settings_file=settings_file, found=found)
+    project = Project(root=root, settings=settings, settings_file=settings_file, found=found)
+    preferred = read_preferences().context if personal else ""
+    if preferred and not settings.deploy.context:
+        where = Found("deploy.context", preferred, "your own config.toml")
+        return replace(project.aimed_at(preferred, settings.deploy.namespace), found=(*found, where))
+    return project

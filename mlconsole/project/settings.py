@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -27,6 +27,9 @@ def _key(description: str) -> msgspec.Meta:
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the settings."""
+
+
+S = TypeVar("S", bound=Section)
 
 
 class DataSettings(Section, frozen=True, kw_only=True):
@@ -151,16 +154,21 @@ def read_settings(root: Path) -> tuple[Settings, Path | None]:
     """
     own = root / SETTINGS_FILE
     if own.is_file():
-        return _convert(_load(own), own), own
+        return convert(load(own), Settings, own), own
     shared = root / "pyproject.toml"
     if shared.is_file():
-        table = _load(shared).get("tool", {}).get("mlconsole")
+        table = load(shared).get("tool", {}).get("mlconsole")
         if table is not None:
-            return _convert(table, shared), shared
+            return convert(table, Settings, shared), shared
     return Settings(), None
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        SettingsInvalid: it is none, or can't be read.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -169,10 +177,15 @@ def _load(path: Path) -> dict[str, Any]:
         raise SettingsInvalid(f"{path.name} can't be read: {error.strerror}.") from error
 
 
-def _convert(table: dict[str, Any], path: Path) -> Settings:
-    _refuse_unknown_keys(table, Settings, path.name, "")
+def convert(table: dict[str, Any], kind: type[S], path: Path) -> S:
+    """Read a table strictly as the fields of `kind`; `path` is what sentences name.
+
+    Raises:
+        SettingsInvalid: a key does not exist, or a value is of the wrong type.
+    """
+    _refuse_unknown_keys(table, kind, path.name, "")
     try:
-        return msgspec.convert(table, type=Settings)
+        return msgspec.convert(table, type=kind)
     except msgspec.ValidationError as error:
         sentence, _, place = str(error).partition(" - at `$")
         key = place.strip("`.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import html
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +17,7 @@ from textual.pilot import Pilot
 
 from mlconsole.console.app import MlconsoleApp
 from mlconsole.project import open_project
+from mlconsole.project.preferences import Preferences
 from mlconsole.services import readonly as services_readonly
 
 from .builder import Builder
@@ -34,6 +37,12 @@ class Driven:
     def text(self) -> str:
         """What is on the screen, line by line, without styles."""
         return "\n".join(strip.text.rstrip() for strip in self.app.screen._compositor.render_strips())
+
+    @property
+    def drawn(self) -> str:
+        """What goes to the terminal, behind all filters."""
+        found = re.findall(r"<text[^>]*>([^<]*)</text>", self.app.export_screenshot())
+        return html.unescape("".join(found)).replace("\u00a0", " ")
 
     @property
     def flowing(self) -> str:
@@ -88,8 +97,14 @@ def drive() -> Drive:
     """Open a console of a folder: `async with drive(root, size=(80, 24)) as console`."""
 
     @contextlib.asynccontextmanager
-    async def opened(root: Path, size: tuple[int, int] = (120, 40), *, readonly: bool = False) -> AsyncIterator[Driven]:
-        app = MlconsoleApp(open_project(root), readonly=readonly)
+    async def opened(
+        root: Path,
+        size: tuple[int, int] = (120, 40),
+        *,
+        readonly: bool = False,
+        preferences: Preferences | None = None,
+    ) -> AsyncIterator[Driven]:
+        app = MlconsoleApp(open_project(root), readonly=readonly, preferences=preferences)
         async with app.run_test(size=size) as pilot:
             console = Driven(app, pilot)
             await console.until(lambda: app.is_open and app.view.journal is not None)

@@ -1,0 +1,99 @@
+"""The commands about the console itself: open it, try it, serve it, its keys and the schema of its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlconsole.errors import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlconsole.project import Project
+
+
+def look_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that lay themselves over the person's preferences."""
+    for option in (
+        click.option("--readonly", is_flag=True, help="Look, and change nothing."),
+        click.option("--ascii/--no-ascii", "ascii_only", default=None, help="Draw with ASCII characters only, or not."),
+        click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal."),
+        click.option("--theme", default="", help="Colours: dark, light, high-contrast, …"),
+    ):
+        function = option(function)
+    return function
+
+
+def _show(project: Project, *, readonly: bool, ascii_only: bool | None, no_mouse: bool, theme: str) -> int:
+    import msgspec
+
+    from mlconsole.console.app import run
+    from mlconsole.project.preferences import read_preferences
+
+    preferences = read_preferences()
+    preferences = msgspec.structs.replace(
+        preferences,
+        theme=theme or preferences.theme,
+        ascii=preferences.ascii if ascii_only is None else ascii_only,
+        mouse=preferences.mouse and not no_mouse,
+    )
+    return run(project, readonly=readonly, preferences=preferences)
+
+
+@click.command("open")
+@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@look_options
+def open_console(directory: Path, **look: Any) -> int:
+    """Open the console (the same as `mlconsole DIR`)."""
+    from mlconsole.project import open_project
+
+    return _show(open_project(directory), **look)
+
+
+@click.command()
+@click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
+@click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
+@click.option("--stop", is_flag=True, help="Stop the local cluster at the end.")
+@look_options
+def demo(directory: Path, headless: bool, stop: bool, **look: Any) -> int:
+    """Try it: the sample project in DIRECTORY, with a local cluster of its own."""
+    from mlconsole.headless.demo import prepare, release_and_show, stop_cluster
+
+    project = prepare(directory)
+    try:
+        return release_and_show(project) if headless else _show(project, **look)
+    finally:
+        if stop:
+            stop_cluster(project)
+
+
+@click.command()
+@click.option("--into", "document", type=click.Path(path_type=Path), help="Put the default keys into this document.")
+def keys(document: Path | None) -> int:
+    """List the console's actions with the keys that you prefer, as a Markdown table."""
+    from mlconsole.console.actions import REGISTRY
+    from mlconsole.console.keymap import table, with_preferred, with_table
+    from mlconsole.project.preferences import preferences_path, read_preferences
+
+    if document is not None:
+        document.write_text(with_table(document.read_text(encoding="utf-8"), REGISTRY), encoding="utf-8")
+    else:
+        click.echo(table(with_preferred(read_preferences().keys, preferences_path().name)))
+    return Exit.DONE
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["project", "preferences"]), default="project")
+def schema(what: str) -> int:
+    """Print the JSON Schema of mlconsole.toml (project), or of your own config.toml (preferences)."""
+    from mlconsole.project.schema import preferences_schema, project_schema
+
+    click.echo(preferences_schema() if what == "preferences" else project_schema(), nl=False)
+    return Exit.DONE
+
+
+COMMANDS = (open_console, demo, keys, schema)
+"""All of them, for the command line to add."""
