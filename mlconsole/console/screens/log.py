@@ -1,22 +1,33 @@
-"""A log as it grows, in the whole window: of a stage, or of a pod."""
+"""A log as it grows, in the whole window: of a stage, of a pod, or of all pods as one."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Static
 
-from mlconsole.console.background import Post
 from mlconsole.console.faults import as_record
-from mlconsole.console.log_feed import Feed, LogGrew
+from mlconsole.console.log_sources import LogMoved, LogSource, PodAsk, since_words
 from mlconsole.console.messages import Faulted
-from mlconsole.console.paint import keys, line
+from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys, line, split
 from mlconsole.console.screens.dialog import Dialog
+from mlconsole.console.sieve import Wanted, compiled
+from mlconsole.console.widgets.filter_bar import FilterBar
 from mlconsole.console.widgets.log_view import LogView
+
+if TYPE_CHECKING:
+    from mlconsole.console.app import MlconsoleApp
+
+FILTER, SEARCH = "log-filter", "log-search"
+FILTER_HINT = "show lines that match: regular expression, !inverse"
+SEARCH_HINT = "search: regular expression; n and N go on"
 
 
 class LogScreen(Dialog[None]):
@@ -24,53 +35,150 @@ class LogScreen(Dialog[None]):
 
     Args:
         title: whose log.
-        open_feed: starts to follow it; gets how lines are posted.
+        source: opens it, for what is asked of pods' logs.
         empty: what is said while there are no lines.
+        folder: where it is saved to.
     """
 
+    scope: ClassVar[str] = "log"
     CSS_PATH = "log.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,l", "close", "back", show=False)]
 
-    def __init__(self, title: str, open_feed: Callable[[Post], Feed], *, empty: str) -> None:
+    def __init__(self, title: str, source: Callable[[PodAsk], LogSource], *, empty: str, folder: Path) -> None:
         super().__init__()
-        self._heading = title
-        self._open_feed = open_feed
-        self._empty = empty
-        self._feed: Feed | None = None
+        self.heading = title
+        self._open = source
+        self.ask = PodAsk()
+        self.source = source(self.ask)
+        self.folder = folder
+        self.view = LogView(empty=empty, lines=self.source.lines)
+        self._state = Static(markup=False, classes="state")
+        self._bars = {FILTER: FilterBar(FILTER_HINT, id=FILTER), SEARCH: FilterBar(SEARCH_HINT, id=SEARCH)}
+        self._around = 0
+        self._said: Content | None = None
 
     def compose(self) -> ComposeResult:
-        """Title, log, keys."""
-        hints = [("↓ ↑ ← →", "scroll"), ("G", "follow the end"), ("Esc", "back")]
+        """Title, state, log, lines to type into, keys."""
         with Vertical():
-            yield Static(line(self._heading), classes="title", markup=False)
-            yield LogView(empty=self._empty)
-            yield Static(keys(hints), classes="keys")
+            yield Static(line(self.heading), classes="title", markup=False)
+            yield self._state
+            yield self.view
+            yield from self._bars.values()
+            yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
         """Begin to follow."""
-        self.query_one(LogView).focus()
-        self._feed = self._open_feed(self.post_message)
+        super().on_mount()
+        self.view.focus()
+        actions = cast("MlconsoleApp", self.app).view.registry.of(self.scope)
+        pairs = [(action.key, action.words) for action in sorted(actions, key=lambda one: one.footer) if action.footer]
+        self.query_one(".keys", Static).update(keys([*pairs, ("Esc", "back")]))
+        self.source.start(self.post_message)
+        self._tell()
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
-        if self._feed is not None:
-            self._feed.stop()
+        self.source.stop()
 
-    def on_log_grew(self, message: LogGrew) -> None:
-        """Add what the log has more."""
+    def on_resize(self) -> None:
+        """The line above is made for the width."""
+        self._tell()
+
+    # what comes
+
+    def on_log_moved(self, message: LogMoved) -> None:
+        """Show what the log has more."""
         message.stop()
-        view = self.query_one(LogView)
-        if message.growth.fresh:
-            view.clear()
-        view.append(message.growth.lines, message.growth.partial)
+        if message.source is self.source:
+            if message.fresh:
+                self.view.start_anew()
+            self.view.grown()
+
+    def on_log_view_changed(self, message: LogView.Changed) -> None:
+        """Say how the log is shown."""
+        message.stop()
+        self._tell()
 
     def on_faulted(self, message: Faulted) -> None:
         """Say why there is no log, in its place."""
         message.stop()
         problem = as_record(message.error)
-        self.query_one(LogView).append(
-            [f"── {problem.sentence}", *([f"── {problem.next_step}"] if problem.next_step else [])]
-        )
+        self.say(f"{problem.sentence} {problem.next_step}".strip(), WARN)
+        self.view.say_when_empty(f"── {problem.sentence}")
+
+    def say(self, sentence: str, style: str = GOOD) -> None:
+        """Say a sentence above the log until something else happens to it."""
+        self._said = line((sentence, style))
+        self._tell()
+
+    def _tell(self) -> None:
+        view, sieve, lines = self.view, self.view.sieve, self.source.lines
+        following = ("● following", GOOD) if view.is_following else ("○ standing", DIM)
+        parts: list[str | tuple[str, str]] = [following]
+        if self.source.is_of_pods:
+            parts.append((f"  {since_words(self.ask)}", DIM))
+        if view.look.wrap:
+            parts.append(("  wrapped", DIM))
+        if sieve is not None:
+            around = f" ±{sieve.wanted.context}" if sieve.wanted.context else ""
+            sign = "not " if sieve.wanted.inverse else ""
+            parts.append((f"  {sign}/{sieve.wanted.pattern.pattern}/{around}: {sieve.matches:,}", KEY))
+            if sieve.upto < lines.end:
+                parts.append(" …")
+        if view.searched is not None:
+            parts.append((f"  ?{view.searched.pattern}", KEY))
+        if view.searching:
+            parts.append((f"  {view.searching}", WARN))
+        left = self._said or line(*parts)
+        self._said = None if view.searching else self._said
+        dropped = f"{lines.first:,} dropped, " if lines.first else ""
+        total = lines.end - lines.first
+        self._state.update(split(left, line((f"{dropped}{total:,} lines", DIM)), max(self.size.width - 2, 10)))
+
+    # what a person asks for
+
+    def ask_for(self, ask: PodAsk) -> None:
+        """Open the log anew, for another stretch of time or the run before."""
+        self.source.stop()
+        self.ask, self._said = ask, None
+        self.source = self._open(ask)
+        self.view.lines = self.source.lines
+        self.view.start_anew()
+        self.view.follow(True)
+        self.source.start(self.post_message)
+
+    def open_bar(self, name: str) -> None:
+        """Let a person type a filter or a search."""
+        self._said = None
+        self._bars[name].open()
+
+    def more_context(self, step: int) -> None:
+        """Show more or fewer lines around each match."""
+        self._around = max(self._around + step, 0)
+        if self.view.sieve is not None:
+            self.view.filter(self.view.sieve.wanted.with_context(self._around))
+        else:
+            self.say(f"{self._around} lines around each match of a filter.", DIM)
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Wait until it is whole: a half expression means something else."""
+        message.stop()
+        message.bar.remove_class("-wrong")
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Filter or search, or stop doing so where it was emptied."""
+        message.stop()
+        try:
+            if message.bar.id == FILTER:
+                self.view.filter(Wanted.of(message.text, self._around))
+            else:
+                self.view.search(compiled(message.text) if message.text else None)
+        except re.error as error:
+            message.bar.add_class("-wrong", "-open")
+            message.bar.focus()
+            self.say(f"{message.text!r} is no regular expression: {error}.", WARN)
+            return
+        self.view.focus()
 
     def action_close(self) -> None:
         """Back to where one was."""

@@ -14,6 +14,9 @@ from mlconsole.console.widgets.table import Row, Table
 class Shown(App[None]):
     """A table alone."""
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return {"dim": "#888888", "faint": "#666666"}
+
     def compose(self) -> ComposeResult:
         yield Table(("name", "count"), numeric=frozenset({1}), tails=frozenset({0}))
 

@@ -1,0 +1,268 @@
+"""Where logs come from: a file, one pod, all pods, or what a release says of a stage. Each works beside the screen."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from textual.message import Message
+
+from mlconsole.console.background import Post, Ticker
+from mlconsole.console.log_feed import told_lines
+from mlconsole.console.log_file import FileLines
+from mlconsole.console.log_lines import Buffer, Line, LogLines
+from mlconsole.console.messages import Faulted
+from mlconsole.console.story import Story
+from mlconsole.evidence.base import StageName
+
+if TYPE_CHECKING:
+    from mlconsole.services.kubernetes.connection import Connection
+    from mlconsole.services.kubernetes.logs import Stamp
+    from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs
+
+FILE_SECONDS = 0.2
+BATCH_SECONDS = 0.05
+MOST_WAITING = 20_000
+TAIL_OF_EACH = 200
+"""Of several pods, so many lines of each are shown at first."""
+
+
+class LogMoved(Message):
+    """A log has more lines; `fresh`: those before are of another log."""
+
+    def __init__(self, source: LogSource, fresh: bool = False) -> None:
+        super().__init__()
+        self.source = source
+        self.fresh = fresh
+
+
+@dataclass(frozen=True)
+class PodAsk:
+    """What is asked of pods' logs: lines of the last `since` seconds (None: all), those of the run before."""
+
+    since: int | None = None
+    previous: bool = False
+
+
+class LogSource(Protocol):
+    """A log that is followed from `start` to `stop`."""
+
+    is_of_pods: ClassVar[bool]
+    """Whether since, previous and timestamps say anything to it."""
+
+    @property
+    def lines(self) -> LogLines:
+        """The lines that are known so far."""
+
+    def start(self, post: Post) -> None:
+        """Begin to follow; messages go to `post`."""
+
+    def stop(self) -> None:
+        """End; waits for nothing."""
+
+
+class FileLog:
+    """A file as it grows, all of it."""
+
+    is_of_pods: ClassVar[bool] = False
+
+    def __init__(self, path: Path) -> None:
+        self.lines = FileLines(path)
+        self._fresh = 0
+        self._end = -1
+        self._stopped = threading.Event()
+
+    def start(self, post: Post) -> None:
+        """Begin to count its lines."""
+
+        def told() -> None:
+            fresh, end = self.lines.fresh, self.lines.end
+            if (fresh, end) != (self._fresh, self._end):
+                post(LogMoved(self, fresh=fresh != self._fresh))
+                self._fresh, self._end = fresh, end
+
+        self._ticker = Ticker(
+            "log-file", lambda: self.lines.index(told, self._stopped), FILE_SECONDS, lambda e: _fault(post, e)
+        )
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """End following."""
+        self._stopped.set()
+        self._ticker.stop()
+
+
+class StoryLog:
+    """What a release says of one of its stages, for stages whose work prints nothing itself."""
+
+    is_of_pods: ClassVar[bool] = False
+
+    def __init__(self, stage: StageName, story: Callable[[], Story]) -> None:
+        self.lines = Buffer()
+        self._stage: StageName = stage
+        self._story = story
+        self._seen: datetime | None = None
+
+    def start(self, post: Post) -> None:
+        """Begin to look at what is told."""
+        self._post = post
+        self._ticker = Ticker("story", self._step, FILE_SECONDS, lambda error: _fault(post, error))
+        self._ticker.start()
+
+    def _step(self) -> None:
+        found = [told for told in self._story().happenings if told.stage == self._stage]
+        fresh = [told for told in found if self._seen is None or told.at > self._seen]
+        if fresh:
+            self._seen = fresh[-1].at
+            self.lines.add(Line(text, at=told.at.timestamp()) for told in fresh for text in told_lines(told))
+            self._post(LogMoved(self))
+
+    def stop(self) -> None:
+        """End following."""
+        self._ticker.stop()
+
+
+class PodLog:
+    """One pod's log, followed through its restarts; or, `previous`, that of the run before the last restart."""
+
+    is_of_pods: ClassVar[bool] = True
+
+    def __init__(self, connect: Callable[[], Connection], namespace: str, pod: str, ask: PodAsk) -> None:
+        self.lines = Buffer()
+        self._connect, self._namespace, self._pod, self._ask = connect, namespace, pod, ask
+        self._cancelled = threading.Event()
+        self._batch = _Batch(self)
+
+    def start(self, post: Post) -> None:
+        """Begin to follow."""
+        self._batch.start(post)
+        threading.Thread(target=self._work, args=(post,), name=f"console-log-{self._pod}", daemon=True).start()
+
+    def _work(self, post: Post) -> None:
+        from mlconsole.services.kubernetes import logs
+
+        found: Sequence[str] = ()
+        try:
+            connection = self._connect()
+            try:
+                if self._ask.previous:
+                    found = logs.tail(connection, self._namespace, self._pod, lines=MOST_WAITING, previous=True)
+                    self._batch.take([Line(text) for text in found])
+                else:
+                    logs.follow(
+                        connection,
+                        self._namespace,
+                        self._pod,
+                        since_seconds=self._ask.since,
+                        on_stamped=lambda stamp, text: self._batch.take([Line(text, at=_seconds(stamp))]),
+                        cancelled=self._cancelled,
+                    )
+            finally:
+                connection.close()
+            nothing = self._ask.previous and not self.lines.end and not found
+            self._batch.take([Line("── There was no run before." if nothing else "── The log has ended.")])
+        except Exception as error:  # noqa: BLE001 - the reason is shown in place of the log
+            if not self._cancelled.is_set():
+                _fault(post, error)
+
+    def stop(self) -> None:
+        """End following; does not wait for the connection."""
+        self._cancelled.set()
+        self._batch.stop()
+
+
+class PodsLog:
+    """The logs of all pods of a selector as one, in order of time."""
+
+    is_of_pods: ClassVar[bool] = True
+
+    def __init__(self, connect: Callable[[], Connection], selector: str, ask: PodAsk) -> None:
+        self.lines = Buffer()
+        self._connect, self._selector, self._ask = connect, selector, ask
+        self._merged: MergedLogs | None = None
+        self._stopped = threading.Event()
+        self._batch = _Batch(self)
+
+    def start(self, post: Post) -> None:
+        """Begin to follow; what is imported for it is imported in a thread."""
+        self._batch.start(post)
+        threading.Thread(target=self._work, name="console-logs", daemon=True).start()
+
+    def _work(self) -> None:
+        from mlconsole.services.kubernetes.merged_logs import MergedLogs
+
+        merged = MergedLogs(self._connect, self._selector, self._take, tail=TAIL_OF_EACH)
+        self._merged = merged
+        if not self._stopped.is_set():
+            merged.start()
+
+    def _take(self, lines: Sequence[LogLine]) -> None:
+        self._batch.take([Line(entry.text, entry.pod, _seconds(entry.at)) for entry in lines])
+
+    def stop(self) -> None:
+        """End following."""
+        self._stopped.set()
+        self._batch.stop()
+        if self._merged is not None:
+            threading.Thread(target=self._merged.stop, name="console-logs-end", daemon=True).start()
+
+
+class _Batch:
+    """Puts lines into a buffer a few times a second, so that a burst of them does not flood the screen."""
+
+    def __init__(self, source: PodLog | PodsLog) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._waiting: list[Line] = []
+        self._dropped = 0
+
+    def start(self, post: Post) -> None:
+        self._post = post
+        self._ticker = Ticker("pod-log", self._flush, BATCH_SECONDS, lambda error: _fault(post, error))
+        self._ticker.start()
+
+    def take(self, lines: Sequence[Line]) -> None:
+        with self._lock:
+            self._waiting += lines
+            over = len(self._waiting) - MOST_WAITING
+            if over > 0:
+                del self._waiting[:over]
+                self._dropped += over
+
+    def _flush(self) -> None:
+        with self._lock:
+            lines, self._waiting = self._waiting, []
+            dropped, self._dropped = self._dropped, 0
+        if lines:
+            words = (
+                [Line(f"── {dropped:,} lines dropped: they came faster than they could be shown")] if dropped else []
+            )
+            self._source.lines.add([*words, *lines])
+            self._post(LogMoved(self._source))
+
+    def stop(self) -> None:
+        self._ticker.stop()
+
+
+def _seconds(stamp: Stamp) -> float:
+    return stamp[0] + float(f"0.{stamp[1]}") if stamp[1].isdigit() else stamp[0]
+
+
+def _fault(post: Post, error: BaseException) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+        post(Faulted("log", error))
+
+
+def since_words(ask: PodAsk) -> str:
+    """What is asked for, in words."""
+    return "previous run" if ask.previous else f"last {ask.since // 60} min" if ask.since else "all"
+
+
+def with_since(ask: PodAsk, since: int | None) -> PodAsk:
+    """The same for another stretch of time."""
+    return replace(ask, since=since, previous=False)

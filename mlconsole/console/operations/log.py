@@ -1,0 +1,146 @@
+"""Opens logs, and carries out what the log screen's keys say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlconsole.console.actions.log import SINCE
+from mlconsole.console.log_save import save
+from mlconsole.console.log_sources import FileLog, LogSource, PodAsk, PodLog, PodsLog, StoryLog, with_since
+from mlconsole.console.operations.common import aside
+from mlconsole.console.screens.log import FILTER, SEARCH, LogScreen
+
+if TYPE_CHECKING:
+    from mlconsole.console.app import MlconsoleApp
+
+WAITING = "Waiting for the first line …"
+ONLY_PODS = "That is asked of pods' logs; this one is shown whole."
+
+
+def open_stage_log(app: MlconsoleApp, release: int) -> None:
+    """Show the log of the selected stage of a release: its file, or what the release says of it."""
+    stage = app.view.selected
+    path = app.project.release_folder(release) / f"{stage}.log"
+
+    def source(ask: PodAsk) -> LogSource:
+        has_own = path.is_file() and path.stat().st_size > 0
+        return FileLog(path) if has_own else StoryLog(stage, lambda: app.view.story)
+
+    app.push_screen(LogScreen(
+        f"Log of {stage}, release {release}", source, empty="Nothing was written to this log yet.", folder=_folder(app)
+    ))  # fmt: skip
+
+
+def open_pod_log(app: MlconsoleApp) -> None:
+    """Show the log of the pod that the cursor is on."""
+    pod = app.selected_pod
+    if pod is not None:
+        source = partial(PodLog, app.connect, pod.namespace, pod.name)
+        app.push_screen(LogScreen(f"Log of {pod.name}", source, empty=WAITING, folder=_folder(app)))
+
+
+async def all_logs(app: MlconsoleApp) -> None:
+    """Show the logs of all pods as one."""
+    pods = app.view.pods
+    if pods is not None:
+        source = partial(PodsLog, app.connect, pods.target.selector)
+        title = f"Logs of all pods: {pods.target.selector}"
+        app.push_screen(LogScreen(title, source, empty=WAITING, folder=_folder(app)))
+
+
+def _folder(app: MlconsoleApp) -> Path:
+    return app.project.state / "logs"
+
+
+def _screen(app: MlconsoleApp) -> LogScreen | None:
+    return app.screen if isinstance(app.screen, LogScreen) else None
+
+
+async def log_filter(app: MlconsoleApp) -> None:
+    """Let a person type which lines to show."""
+    if screen := _screen(app):
+        screen.open_bar(FILTER)
+
+
+async def log_search(app: MlconsoleApp) -> None:
+    """Let a person type what to look for."""
+    if screen := _screen(app):
+        screen.open_bar(SEARCH)
+
+
+async def log_next(app: MlconsoleApp) -> None:
+    """Go to the next match."""
+    if screen := _screen(app):
+        screen.view.search_on(1)
+
+
+async def log_before(app: MlconsoleApp) -> None:
+    """Go to the match before."""
+    if screen := _screen(app):
+        screen.view.search_on(-1)
+
+
+async def log_follow(app: MlconsoleApp) -> None:
+    """Follow the end, or stand still."""
+    if screen := _screen(app):
+        screen.view.follow(not screen.view.is_following)
+
+
+async def log_wrap(app: MlconsoleApp) -> None:
+    """Wrap long lines, or not."""
+    if screen := _screen(app):
+        screen.view.toggle_wrap()
+
+
+async def log_stamps(app: MlconsoleApp) -> None:
+    """Show when lines were written, or not."""
+    if screen := _screen(app):
+        if screen.source.is_of_pods:
+            screen.view.toggle_stamps()
+        else:
+            screen.say("Only pods' logs tell when a line was written.")
+
+
+async def log_previous(app: MlconsoleApp) -> None:
+    """The run before the last restart, or the present one again."""
+    if screen := _screen(app):
+        if isinstance(screen.source, PodLog):
+            screen.ask_for(replace(screen.ask, previous=not screen.ask.previous))
+        else:
+            screen.say("Only a single pod's log has a run before.")
+
+
+async def log_more(app: MlconsoleApp) -> None:
+    """One more line around each match."""
+    if screen := _screen(app):
+        screen.more_context(1)
+
+
+async def log_less(app: MlconsoleApp) -> None:
+    """One line less around each match."""
+    if screen := _screen(app):
+        screen.more_context(-1)
+
+
+async def log_save(app: MlconsoleApp) -> None:
+    """Write what is shown to a file, and say where it is."""
+    if screen := _screen(app):
+        lines, numbers = screen.source.lines, screen.view.numbers
+        path = await aside(app, lambda: save(screen.folder, screen.heading, lines, numbers))
+        screen.say(f"Saved to {path}")
+
+
+async def _since(app: MlconsoleApp, place: int) -> None:
+    if screen := _screen(app):
+        if isinstance(screen.source, PodLog):
+            screen.ask_for(with_since(screen.ask, SINCE[place - 1][0]))
+        else:
+            screen.say(ONLY_PODS)
+
+
+log_since_1, log_since_2, log_since_3, log_since_4, log_since_5 = (
+    partial(_since, place=place) for place in range(1, 6)
+)

@@ -1,0 +1,169 @@
+"""Filters and searches logs beside the screen, however long they are."""
+
+from __future__ import annotations
+
+import re
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mlconsole.console.log_lines import LogLines
+
+CHUNK = 2_000
+GAP = 2**63
+"""Stands between two stretches of lines that do not follow upon each other."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines: those that match (or, `inverse`, do not), with `context` lines around each."""
+
+    pattern: re.Pattern[str]
+    inverse: bool = False
+    context: int = 0
+
+    @classmethod
+    def of(cls, text: str, context: int = 0) -> Wanted | None:
+        """Read what a person typed: a regular expression, `!` before it for the inverse; None where it is empty.
+
+        Capitals count only where there are any.
+
+        Raises:
+            re.error: it is no regular expression.
+        """
+        pattern = text.removeprefix("!")
+        if not pattern:
+            return None
+        return cls(compiled(pattern), text.startswith("!"), context)
+
+    def matches(self, text: str) -> bool:
+        """Whether a line itself is wanted."""
+        return (self.pattern.search(text) is None) is self.inverse
+
+    def with_context(self, context: int) -> Wanted:
+        """The same with more or fewer lines around."""
+        return replace(self, context=max(context, 0))
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a regular expression of a person's; capitals count only where there are any.
+
+    Raises:
+        re.error: it is none.
+    """
+    return re.compile(pattern, 0 if any(letter.isupper() for letter in pattern) else re.IGNORECASE)
+
+
+class Sieve(threading.Thread):
+    """Goes through a log's lines in a thread, those that come later too.
+
+    Args:
+        lines: the log.
+        wanted: which lines.
+        told: called in the thread when more was found, or the end was reached.
+    """
+
+    def __init__(self, lines: LogLines, wanted: Wanted, told: Callable[[], None]) -> None:
+        super().__init__(name="console-sieve", daemon=True)
+        self.wanted = wanted
+        self.shown: array[int] = array("Q")
+        """Numbers of the lines to show, in order, with GAPs; it only grows."""
+        self.matches = 0
+        self.upto = lines.first
+        """The number of the line to look at next."""
+        self._lines, self._told = lines, told
+        self._last = -1
+        self._after = 0
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Go through all lines, then wait for more."""
+        while not self._stopped.is_set():
+            self._wake.clear()
+            while not self._stopped.is_set() and self.upto < self._lines.end:
+                self._chunk()
+                self._told()
+                # the screen's thread gets its turn between two chunks
+                self._stopped.wait(0.0005)
+            self._told()
+            self._wake.wait()
+
+    def wake(self) -> None:
+        """There are more lines."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End; does not wait."""
+        self._stopped.set()
+        self._wake.set()
+
+    def _chunk(self) -> None:
+        start = max(self.upto, self._lines.first)
+        found = self._lines.read(start, min(start + CHUNK, self._lines.end))
+        matches, context = self.wanted.matches, self.wanted.context
+        for number, text in enumerate((entry.text for entry in found), start):
+            if matches(text):
+                self.matches += 1
+                self._show(max(number - context, self._last + 1, self._lines.first), number)
+                self._after = context
+            elif self._after:
+                self._after -= 1
+                self._show(number, number)
+        self.upto = start + max(len(found), 1)
+
+    def _show(self, first: int, last: int) -> None:
+        if self.wanted.context and self._last >= 0 and first > self._last + 1:
+            self.shown.append(GAP)
+        self.shown.extend(range(first, last + 1))
+        self._last = last
+
+
+def find(
+    lines: LogLines,
+    numbers: Sequence[int],
+    pattern: re.Pattern[str],
+    start: int,
+    step: int,
+    stopped: threading.Event,
+) -> int | None:
+    """Find the next place whose line matches, from `start` on in the direction of `step`, and round the end; or None.
+
+    Args:
+        lines: the log.
+        numbers: the numbers of the lines at each place; a range or an array.
+        pattern: what is looked for.
+        start: the first place to look at.
+        step: 1 or -1.
+        stopped: ends it.
+    """
+    total = len(numbers)
+    before, after = range(start), range(start, total)
+    stretches = (after, before) if step > 0 else (range(start + 1), range(start + 1, total))
+    for stretch in stretches:
+        for chunk in _chunks(stretch, step):
+            if stopped.is_set():
+                return None
+            hits = [place for place, text in _texts(lines, numbers, chunk) if pattern.search(text)]
+            if hits:
+                return hits[0] if step > 0 else hits[-1]
+    return None
+
+
+def _chunks(stretch: range, step: int) -> list[range]:
+    found = [stretch[place : place + CHUNK] for place in range(0, len(stretch), CHUNK)]
+    return found if step > 0 else found[::-1]
+
+
+def _texts(lines: LogLines, numbers: Sequence[int], places: range) -> list[tuple[int, str]]:
+    wanted = numbers[places.start : places.stop]
+    if isinstance(wanted, range):
+        start = max(wanted.start, lines.first)
+        found = lines.read(start, wanted.stop)
+        return [(places.start + start - wanted.start + offset, entry.text) for offset, entry in enumerate(found)]
+    texts = []
+    for place, number in zip(places, wanted, strict=True):
+        read = lines.read(number, number + 1) if number != GAP and number >= lines.first else []
+        texts += [(place, entry.text) for entry in read]
+    return texts
