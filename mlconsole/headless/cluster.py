@@ -86,7 +86,7 @@ def show_pods(project: Project, selector: str, *, watch: bool, as_json: bool) ->
     selector = selector or selector_of(project)
     changed = threading.Event()
     connect(project).close()
-    watcher = PodWatcher(lambda: connect(project), selector, changed.set)
+    watcher = PodWatcher(lambda: connect(project), selector, changed.set, with_events=True)
     watcher.start()
     try:
         snapshot = _first(watcher, changed)

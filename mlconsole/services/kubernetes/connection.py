@@ -201,7 +201,8 @@ class Connection:
         headers["sec-websocket-protocol"] = CHANNELS
         url = "ws" + self.server.removeprefix("http") + path + (f"?{urlencode(query)}" if query else "")
         try:
-            opened: WebSocket = create_websocket(self._configuration, url, headers)
+            open_it: Any = create_websocket
+            opened: WebSocket = open_it(self._configuration, url, headers)
         except websocket.WebSocketBadStatusException as refused:
             if refused.status_code == 401 and self._reload():
                 return self.websocket(path, query)

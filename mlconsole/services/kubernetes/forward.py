@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.services.kubernetes.objects import Pod
@@ -148,7 +148,8 @@ class _Tunnel:
         if there is not None:
             _shut(there)
         # The closing handshake would wait for an answer.
-        self._there.shutdown()
+        close: Any = self._there.shutdown
+        close()
 
     def _send(self) -> None:
         from websocket import WebSocketException

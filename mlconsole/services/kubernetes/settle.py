@@ -22,10 +22,9 @@ from mlconsole.evidence.cluster import (
 )
 from mlconsole.services.kubernetes.diagnosis import Diagnosis, why_not_ready, why_restarted
 from mlconsole.services.kubernetes.events import cluster_event, in_time, times
-from mlconsole.services.kubernetes.objects import Event, ObjectList, Pod, Service
+from mlconsole.services.kubernetes.objects import ObjectList, Pod, Service
 from mlconsole.services.kubernetes.problems import Forbidden, NotFound, Unreachable, decode
-from mlconsole.services.kubernetes.reflector import ResourceWatcher
-from mlconsole.services.kubernetes.resources import EVENTS, SERVICES
+from mlconsole.services.kubernetes.resources import SERVICES
 from mlconsole.services.kubernetes.rows import model_of
 from mlconsole.services.kubernetes.watch import PodWatcher
 from mlconsole.text import clean_line
@@ -92,8 +91,7 @@ class _Settling:
         self._version, self._wanted = version, wanted
         self._report, self._cancelled = report, cancelled
         self._changed = threading.Event()
-        self._watcher = PodWatcher(self._connect, target.selector, self._changed.set)
-        self._events = ResourceWatcher(self._connect, EVENTS, Event, self._changed.set)
+        self._watcher = PodWatcher(self._connect, target.selector, self._changed.set, with_events=True)
         self._started_at = now()
         self._first_restarts: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
@@ -106,7 +104,6 @@ class _Settling:
 
     def run(self, seconds: float, arrival: float) -> PodsEvidence:
         self._watcher.start()
-        self._events.start()
         try:
             snapshot = self._arrive(seconds, arrival)
             if not self._arrived(snapshot):
@@ -123,7 +120,6 @@ class _Settling:
             return self._evidence(snapshot, lowest, time.monotonic() - began)
         finally:
             self._watcher.stop()
-            self._events.stop()
 
     def _arrive(self, seconds: float, arrival: float) -> PodsSnapshot:
         """Wait for the pods; gives up after `arrival` seconds, or sooner where they restart."""
@@ -196,8 +192,9 @@ class _Settling:
 
     def _note_events(self) -> None:
         """Remember how often each event had been seen at the start: only what comes on top counts."""
-        if self._counted is None and self._events.state.state == "live":
-            self._counted = {uid: times(event) for uid, event in self._events.objects().items()}
+        found = self._watcher.warnings() if self._counted is None else None
+        if found is not None:
+            self._counted = {uid: times(event) for uid, event in found.items()}
 
     def _ours(self, version: str) -> bool:
         """An annotation has the whole label; the environment variable has only the tag."""
@@ -235,7 +232,7 @@ class _Settling:
         counted = self._counted or {}
         found = [
             event
-            for uid, event in self._events.objects().items()
+            for uid, event in (self._watcher.warnings() or {}).items()
             if event.type == "Warning"
             and event.involved_object.uid in self._first_restarts
             and times(event) > counted.get(uid, 0)

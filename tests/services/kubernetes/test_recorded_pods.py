@@ -12,7 +12,7 @@ import pytest
 
 from mlconsole.services.kubernetes.rows import age, pod_row
 from mlconsole.services.kubernetes.watch import PodWatcher
-from tests.services.kubernetes.fake_cluster import Stepped, playing
+from tests.services.kubernetes.fake_cluster import Reply, Request, Stepped, playing
 
 SCENARIOS = (
     "crash-loop",
@@ -89,3 +89,40 @@ def test_the_rows_are_what_kubectl_printed(tmp_path: Path, name: str) -> None:
                 assert wanted in seen
         finally:
             watcher.stop()
+
+
+class WithoutEvents(Stepped):
+    """A recorded cluster whose events may not be seen."""
+
+    def respond(self, request: Request) -> Reply:
+        if request.path.endswith("events"):
+            return Reply(403, {"kind": "Status", "message": 'User "a" cannot list resource "events"'})
+        return super().respond(request)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "reason"),
+    [
+        (Stepped, "Container model is up, but not ready: Readiness probe failed: "),
+        (WithoutEvents, "Container model is up, but not ready."),
+    ],
+)
+def test_a_row_says_why_its_pod_is_not_ready(tmp_path: Path, recorded: type[Stepped], reason: str) -> None:
+    cluster = recorded("never-ready")
+    with playing(cluster, tmp_path) as (fake, connection):
+        cluster.advance(13)
+        watcher = PodWatcher(lambda: connection, "app=ml-model", lambda: None, with_events=True)
+        watcher.start()
+        try:
+            deadline = time.monotonic() + 10
+            reasons: set[str] = set()
+            while not (len(reasons) and all(text.startswith(reason) for text in reasons)):
+                assert time.monotonic() < deadline, reasons
+                time.sleep(0.005)
+                reasons = {row.reason for row in watcher.snapshot().rows}
+            caught_up(cluster, watcher)
+            assert watcher.snapshot().watch.state == "live"
+        finally:
+            watcher.stop()
+        asked = {request.query.get("fieldSelector") for request in fake.requests if request.path.endswith("events")}
+        assert asked == {"type=Warning,involvedObject.kind=Pod"}

@@ -102,7 +102,9 @@ def test_a_finished_pod_of_a_job_is_not_waited_for(tmp_path: Path) -> None:
     def respond(request: Request) -> Reply:
         if request.query.get("watch"):
             return Reply(chunks=quiet())
-        return Reply(body={"items": items if request.path.endswith("pods") else [], "metadata": {}})
+        return Reply(
+            body={"items": items if request.path.endswith("pods") else [], "metadata": {"resourceVersion": "1"}}
+        )
 
     with serving(respond, tmp_path) as (_, connection):
         evidence = run(connection)
