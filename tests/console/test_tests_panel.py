@@ -11,6 +11,7 @@ import pytest
 
 from mlconsole.console.interval_lines import forest, interval_of
 from mlconsole.console.operations import test as operation
+from mlconsole.console.screens.rerun import RerunScreen
 from mlconsole.console.test_tree import failed_ids, parts_of, slowest_rows, tree_rows
 from mlconsole.evidence.testing import Outcome, TestOutcome, TestRun
 from mlconsole.project import Project
@@ -109,7 +110,7 @@ async def test_failed_tests_run_again_and_it_is_said_that_nothing_is_recorded(
         await console.press("E")
         await console.shows("Run again", "this is not recorded", "✓ passed", "2 tests in 0.2 s")
         await console.press("escape")
-        await console.until(lambda: len(console.app.screen_stack) == 1)
+        await console.until(lambda: not isinstance(console.app.screen, RerunScreen))
     assert asked and all("::" in nodeid for nodeid in asked[0])
     assert builder.journal.stage_runs(1) == before
 

@@ -90,7 +90,8 @@ class TestPanel(Panel):
         self._pointed = run.started_at
         failed = next((key for key, test in keyed(outcomes).items() if test.outcome in ("failed", "error")), None)
         if failed is not None:
-            self.table.move_to(failed)
+            # once the table has its height: before, it would scroll the row to its top
+            self.call_after_refresh(self.table.move_to, failed)
 
     def _show_rows(self, outcomes: Sequence[TestOutcome]) -> None:
         self.table.show(slowest_rows(outcomes) if self.slowest else tree_rows(outcomes, self._folded))

@@ -1,0 +1,101 @@
+"""Past releases: what changed in each, its record, two side by side, and one replayed as it went."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mlconsole.console.compare_lines import compare_lines
+from mlconsole.console.release_facts import ReleaseFacts, changed_words
+from mlconsole.console.screens.replay import ReplayScreen
+from mlconsole.console.tape import LONGEST_GAP, Player, make_tape, read_tape
+from mlconsole.evidence.record import ReleaseRecord
+from mlconsole.release.record import gather
+
+from .conftest import Build, Drive
+
+
+def test_what_changed_is_said_by_its_values() -> None:
+    before = ReleaseFacts(commit="a" * 40, data="sha256:1", rows=100, parameters={"lr": "0.1"}, metrics={"mae": 3.0})
+    now = ReleaseFacts(commit="b" * 40, data="sha256:2", rows=150, parameters={"lr": "0.2"}, metrics={"mae": 2.0})
+    assert changed_words(now, before) == "commit bbbbbbb, data +50 rows, lr 0.1 → 0.2, mae 3 → 2"
+    assert changed_words(before, before) == "nothing"
+    assert changed_words(now, None) == "the first"
+
+
+async def test_the_history_tells_what_each_release_changed_and_decided(build: Build, drive: Drive) -> None:
+    async with drive(build("done", "refused").project.root, (160, 50)) as console:
+        await console.press("h")
+        await console.shows("what changed", "refused at test: 2 of 8 tests failed.")
+
+
+async def test_a_record_is_a_page(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (160, 50)) as console:
+        await console.press("i")
+        await console.shows("Record of release 1", "Made of", "Judged by")
+
+
+async def test_two_marked_releases_are_compared(build: Build, drive: Drive) -> None:
+    async with drive(build("done", "refused").project.root, (160, 50)) as console:
+        await console.press("h")
+        await console.shows("what changed")
+        await console.press("space", "j", "space")
+        await console.shows("▪")
+        await console.press("enter")
+        await console.shows("Release 1 and release 2", "Parameters the same", "2/8 failed")
+
+
+def test_what_differs_is_marked_and_how_far(build: Build) -> None:
+    builder = build("done", "refused")
+    left, right = gather(builder.journal, 1), gather(builder.journal, 2)
+    train = right.stage("train")
+    assert train is not None and right.train is not None
+    metrics = (msgspec.structs.replace(right.train.metrics[0], value=12.05), *right.train.metrics[1:])
+    changed = msgspec.structs.replace(train, evidence=msgspec.structs.replace(right.train, metrics=metrics))
+    stages = tuple(changed if run.stage == "train" else run for run in right.stages)
+    other: ReleaseRecord = msgspec.structs.replace(right, stages=stages)
+    lines = [content.plain for content in compare_lines(left, other, 120)]
+    (row,) = [text for text in lines if text.startswith("≠ mean_absolute_error")]
+    assert "24.1" in row
+    assert "12.05 (-50.0%)" in row
+    (same,) = [text for text in lines if "learning_rate" in text]
+    assert same.startswith("  ")
+
+
+def test_a_tape_ends_as_the_release_did_and_knows_less_before(build: Build) -> None:
+    builder = build("done")
+    tape = read_tape(builder.project.journal_path, 1)
+    player = Player(tape)
+    last = player.reading(tape.length)
+    assert last.runs == {run.stage: run for run in tape.runs}
+    first = player.reading(0.0)
+    assert len(first.runs) < len(last.runs)
+    assert first.shown is not None and first.shown.state == "running"
+    assert player.reading(tape.length).runs == last.runs, "forwards again"
+
+
+def test_waiting_is_cut_short_on_a_tape(build: Build) -> None:
+    builder = build("training")
+    events = builder.journal.events(1)
+    late = [msgspec.structs.replace(event, at=event.at.replace(year=event.at.year + 1)) for event in events[-1:]]
+    tape = make_tape(builder.journal.release(1), [*events[:-1], *late], builder.journal.stage_runs(1))
+    assert tape.length < len(events) * LONGEST_GAP
+    assert tape.moment(tape.length) == late[0].at
+
+
+async def test_a_replay_is_held_turned_and_left(build: Build, drive: Drive) -> None:
+    builder = build("done")
+    async with drive(builder.project.root, (120, 40)) as console:
+        await console.press("P")
+        await console.shows("Replay of release 1")
+        screen = console.app.screen
+        assert isinstance(screen, ReplayScreen)
+        await console.press("plus")
+        assert screen.speed == 2.0
+        await console.until(lambda: screen.seconds >= screen._tape.length)
+        assert not screen.is_playing
+        await console.press("left_square_bracket")
+        assert screen.seconds < screen._tape.length or screen._tape.length < 0.3
+        await console.press("3")
+        await console.shows("What came out, and how?")
+        await console.press("escape")
+        await console.until(lambda: not isinstance(console.app.screen, ReplayScreen))
