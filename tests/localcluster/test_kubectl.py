@@ -315,6 +315,19 @@ def test_ordered_pods_and_daemons_are_rolled_out(writing: Kubectl, kind: str, sa
     assert "deleted" in writing(f"delete {kind} {kind.lower()}")
 
 
+def test_a_quota_of_pods_is_kept_and_told(make_writing: Callable[[Path, str], Kubectl]) -> None:
+    kubectl = make_writing(newest(), "quota")
+    kubectl("create quota few --hard=pods=1")
+    kubectl("apply -f -", stdin=manifest(workload("a", SLEEP)))
+    kubectl("wait --for=condition=available deployment/a --timeout=30s")
+    kubectl("scale deployment/a --replicas=2")
+    kubectl("wait --for=condition=ReplicaFailure deployment/a --timeout=30s")
+    assert "exceeded quota: few, requested: pods=1, used: pods=1, limited: pods=1" in kubectl("describe rs")
+    assert re.search(r"few +pods: 1/1 ", kubectl("get quota"))
+    assert "is forbidden: exceeded quota: few" in kubectl("run b --image=x", code=1)
+    assert re.search(r"pods +1 +1", kubectl("describe quota few"))
+
+
 def test_objects_are_changed_in_every_way(writing: Kubectl) -> None:
     assert writing("create configmap c --from-literal=a=1") == "configmap/c created\n"
     writing("label configmap c team=ml")

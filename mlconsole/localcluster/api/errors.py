@@ -48,6 +48,11 @@ def not_found(resource: Resource, name: str) -> ApiError:
     return ApiError(404, f'{resource.qualified} "{name}" not found', "NotFound", _details(resource, name))
 
 
+def forbidden(resource: Resource, name: str, message: str) -> ApiError:
+    """403 for what a quota does not let in."""
+    return ApiError(403, message, "Forbidden", _details(resource, name))
+
+
 def already_exists(resource: Resource, name: str) -> ApiError:
     """409 for a create of what is there."""
     message = f'{resource.qualified} "{name}" already exists'

@@ -50,6 +50,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("", "v1", "nodes", "Node", False, ("no",), subresources=("status",)),
     Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short=("pvc",), subresources=("status",)),
     Resource("", "v1", "pods", "Pod", short=("po",), categories=("all",), subresources=("log", "proxy", "status")),
+    Resource("", "v1", "resourcequotas", "ResourceQuota", short=("quota",), subresources=("status",)),
     Resource("", "v1", "secrets", "Secret"),
     Resource("", "v1", "serviceaccounts", "ServiceAccount", short=("sa",)),
     Resource("", "v1", "services", "Service", short=("svc",), categories=("all",), subresources=("proxy", "status")),

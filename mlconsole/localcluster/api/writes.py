@@ -12,6 +12,7 @@ from mlconsole.localcluster.api.errors import (
     already_exists,
     bad_request,
     conflict,
+    forbidden,
     invalid,
     manager_required,
     not_found,
@@ -27,6 +28,7 @@ from mlconsole.localcluster.api.patching.strategic import strategic_merge
 from mlconsole.localcluster.api.registry import Resource
 from mlconsole.localcluster.api.schema.shapes import shape_of
 from mlconsole.localcluster.api.targets import Target
+from mlconsole.localcluster.controllers.quota import QuotaExceeded, admit_pod
 from mlconsole.localcluster.store import GENERATED, AlreadyExists, Conflict, NotFound, Store, clone, timestamp
 
 Object = dict[str, Any]
@@ -176,6 +178,8 @@ class Writer:
         if manager is not None:
             obj["metadata"].pop("managedFields", None)
             record_update(None, obj, manager, shape_of(resource.kind))
+        if resource.kind == "Pod":
+            _admit(self.store, resource, obj["metadata"])
         if options.dry_run:
             return self._dry_create(target, obj, name)
         try:
@@ -341,3 +345,10 @@ def _as_if_stored(resource: Resource, old: Object, new: Object) -> Object:
     if resource.plural in GENERATED and result.get("spec") != old.get("spec"):
         meta["generation"] = old["metadata"].get("generation", 0) + 1
     return result
+
+
+def _admit(store: Store, resource: Resource, meta: Object) -> None:
+    try:
+        admit_pod(store, meta["namespace"], meta["name"])
+    except QuotaExceeded as error:
+        raise forbidden(resource, meta["name"], str(error)) from None

@@ -16,6 +16,7 @@ from mlconsole.localcluster.controllers.objects import (
     safe_hash,
 )
 from mlconsole.localcluster.controllers.pods import PodWriter, owned_pods
+from mlconsole.localcluster.controllers.quota import QuotaExceeded
 from mlconsole.localcluster.controllers.statefulsets import REVISION
 from mlconsole.localcluster.store import Event, Key, Object, Store, key_of
 
@@ -46,13 +47,18 @@ class DaemonSetController(Controller):
             stale = updates and labels_of(pod).get(REVISION) != _revision(found)
             if not is_deleted(pod) and (stale or not wanted or is_finished(pod)):
                 self._pods.end(found, pod)
+        again = None
         if wanted and not owned_pods(self.store, found):
             labels = {
                 REVISION: _revision(found),
                 "pod-template-generation": str(found["metadata"].get("generation", 1)),
             }
-            self._pods.create(found, found["metadata"]["name"] + "-", labels=labels)
-        return self._write_status(found, wanted)
+            try:
+                self._pods.create(found, found["metadata"]["name"] + "-", labels=labels)
+            except QuotaExceeded:
+                again = self._retry_delay(key)
+        wait = self._write_status(found, wanted)
+        return wait if again is None else min(again, wait or again)
 
     def _is_wanted(self, found: Object) -> bool:
         node = self.find("nodes", ("", NODE_NAME))

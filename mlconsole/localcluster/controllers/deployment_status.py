@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlconsole.localcluster.controllers.objects import seconds_since, set_condition
+from mlconsole.localcluster.controllers.objects import condition, seconds_since, set_condition
 from mlconsole.localcluster.controllers.rollout import (
     has_progressed,
     is_complete,
@@ -44,7 +44,17 @@ def counts(deployment: Object, new: Object | None, old: list[Object]) -> Object:
         status["collisionCount"] = before["collisionCount"]
     enough = available >= replicas_of(deployment) - max_unavailable(deployment)
     put(status, "Available", enough, *_AVAILABLE[enough])
+    _tell_failure(status, every if new is None else [new])
     return status
+
+
+def _tell_failure(status: Object, replicasets: list[Object]) -> None:
+    """Says what keeps the ReplicaSets from making pods, as long as something does."""
+    failures = [found for item in replicasets if (found := condition(item, "ReplicaFailure"))]
+    if failures:
+        put(status, "ReplicaFailure", True, failures[0]["reason"], failures[0]["message"])
+    else:
+        status["conditions"] = [item for item in status["conditions"] if item["type"] != "ReplicaFailure"]
 
 
 _AVAILABLE = {

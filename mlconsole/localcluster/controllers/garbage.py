@@ -19,6 +19,7 @@ NAMESPACED = (
     "serviceaccounts",
     "persistentvolumeclaims",
     "leases",
+    "resourcequotas",
 )
 
 _RESOURCES = {"Deployment": "deployments", "ReplicaSet": "replicasets", "Job": "jobs", "Pod": "pods",

@@ -17,6 +17,7 @@ from mlconsole.localcluster.controllers.objects import (
     set_condition,
 )
 from mlconsole.localcluster.controllers.pods import PodWriter, owned_pods
+from mlconsole.localcluster.controllers.quota import QuotaExceeded
 from mlconsole.localcluster.store import Event, Key, Object, Store, clone, key_of, timestamp
 
 COUNTED = "local.mlconsole.dev/counted"
@@ -55,7 +56,10 @@ class JobController(Controller):
             status["startTime"] = timestamp()
         failure = self._count_ends(job)
         failure = failure or self._limit_reached(job)
-        wait = self._end(job, *failure) if failure else self._continue(job)
+        try:
+            wait = self._end(job, *failure) if failure else self._continue(job)
+        except QuotaExceeded:
+            wait = self._retry_delay(key)
         self._write(job)
         return wait
 

@@ -18,7 +18,8 @@ from mlconsole.localcluster.controllers.objects import (
     quantity,
     seconds_since,
 )
-from mlconsole.localcluster.store import NotFound, Object, Store, clone
+from mlconsole.localcluster.controllers.quota import QuotaExceeded, admit_pod
+from mlconsole.localcluster.store import NotFound, Object, Store, clone, random_suffix
 
 
 def new_pod(owner: Object, api_version: str, kind: str, prefix: str) -> Object:
@@ -119,11 +120,22 @@ class PodWriter:
         annotations: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
     ) -> Object:
-        """Creates one pod of ``owner``, with these annotations and labels beside the template's."""
+        """Creates one pod of ``owner``, with these annotations and labels beside the template's.
+
+        Raises:
+            QuotaExceeded: where it is one too many; an event says so.
+        """
         pod = new_pod(owner, self._api_version, self._kind, prefix)
         if annotations:
             pod["metadata"].setdefault("annotations", {}).update(annotations)
         pod["metadata"]["labels"] |= labels or {}
+        pod["metadata"]["name"] = prefix + random_suffix()
+        try:
+            admit_pod(self._store, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        except QuotaExceeded as error:
+            message = f"Error creating: {error}"
+            self._events.record(self._component, self._kind, owner, "FailedCreate", message, warning=True)
+            raise
         stored = self._store.create("pods", pod)
         self._say(owner, "SuccessfulCreate", f"Created pod: {stored['metadata']['name']}")
         return stored

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from mlconsole.localcluster.controllers.base import Controller, owner_key
 from mlconsole.localcluster.controllers.events import EventRecorder
-from mlconsole.localcluster.controllers.objects import available_in, is_deleted, is_ready, labels_of
+from mlconsole.localcluster.controllers.objects import available_in, condition, is_deleted, is_ready, labels_of
 from mlconsole.localcluster.controllers.pods import PodWriter, active_pods, adopt, deletion_order, owned_pods
-from mlconsole.localcluster.store import Event, Key, Object, Store, key_of
+from mlconsole.localcluster.controllers.quota import QuotaExceeded
+from mlconsole.localcluster.store import Event, Key, Object, Store, key_of, timestamp
 
 
 class ReplicaSetController(Controller):
@@ -31,18 +32,27 @@ class ReplicaSetController(Controller):
             return None
         if not is_deleted(replicaset):
             adopt(self.store, "pods", replicaset, "apps/v1", "ReplicaSet")
-            self._scale(replicaset)
-        return self._write_status(replicaset)
+            failure, again = self._scale(replicaset), None
+            if failure:
+                again = self._retry_delay(key)
+            wait = self._write_status(replicaset, failure)
+            return wait if again is None else min(again, wait or again)
+        return self._write_status(replicaset, "")
 
-    def _scale(self, replicaset: Object) -> None:
+    def _scale(self, replicaset: Object) -> str:
+        """Creates or ends pods; returns why not all could be created, empty where they could."""
         pods = active_pods(owned_pods(self.store, replicaset))
         wanted = _replicas(replicaset)
-        for _ in range(wanted - len(pods)):
-            self._pods.create(replicaset, replicaset["metadata"]["name"] + "-")
+        try:
+            for _ in range(wanted - len(pods)):
+                self._pods.create(replicaset, replicaset["metadata"]["name"] + "-")
+        except QuotaExceeded as error:
+            return str(error)
         for pod in sorted(pods, key=deletion_order)[: max(0, len(pods) - wanted)]:
             self._pods.end(replicaset, pod)
+        return ""
 
-    def _write_status(self, replicaset: Object) -> float | None:
+    def _write_status(self, replicaset: Object, failure: str) -> float | None:
         every = owned_pods(self.store, replicaset)
         pods = active_pods(every)
         min_ready = replicaset["spec"].get("minReadySeconds") or 0
@@ -58,9 +68,20 @@ class ReplicaSetController(Controller):
             "terminatingReplicas": sum(is_deleted(pod) for pod in every),
             "observedGeneration": replicaset["metadata"].get("generation", 1),
         } | {name: count for name, count in counts.items() if count}
+        if failure:
+            status["conditions"] = [_failure(replicaset, failure)]
         if status != replicaset.get("status"):
             self.store.update("replicasets", replicaset | {"status": status}, status=True)
         return min((wait for wait in waits if wait), default=None)
+
+
+def _failure(replicaset: Object, message: str) -> Object:
+    known = condition(replicaset, "ReplicaFailure") or {}
+    since = known.get("lastTransitionTime") or timestamp()
+    # A pod that could not be made has another name each time: the first one's text stays.
+    text = known.get("message") or message
+    return {"type": "ReplicaFailure", "status": "True", "lastTransitionTime": since, "reason": "FailedCreate",
+            "message": text}  # fmt: skip
 
 
 def _replicas(replicaset: Object) -> int:

@@ -19,6 +19,7 @@ from mlconsole.localcluster.controllers.objects import (
     safe_hash,
 )
 from mlconsole.localcluster.controllers.pods import end_pod, new_pod, owned_pods
+from mlconsole.localcluster.controllers.quota import QuotaExceeded, admit_pod
 from mlconsole.localcluster.store import AlreadyExists, Event, Key, Object, Store, clone, key_of
 
 REVISION = "controller-revision-hash"
@@ -44,9 +45,14 @@ class StatefulSetController(Controller):
         if found is None or is_deleted(found):
             return None
         pods = {ordinal_of(pod): pod for pod in owned_pods(self.store, found)}
-        if self._fill(found, pods) and self._shrink(found, pods):
-            self._update(found, pods)
-        return self._write_status(found)
+        again = None
+        try:
+            if self._fill(found, pods) and self._shrink(found, pods):
+                self._update(found, pods)
+        except QuotaExceeded:
+            again = self._retry_delay(key)
+        wait = self._write_status(found)
+        return wait if again is None else min(again, wait or again)
 
     def _fill(self, found: Object, pods: dict[int, Object]) -> bool:
         """Makes missing pods; tells whether all are there and ready, or none waits for another."""
@@ -95,6 +101,12 @@ class StatefulSetController(Controller):
         pod["spec"] |= {"hostname": name, "subdomain": found["spec"].get("serviceName") or ""}
         for claim in found["spec"].get("volumeClaimTemplates") or []:
             self._claim(pod, claim)
+        try:
+            admit_pod(self.store, meta["namespace"], name)
+        except QuotaExceeded as error:
+            message = f"create Pod {name} in StatefulSet {found['metadata']['name']} failed error: {error}"
+            self.events.record("statefulset-controller", "StatefulSet", found, "FailedCreate", message, warning=True)
+            raise
         self.store.create("pods", pod)
         self._say(found, "SuccessfulCreate", f"create Pod {name} in StatefulSet {found['metadata']['name']} successful")
 

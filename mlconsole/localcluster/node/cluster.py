@@ -14,6 +14,7 @@ from mlconsole.localcluster.controllers.endpoints import EndpointsController
 from mlconsole.localcluster.controllers.events import EventRecorder
 from mlconsole.localcluster.controllers.garbage import GarbageCollector
 from mlconsole.localcluster.controllers.jobs import JobController
+from mlconsole.localcluster.controllers.quota import QuotaController
 from mlconsole.localcluster.controllers.replicasets import ReplicaSetController
 from mlconsole.localcluster.controllers.scheduler import Scheduler
 from mlconsole.localcluster.controllers.statefulsets import StatefulSetController
@@ -53,6 +54,7 @@ class Cluster:
             StatefulSetController(store, self._events),
             DaemonSetController(store, self._events),
             JobController(store, self._events, timing.job_backoff),
+            QuotaController(store, self._events),
             Scheduler(store, self._events),
             EndpointsController(store, self._events),
             GarbageCollector(store, self._events),

@@ -76,6 +76,9 @@ CORE = {
         dataSource:!TypedLocalObjectReference dataSourceRef:any volumeAttributesClassName
     """,
     "VolumeResources": "limits:<Quantity> requests:<Quantity>",
+    "ResourceQuota": _HEAD + "spec:ResourceQuotaSpec status:ResourceQuotaStatus",
+    "ResourceQuotaSpec": "hard:<Quantity> scopes:[string] scopeSelector:any",
+    "ResourceQuotaStatus": "hard:<Quantity> used:<Quantity>",
     "Lease": _HEAD + "spec:LeaseSpec",
     "LeaseSpec": """
         holderIdentity leaseDurationSeconds:int32 acquireTime:Time renewTime:Time leaseTransitions:int32 strategy

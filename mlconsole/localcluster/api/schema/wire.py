@@ -17,6 +17,8 @@ WIRE = {
     "LabelSelector": "1:matchLabels 2:matchExpressions",
     "LabelSelectorRequirement": "1:key 2:operator 3:values",
     "ConfigMap": "1:metadata 2:data 3:binaryData 4:immutable",
+    "ResourceQuota": "1:metadata 2:spec",
+    "ResourceQuotaSpec": "1:hard 2:scopes 3:scopeSelector",
     "Secret": "1:metadata 2:data 3:type 4:stringData 5:immutable",
     "Namespace": "1:metadata 2:spec",
     "NamespaceSpec": "1:finalizers",

@@ -78,5 +78,6 @@ LAYOUTS: dict[str, Layout] = {
         "Name, Status, Volume, Capacity, Access Modes, StorageClass, VolumeAttributesClass, Age, +VolumeMode",
         rows.claim,
     ),
+    "ResourceQuota": _layout("Name, Request, Limit, Age", rows.quota),
     "Lease": _layout("Name, Holder, Age", rows.lease),
 }

@@ -251,6 +251,15 @@ def claim(obj: Object, now: datetime) -> list[Any]:
     return [_name(obj), *cells, _age(obj, now), spec.get("volumeMode", "")]
 
 
+def quota(obj: Object, now: datetime) -> list[Any]:
+    """What is used of what there is; limits in a column of their own."""
+    status = _part(obj, "status")
+    hard, used = _part(status, "hard"), _part(status, "used")
+    told = [(name, f"{name}: {used.get(name, 0)}/{hard[name]}") for name in sorted(hard)]
+    limits = ", ".join(text for name, text in told if name.startswith("limits"))
+    return [_name(obj), ", ".join(text for name, text in told if not name.startswith("limits")), limits, _age(obj, now)]
+
+
 def lease(obj: Object, now: datetime) -> list[Any]:
     """Who holds it."""
     return [_name(obj), _part(obj, "spec").get("holderIdentity", ""), _age(obj, now)]
