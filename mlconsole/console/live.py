@@ -129,7 +129,7 @@ class PodsFeed:
                 "It is not known which pods serve the model: there is no deployment.yaml and no selector.",
                 'Name them in mlconsole.toml: [deploy] selector = "app=ml-model".',
             )
-        return PodWatcher(self.connect, selector, self._changed)
+        return PodWatcher(self.connect, selector, self._changed, with_events=True)
 
     def _follow(self, watcher: PodWatcher) -> None:
         self._watcher = watcher
