@@ -33,6 +33,7 @@ from mlconsole.services.kubernetes.manifests import Manifest, ReleaseFacts, find
 from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs
 from mlconsole.services.kubernetes.planning import plan
 from mlconsole.services.kubernetes.problems import Invalid
+from mlconsole.services.kubernetes.revisions import wanted_pods
 from mlconsole.services.kubernetes.rollout import follow, workloads_of
 from mlconsole.services.kubernetes.settle import settle
 from mlconsole.services.kubernetes.smoke import SmokeTest, ask_all
@@ -480,3 +481,44 @@ def test_the_logs_of_all_pods_are_followed_as_they_come_and_go(connect: Callable
     finally:
         merged.stop()
     assert [line.at for line in got] == sorted(line.at for line in got)
+
+
+def other_kind(kind: str, environment: str = "", replicas: int = 2) -> str:
+    """The test server as a StatefulSet or a DaemonSet."""
+    text = deployment(replicas=replicas, environment=environment).replace("kind: Deployment", f"kind: {kind}")
+    text = text.replace("  progressDeadlineSeconds: 30\n", "")
+    if kind == "StatefulSet":
+        return text.replace("  selector: {matchLabels", "  serviceName: ml-model\n  selector: {matchLabels")
+    return text.replace(f"  replicas: {replicas}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "pods", "sentence"),
+    [
+        ("StatefulSet", 2, "statefulset rolling update complete 2 pods at revision"),
+        ("DaemonSet", 1, 'daemon set "ml-model-deployment" successfully rolled out'),
+    ],
+)
+def test_other_kinds_are_released_twice(connection: Connection, kind: str, pods: int, sentence: str) -> None:
+    for number in (1, 2):
+        manifests = release(other_kind(kind), connection, number)
+        deploy(connection, manifests)
+        verdict = roll_out(connection, manifests)
+        assert verdict.succeeded, verdict
+        assert verdict.sentence.startswith(sentence)
+        wanted = wanted_pods(connection, manifests, "app=ml-model")
+        evidence = settled(connection, f"ml-model@v{number}", wanted, 0.2)
+        assert (wanted, evidence.serving, evidence.restarts) == (pods, pods, 0)
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+def test_other_kinds_that_crash_are_given_up_with_the_reason(connection: Connection, kind: str) -> None:
+    good = release(other_kind(kind), connection, 1)
+    deploy(connection, good)
+    assert roll_out(connection, good).succeeded
+    manifests = release(other_kind(kind, "{name: CRASH, value: '1'}"), connection, 2)
+    deploy(connection, manifests)
+    verdict = roll_out(connection, manifests)
+    assert not verdict.succeeded
+    assert "Container model ended with exit code 3" in verdict.reason
+    assert verdict.log_tail[-1] == "Traceback: bad model file"
