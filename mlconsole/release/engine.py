@@ -14,14 +14,12 @@ from typing import Any
 import msgspec
 
 from mlconsole.errors import Cancelled, Exit, Problem, WrongUse
-from mlconsole.evidence.base import STAGES, Fingerprint, Record, StageName, digest_of_records, now
+from mlconsole.evidence.base import STAGES, Fingerprint, StageName, digest_of_records, now
 from mlconsole.evidence.cluster import (
     ConflictChoice,
-    DeployEvidence,
     DeployOptions,
     DeployPlan,
     ObjectConflict,
-    PodsEvidence,
 )
 from mlconsole.evidence.release import (
     CommandNoted,
@@ -54,6 +52,7 @@ from mlconsole.release.decisions import (
     conflict_words,
     override_of,
 )
+from mlconsole.release.order import Order, Outcome, has_touched_the_cluster, order_to_bring_back
 from mlconsole.release.versions import made_by
 from mlconsole.stages import stage_of
 from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
@@ -68,23 +67,7 @@ _EXITS: dict[ReleaseState, Exit] = {
 }
 
 
-class Order(Record, frozen=True, kw_only=True):
-    """What is asked of a release: where to stop, from which stage on nothing is reused, who asks and why."""
-
-    until: StageName = "pods"
-    again_from: StageName | None = None
-    approved: bool = False
-    who: str = ""
-    reason: str = ""
-    options: DeployOptions = DeployOptions()
-
-
-class Outcome(Record, frozen=True, kw_only=True):
-    """How a run ended. `release` is None where nothing had changed, and so nothing was done."""
-
-    release: Release | None
-    exit_code: int
-    sentence: str = ""
+__all__ = ["Engine", "Order", "Outcome"]
 
 
 class _Stop(Exception):
@@ -402,10 +385,7 @@ class Engine:
         """What served before, where the settings say that it is brought back; says so, or why it can't be."""
         if self._is_rollback or self._project.settings.deploy.rollback != "auto" or stop.state != "refused":
             return None
-        applied = isinstance(self._refused, PodsEvidence) or (
-            isinstance(self._refused, DeployEvidence) and self._refused.applied
-        )
-        if not applied:
+        if not has_touched_the_cluster(self._refused):
             return None
         if self._champion is None:
             self._emit(Note(text="Nothing served before, so nothing can be brought back."))
@@ -414,18 +394,9 @@ class Engine:
         return self._champion
 
     def _bring_back(self, version: ModelVersion, failed: Outcome) -> Outcome:
-        """Roll back to what served before, as a release of its own. The failed one stays what is told of.
-
-        Nobody can be asked, so fields that others own are left to them.
-        """
+        """Roll back to what served before, as a release of its own. The failed one stays what is told of."""
         assert failed.release is not None
-        number = failed.release.number
-        order = Order(
-            approved=True,
-            who=self._who,
-            reason=f"release {number} failed: {failed.sentence}",
-            options=msgspec.structs.replace(failed.release.options, conflicts="leave", prune=False),
-        )
+        order = order_to_bring_back(failed.release, failed.sentence, self._who)
         engine = Engine(self._project, self._journal, listen=self._listen, cancelled=self._cancelled)
         try:
             back = engine.roll_back(order, version, made_by(self._journal, version))
