@@ -55,7 +55,9 @@ def test_version_is_the_packages() -> None:
     assert __version__ in CliRunner().invoke(commands, ["--version"]).output
 
 
-@pytest.mark.parametrize("arguments", [[], ["."], ["--readonly", "."], ["--readonly"], ["./somewhere"], ["--theme", "light", "."]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["."], ["--readonly", "."], ["--readonly"], ["./somewhere"], ["--theme", "light", "."]]
+)
 def test_a_folder_or_nothing_opens_the_console(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Path] = []
     monkeypatch.setattr(commands.commands["open"], "callback", lambda directory, **look: opened.append(directory))

@@ -187,6 +187,10 @@ class MlconsoleApp(App[None]):
         self.watching.pods.selector = selector
         self.watching.watch_pods()
 
+    def note_command(self, text: str, note: str = "") -> None:
+        """Tell in the command log what the console itself has just done, as the command that does the same."""
+        self.change(commands=self.view.with_command(text, note))
+
     def refresh_live(self) -> None:
         """Look anew at repository, data and cluster."""
         self.watching.refresh()
@@ -209,6 +213,7 @@ class MlconsoleApp(App[None]):
         if target.namespace and target.namespace != place.namespace:
             place = replace(place, namespace=target.namespace)
         self.change(pods=message.snapshot, pods_problem=None, cluster=place)
+        self.watching.tell_pods()
 
     def place_seen(self, place: ClusterPlace) -> None:
         """Show where releases go; the namespace may be known from the pods."""

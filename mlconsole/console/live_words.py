@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mlconsole.console.paint import BAD, DIM, GOOD, STATE_STYLES, WARN
 from mlconsole.console.view import View
 from mlconsole.evidence.base import StageName
@@ -125,3 +127,16 @@ def time_left(view: View) -> str:
         return ""
     left = progress.seconds_left - (view.moment - view.story.progress_at).total_seconds()
     return duration(max(round(left), 0)) if left >= 1 else ""
+
+
+def kubectl(view: View) -> str:
+    """The beginning of a kubectl command that goes where the console goes: to be typed in the project's folder."""
+    place = view.cluster
+    config = view.project.kubeconfig
+    words = ["kubectl"]
+    if config is not None:
+        root = view.project.root
+        words += ["--kubeconfig", str(config.relative_to(root) if config.is_relative_to(root) else config)]
+    words += ["--context", place.context] if place.context else []
+    words += ["-n", place.namespace] if place.namespace else []
+    return shlex.join(words)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from mlconsole.evidence.base import StageName
+from mlconsole.evidence.base import CommandRun, StageName
 from mlconsole.evidence.cluster import DeployPlan, PodRow, RolloutProgress
 from mlconsole.evidence.release import (
+    CommandNoted,
     Event,
     MetricSeen,
     PlanMade,
@@ -41,6 +42,15 @@ class Happening:
 
 
 @dataclass(frozen=True)
+class ToldCommand:
+    """A command that did what was done at that moment: for a stage, or for the console itself."""
+
+    at: datetime
+    stage: StageName | None
+    command: CommandRun
+
+
+@dataclass(frozen=True)
 class Story:
     """A release's events so far. `metrics` holds the points of each metric in order; `rollouts` the latest of each.
 
@@ -57,6 +67,7 @@ class Story:
     uses: Mapping[StageName, tuple[UseSample, ...]] = field(default_factory=dict)
     pods: tuple[PodRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
+    commands: tuple[ToldCommand, ...] = ()
     last_words: str = ""
     """Why the runner ended, as it said it."""
 
@@ -76,6 +87,7 @@ class StoryTeller:
     _uses: dict[StageName, list[UseSample]] = field(default_factory=dict)
     _pods: dict[str, PodRow] = field(default_factory=dict)
     _happenings: deque[Happening] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    _commands: deque[ToldCommand] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
     _last_words: str = ""
 
     def tell(self, events: Iterable[Event]) -> None:
@@ -109,6 +121,8 @@ class StoryTeller:
                 self._use(event.stage or "train", use)
             case PodSeen(pod=pod):
                 self._pods[pod.name] = pod
+            case CommandNoted(command=command):
+                self._commands.append(ToldCommand(event.at, event.stage, command))
             case ReleaseFinished(sentence=sentence):
                 self._last_words = sentence
             case _:
@@ -152,6 +166,7 @@ class StoryTeller:
             uses={stage: tuple(uses) for stage, uses in self._uses.items()},
             pods=tuple(self._pods[name] for name in sorted(self._pods)),
             happenings=tuple(self._happenings),
+            commands=tuple(self._commands),
             last_words=self._last_words,
         )
 

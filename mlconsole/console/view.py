@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from mlconsole.console.actions import REGISTRY, Registry
 from mlconsole.console.related import Related
-from mlconsole.console.story import Story
-from mlconsole.evidence.base import STAGES, StageName, now
+from mlconsole.console.story import Story, ToldCommand
+from mlconsole.evidence.base import STAGES, CommandRun, StageName, now
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsSnapshot
 from mlconsole.evidence.release import ProblemRecord, Release, StageRun, StageState
 from mlconsole.evidence.repo import RepoEvidence
@@ -19,6 +19,7 @@ from mlconsole.evidence.repo import RepoEvidence
 if TYPE_CHECKING:
     from mlconsole.project import Project
 
+MOST_COMMANDS = 200
 FINISHED: frozenset[StageState] = frozenset({"done", "reused"})
 
 
@@ -86,6 +87,8 @@ class View:
     """What was asked for and has not shown an effect yet, such as `Starting a release`."""
     replaying: bool = False
     """Whether a release is shown as it went, up to `moment`: then nothing is live."""
+    commands: tuple[ToldCommand, ...] = ()
+    """What the console itself did, as commands."""
     moment: datetime = field(default_factory=now)
 
     @property
@@ -124,6 +127,13 @@ class View:
     def champion(self) -> str:
         """The version that serves."""
         return self.journal.champion if self.journal else ""
+
+    def with_command(self, text: str, note: str = "") -> tuple[ToldCommand, ...]:
+        """The console's own commands with one more, unless it is the last one again."""
+        if self.commands and self.commands[-1].command.line == text:
+            return self.commands
+        told = ToldCommand(now(), None, CommandRun(line=text, note=note))
+        return (*self.commands[1 - MOST_COMMANDS :], told)
 
     def run(self, stage: StageName) -> StageRun | None:
         """The shown release's run of a stage."""

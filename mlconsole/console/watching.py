@@ -1,7 +1,8 @@
-"""Keeps the view up to date: threads that look at journal, repository, data, cluster and pods, as long as the app runs."""
+"""Keeps the view up to date: threads look at journal, repository, data, cluster and pods as long as the app runs."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,13 +10,14 @@ from mlconsole.console.background import Background, Ticker
 from mlconsole.console.faults import as_record, console_log
 from mlconsole.console.journal_reader import INTERVAL, JournalReader
 from mlconsole.console.live import PodsFeed, read_data, read_place, read_repo
+from mlconsole.console.live_words import kubectl
 from mlconsole.console.messages import Faulted, JournalSeen
 
 if TYPE_CHECKING:
     from textual.message import Message
 
     from mlconsole.console.app import MlconsoleApp
-    from mlconsole.console.view import ClusterPlace
+    from mlconsole.console.view import ClusterPlace, RepoReading
 
 T = TypeVar("T")
 
@@ -30,6 +32,8 @@ class Watching:
 
     def __init__(self, app: MlconsoleApp, background: Background) -> None:
         self._app = app
+        self._untold: set[str] = set()
+        """What is looked at and was not told as a command yet."""
         self._background = background
         project = app.project
         self.pods = PodsFeed(project, background, app.post_message)
@@ -62,6 +66,7 @@ class Watching:
 
     def refresh(self) -> None:
         """Look anew at repository, data and cluster."""
+        self._untold = {"repo", "pods"}
         self.look_at_repo()
         self.look_at_place()
         project = self._app.project
@@ -71,7 +76,23 @@ class Watching:
     def look_at_repo(self) -> None:
         """Look at the repository, unless that is going on."""
         root = self._app.project.root
-        self._look("repo", lambda: read_repo(root), lambda found: self._app.change(repo=found))
+        self._look("repo", lambda: read_repo(root), self._repo_seen)
+
+    def _repo_seen(self, found: RepoReading) -> None:
+        self._app.change(repo=found)
+        if found.repo is not None:
+            self._tell("repo", "git status --short --branch")
+
+    def tell_pods(self) -> None:
+        """Say how the pods are watched, once they are."""
+        pods = self._app.view.pods
+        if pods is not None and pods.watch.state == "live":
+            self._tell("pods", f"{kubectl(self._app.view)} get pods -l {shlex.quote(pods.target.selector)} --watch")
+
+    def _tell(self, about: str, command: str) -> None:
+        if about in self._untold:
+            self._untold.discard(about)
+            self._app.note_command(command)
 
     def look_at_place(self) -> None:
         """Look where releases go, unless that is going on."""
@@ -91,5 +112,6 @@ class Watching:
 
     def watch_pods(self) -> None:
         """Watch the pods anew."""
+        self._untold.add("pods")
         log = console_log(self._app.project)
         self.pods.start(lambda error: self._app.change(pods_problem=as_record(error, log)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mlconsole.console.actions import (
     cluster,
+    commands,
     console,
     data,
     deploy,
@@ -27,7 +28,7 @@ from mlconsole.evidence.base import STAGES
 
 REGISTRY = Registry(
     action
-    for part in (release, cluster, look, repo, data, train, test, deploy, pods, log, history, console)
+    for part in (release, cluster, look, repo, data, train, test, deploy, pods, log, history, commands, console)
     for action in part.ACTIONS
 )
 """All actions with their own keys."""

@@ -31,4 +31,5 @@ async def start_cluster(app: MlconsoleApp) -> None:
         await aside(app, lambda: start_local_cluster(project))
     finally:
         app.change(busy="")
+    app.note_command("mlconsole cluster start")
     app.refresh_live()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -78,8 +79,15 @@ def command_preview(commands: Sequence[str], width: int) -> list[Content]:
     return lines
 
 
-async def launch_runner(app: MlconsoleApp, arguments: Sequence[str], words: str) -> None:
-    """Start `mlconsole ARGUMENTS` as a runner and watch that it takes its release; `words` say so meanwhile."""
+async def launch_runner(app: MlconsoleApp, arguments: Sequence[str], words: str, same_as: str = "") -> None:
+    """Start `mlconsole ARGUMENTS` as a runner and watch that it takes its release.
+
+    Args:
+        app: the app.
+        arguments: of the runner.
+        words: what is said meanwhile.
+        same_as: the command that a person would type for it, where it is another one.
+    """
     from mlconsole.release import launch
 
     project = app.project
@@ -95,6 +103,7 @@ async def launch_runner(app: MlconsoleApp, arguments: Sequence[str], words: str)
     except BaseException:
         app.change(busy="")
         raise
+    app.note_command(same_as or shlex.join(["mlconsole", *arguments]))
     app.background.run("runner", lambda stop: _watch(project.journal_path, log, offset, pid, stop), app.runner_started)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -40,8 +41,8 @@ async def new_release(app: MlconsoleApp) -> None:
     await launch_runner(app, ["run", "--until", "repo"], "Starting a release")
 
 
-async def _resume(app: MlconsoleApp, number: int) -> None:
-    await launch_runner(app, ["resume", str(number)], f"Going on with release {number}")
+async def _resume(app: MlconsoleApp, number: int, same_as: str = "") -> None:
+    await launch_runner(app, ["resume", str(number)], f"Going on with release {number}", same_as)
 
 
 async def approve(app: MlconsoleApp) -> None:
@@ -63,7 +64,7 @@ async def approve(app: MlconsoleApp) -> None:
     if await asked(app, question) is None:
         return
     if await decided(app, lambda journal: decisions.approve(journal, release.number, who=decisions.who_am_i())):
-        await _resume(app, release.number)
+        await _resume(app, release.number, f"mlconsole approve {release.number}")
 
 
 async def override(app: MlconsoleApp) -> None:
@@ -85,7 +86,7 @@ async def override(app: MlconsoleApp) -> None:
         return
     who, reason = decisions.who_am_i(), answer.reason
     if await decided(app, lambda journal: decisions.override(journal, release.number, who=who, reason=reason)):
-        await _resume(app, release.number)
+        await _resume(app, release.number, f"mlconsole override {release.number} --reason {shlex.quote(reason)}")
 
 
 async def cancel(app: MlconsoleApp) -> None:
@@ -100,7 +101,8 @@ async def cancel(app: MlconsoleApp) -> None:
 
     if await asked(app, Question(f"Cancel release {release.number}?", preview, "Cancel it")) is None:
         return
-    await decided(app, lambda journal: decisions.cancel(journal, release.number, who=decisions.who_am_i()))
+    if await decided(app, lambda journal: decisions.cancel(journal, release.number, who=decisions.who_am_i())):
+        app.note_command(f"mlconsole cancel {release.number}")
 
 
 async def roll_back(app: MlconsoleApp) -> None:

@@ -10,6 +10,7 @@ from textual.containers import Container, Vertical
 from textual.events import Resize
 from textual.screen import Screen
 
+from mlconsole.console.actions.registry import COMMANDS_SCOPE
 from mlconsole.console.panels.base import Panel
 from mlconsole.console.panels.data import DataPanel
 from mlconsole.console.panels.deploy import DeployPanel
@@ -19,6 +20,7 @@ from mlconsole.console.panels.test import TestPanel
 from mlconsole.console.panels.train import TrainPanel
 from mlconsole.console.screens.opening import LOW, NARROW
 from mlconsole.console.view import View
+from mlconsole.console.widgets.command_log import CommandLog
 from mlconsole.console.widgets.evidence_strip import EvidenceStrip
 from mlconsole.console.widgets.footer import Footer
 from mlconsole.console.widgets.header import Header
@@ -47,6 +49,7 @@ class MainScreen(Screen[None]):
         self._header = Header(view)
         self._rail = Rail(view)
         self._strip = EvidenceStrip(view)
+        self._commands = CommandLog(view)
         self._footer = Footer(view)
         self._panels: dict[StageName, Panel] = {panel.stage: panel(view) for panel in PANELS}
 
@@ -59,6 +62,7 @@ class MainScreen(Screen[None]):
                 with Vertical(id="panels"):
                     yield self.panel
                 yield self._strip
+        yield self._commands
         yield self._footer
 
     def on_mount(self) -> None:
@@ -81,8 +85,8 @@ class MainScreen(Screen[None]):
 
     @property
     def scope(self) -> str:
-        """Which actions the keys are for: those of the selected stage."""
-        return self._view.selected
+        """Which actions the keys are for: those of the selected stage, or of the command log."""
+        return COMMANDS_SCOPE if self._commands.has_focus else self._view.selected
 
     @property
     def is_inside(self) -> bool:
@@ -103,7 +107,8 @@ class MainScreen(Screen[None]):
         self._rail.show(view)
         self.panel.show(view)
         self._strip.show(view)
-        self._footer.show(view)
+        self._commands.show(view)
+        self._footer.show(view, self.scope)
 
     def on_resize(self, event: Resize) -> None:
         """Stack where it is narrow."""
@@ -127,6 +132,17 @@ class MainScreen(Screen[None]):
             self.panel.target.focus()
         elif not self.has_class("-zoomed"):
             self._arrange()
+
+    @property
+    def command_log(self) -> CommandLog:
+        """The commands that do what was done."""
+        return self._commands
+
+    def toggle_commands(self) -> None:
+        """List all commands and go there, or only the last one and go back."""
+        self._commands.toggle()
+        (self._commands if self._commands.is_open else self._rail).focus()
+        self._footer.show(self._view, self.scope)
 
     def on_rail_selected(self, message: Rail.Selected) -> None:
         """Show another stage."""
@@ -158,11 +174,15 @@ class MainScreen(Screen[None]):
         from mlconsole.console.app import MlconsoleApp
 
         self.remove_class("-zoomed")
+        if self._commands.has_focus:
+            self.toggle_commands()
+            return
         if self.is_inside or self.focused is not self._rail:
             self._rail.focus()
         elif isinstance(self.app, MlconsoleApp):
             self.app.show_latest()
 
     def on_descendant_focus(self) -> None:
-        """Narrow screens give more room to the panel that one is in."""
+        """Narrow screens give more room to the panel that one is in; the footer says what keys do there."""
         self._arrange()
+        self._footer.show(self._view, self.scope)

@@ -23,6 +23,7 @@ class Footer(Widget):
     def __init__(self, view: View) -> None:
         super().__init__()
         self._view = view
+        self._scope: str = view.selected
         self._sentence = ""
         self._timer: Timer | None = None
 
@@ -31,9 +32,10 @@ class Footer(Widget):
         """What is being said, or empty."""
         return self._sentence
 
-    def show(self, view: View) -> None:
-        """Show a view."""
+    def show(self, view: View, scope: str) -> None:
+        """Show the keys of a view in a scope of the registry."""
         self._view = view
+        self._scope = scope
         self.refresh()
 
     def say(self, sentence: str) -> None:
@@ -54,14 +56,12 @@ class Footer(Widget):
         width = self.content_size.width
         if self._sentence:
             return line(("! ", WARN), self._sentence).truncate(width, ellipsis=True)
-        return footer_line(self._view, width)
+        return footer_line(self._view, self._scope, width)
 
 
-def footer_line(view: View, width: int) -> Content:
+def footer_line(view: View, scope: str, width: int) -> Content:
     """As many keys as fit: those that apply first, help always; then dim ones."""
-    shown = sorted(
-        (action for action in view.registry.of(view.selected) if action.footer), key=lambda action: action.footer
-    )
+    shown = sorted((action for action in view.registry.of(scope) if action.footer), key=lambda action: action.footer)
     applies = {action.id: action.why_not(view) is None for action in shown}
     must = [action for action in shown if action.id in ("help", "quit")]
     chosen = list(must)
