@@ -9,25 +9,23 @@ from mlconsole.evidence.data import ColumnProfile, Histogram
 
 BLOCKS = "▁▂▃▄▅▆▇"
 """Not the full block: those of two lines would run into each other."""
-ASCII_BLOCKS = ".:-=+*#"
 OTHER = "(other)"
 
 
-def word(parts: Sequence[float], *, ascii_only: bool = False) -> str:
+def word(parts: Sequence[float]) -> str:
     """Draw parts as one letter each, the largest in full height; a part of nothing is a space."""
-    letters = ASCII_BLOCKS if ascii_only else BLOCKS
     most = max(parts, default=0)
     if most <= 0:
         return ""
-    return "".join(letters[min(int(part / most * 7), 6)] if part > 0 else " " for part in parts)
+    return "".join(BLOCKS[min(int(part / most * 7), 6)] if part > 0 else " " for part in parts)
 
 
-def bar_of(part: float, most: float, width: int, *, ascii_only: bool = False) -> str:
+def bar_of(part: float, most: float, width: int) -> str:
     """Draw a part as a bar of at most `width` cells, of which `most` fills all."""
     halves = round(min(max(part / most, 0.0), 1.0) * width * 2) if most > 0 else 0
     full, rest = divmod(max(halves, 1 if part > 0 else 0), 2)
     # lines, not blocks: those would run into the bars above and below
-    return ("#" if ascii_only else "━") * full + ("-" if ascii_only else "╸") * rest
+    return "━" * full + "╸" * rest
 
 
 def spread(histogram: Histogram, edges: Sequence[float]) -> tuple[float, ...]:

@@ -25,7 +25,6 @@ def text_column(**counts: int) -> ColumnProfile:
 
 def test_a_word_has_a_letter_for_each_part() -> None:
     assert word((0.0, 0.01, 0.5, 1.0)) == " ▁▄▇"
-    assert word((0.0, 0.01, 0.5, 1.0), ascii_only=True) == " .=#"
     assert word(()) == word((0.0, 0.0)) == ""
 
 
@@ -33,7 +32,6 @@ def test_the_largest_part_fills_its_bar_and_the_smallest_is_still_seen() -> None
     assert bar_of(0.5, 0.5, 6) == "━━━━━━"
     assert bar_of(0.0001, 0.5, 6) == "╸"
     assert bar_of(0.0, 0.5, 6) == ""
-    assert bar_of(0.25, 0.5, 6, ascii_only=True) == "###"
 
 
 def test_rows_are_spread_over_other_bins_without_losing_any() -> None:

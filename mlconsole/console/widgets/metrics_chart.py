@@ -30,13 +30,12 @@ class MetricsChart(Widget, can_focus=True):
         Binding("up,k", "turn(-1)", "the measure before", show=False),
     ]
 
-    def __init__(self, *, ascii_only: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._groups: tuple[Group, ...] = ()
         self._measure = ""
         self._cursor: float | None = None
         self._with_past = True
-        self._ascii_only = ascii_only
 
     @property
     def group(self) -> Group | None:
@@ -112,8 +111,8 @@ class MetricsChart(Widget, can_focus=True):
         at = f"step {number(step)}" if step is not None else ""
         style = f"{KEY} reverse" if self.has_focus else KEY
         head = line((group.measure, style), (f"{place}  {at}   ", DIM))
-        values = Content.assemble(head, legend(series, self._cursor, ascii_only=self._ascii_only))
+        values = Content.assemble(head, legend(series, self._cursor))
         lines = [fit_line(values, width)]
         if height > LEAST_HEIGHT:
-            lines += plot(series, width, height - 1, cursor=self._cursor, ascii_only=self._ascii_only)
+            lines += plot(series, width, height - 1, cursor=self._cursor)
         return Content("\n").join(lines)

@@ -68,24 +68,17 @@ class _Canvas:
                 if not gap or at % gap:
                     self.dot(at, round(y + (to_y - y) * step / steps), style)
 
-    def row(self, row: int, cursor: int | None, ascii_only: bool) -> Content:
+    def row(self, row: int, cursor: int | None) -> Content:
         """One line of cells; the cursor is a thin upright where no curve is."""
         parts: list[tuple[str, str]] = []
         for x, (bits, style) in enumerate(zip(self.bits[row], self.styles[row], strict=True)):
             if not bits and x == cursor:
-                parts.append(("|" if ascii_only else "│", DIM))
+                parts.append(("│", DIM))
             elif not bits:
                 parts.append((" ", ""))
             else:
-                letter = _letter(bits) if ascii_only else chr(0x2800 + bits)
-                parts.append((letter, f"{style} reverse" if x == cursor else style))
+                parts.append((chr(0x2800 + bits), f"{style} reverse" if x == cursor else style))
         return Content.assemble(*_joined(parts))
-
-
-def _letter(bits: int) -> str:
-    """A cell's dots as one ASCII letter: where in the cell they are."""
-    upper, lower = bits & 0x1B, bits & 0xE4
-    return "*" if upper and lower else "'" if upper else "."
 
 
 def _joined(parts: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -120,9 +113,7 @@ def _round_step(span: float) -> float:
     return power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= span / 4)
 
 
-def plot(
-    series: Sequence[Series], width: int, height: int, *, cursor: float | None = None, ascii_only: bool = False
-) -> list[Content]:
+def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | None = None) -> list[Content]:
     """Draw curves in `width` × `height` cells: a scale to the left, names to the right, steps below.
 
     Args:
@@ -130,7 +121,6 @@ def plot(
         width: in cells.
         height: in lines, the line of steps included.
         cursor: the step at which an upright is drawn.
-        ascii_only: draw without braille.
     """
     series = [entry._replace(points=tuple(p for p in entry.points if math.isfinite(p[1]))) for entry in series]
     frame = frame_of(series)
@@ -152,11 +142,11 @@ def plot(
     lines = []
     for row in range(rows):
         label, (name, style) = scale.get(row, ""), names.get(row, ("", ""))
-        axis = ("+" if ascii_only else "┤") if row in scale else ("|" if ascii_only else "│")
+        axis = "┤" if row in scale else "│"
         start = line((f"{label:>{wide}} ", DIM), (axis, FAINT))
         end = line((f" {fit(name, room - 1)}", style)) if room else ""
-        lines.append(Content.assemble(start, canvas.row(row, upright, ascii_only), end))
-    return [*lines, _steps(frame, wide + 2, canvas.width, ascii_only)]
+        lines.append(Content.assemble(start, canvas.row(row, upright), end))
+    return [*lines, _steps(frame, wide + 2, canvas.width)]
 
 
 def style_of(series: Sequence[Series], place: int) -> tuple[str, int]:
@@ -193,7 +183,7 @@ def _names(series: Sequence[Series], canvas: _Canvas) -> dict[int, tuple[str, st
     return found
 
 
-def _steps(frame: Frame, indent: int, width: int, ascii_only: bool) -> Content:
+def _steps(frame: Frame, indent: int, width: int) -> Content:
     """The line of steps below the curves."""
     count = max(min(width // 12, 6), 1)
     text = [" "] * width
@@ -208,9 +198,9 @@ def _steps(frame: Frame, indent: int, width: int, ascii_only: bool) -> Content:
     return line((" " * indent + "".join(text).rstrip(), DIM))
 
 
-def legend(series: Sequence[Series], cursor: float | None = None, *, ascii_only: bool = False) -> Content:
+def legend(series: Sequence[Series], cursor: float | None = None) -> Content:
     """Each curve's name with its value: the last one, or the one at the cursor."""
-    marks = ("---", "- -", "...") if ascii_only else ("───", "─ ─", "···")
+    marks = ("───", "─ ─", "···")
     parts = []
     for place, entry in enumerate(series):
         style, gap = style_of(series, place)

@@ -46,12 +46,6 @@ def test_the_cursor_reads_the_values_of_its_step() -> None:
     assert any("│" in text[4:] for text in drawn(FALLING, cursor=10))
 
 
-def test_without_braille_there_are_only_plain_letters() -> None:
-    lines = [content.plain for content in plot((FALLING,), 60, 8, cursor=5, ascii_only=True)]
-    assert all(text.isascii() for text in lines)
-    assert any("*" in text for text in lines)
-
-
 def test_a_value_that_never_changes_is_a_level_line() -> None:
     lines = drawn(Series("loss", ((1.0, 3.0), (2.0, 3.0))))
     assert sum(any("⠀" < letter <= "⣿" for letter in text) for text in lines) == 1
