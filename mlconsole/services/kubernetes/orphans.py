@@ -95,13 +95,18 @@ def delete(connection: Connection, api_version: str, kind: str, namespace: str, 
 
 
 def _applied(former: DeployPlan, connection: Connection) -> Iterator[_Key]:
-    """All that a plan applied; its Secrets are not in its manifests, but in its changes."""
+    """All that a plan applied, and the orphans that it left there.
+
+    Its Secrets are not in its manifests, but in its changes.
+    """
     for manifest in from_yaml(former.manifests):
         namespace = manifest.namespace or former.target.namespace
         yield manifest.api_version, manifest.kind, namespace, manifest.name
     for change in former.changes:
         if change.kind == "Secret" and change.action != "delete":
             yield "v1", "Secret", change.namespace, change.name
+    for orphan in former.orphans:
+        yield orphan.api_version, orphan.kind, orphan.namespace, orphan.name
 
 
 def _key(api_version: str, kind: str, namespace: str, name: str, connection: Connection) -> _Key:

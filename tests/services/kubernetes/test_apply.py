@@ -297,6 +297,7 @@ def test_what_is_no_longer_in_the_manifests_is_listed_and_deleted_only_when_aske
         ]
         assert not made.changes_anything
         assert prune(connection, made, report=lambda line: None) == ([], [])
+        assert plan(connection, rest, selector="", version="v", former=made).orphans == made.orphans
 
         asked = plan(connection, rest, selector="", version="v", former=first, options=DeployOptions(prune=True))
         assert [(change.name, change.action) for change in asked.changes] == [("a", "none"), ("b", "delete")]
