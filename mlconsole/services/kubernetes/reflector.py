@@ -8,7 +8,6 @@ It calls itself live only while what it has is known to be what the cluster had 
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -47,8 +46,6 @@ ATTEMPTS_BEFORE_ANEW = 3
 SHORT_WATCH_SECONDS = 1.0
 STOP_SECONDS = 0.045
 PACE = Pace()
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=msgspec.Struct)
 StateName = Literal["connecting", "live", "stale", "reconnecting", "offline", "forbidden", "stopped"]
@@ -141,11 +138,9 @@ class ResourceWatcher(Generic[T]):
                 self._round()
             except Problem as problem:
                 delay = self._failed(problem)
-            except Exception as error:
-                if not self._stopping.is_set():
-                    log.exception("the watch of %s failed", self._resource.plural)
-                    defect = f"Watching {self._resource.plural} failed ({type(error).__name__}: {error})."
-                    delay = self._failed(ServerFailed(defect, "Report this."))
+            except Exception as error:  # noqa: BLE001 - a thread that dies would leave its last state for ever
+                defect = f"Watching {self._resource.plural} failed ({type(error).__name__}: {error})."
+                delay = self._failed(ServerFailed(defect, "Report this."))
             self._stopping.wait(delay)
         if self.connection is not None:
             self.connection.close()

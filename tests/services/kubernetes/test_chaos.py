@@ -83,6 +83,15 @@ def lies(seen: list[Seen], writes: list[Write], limit: float) -> list[str]:
     return found
 
 
+def test_the_judge_of_the_test_below_sees_old_missing_and_gone_pods() -> None:
+    writes = [Write(0, "a", 1), Write(0, "b", 2), Write(1, "a", 3), Write(2, "b", 0)]
+    assert lies([Seen(1.5, "live", {"a": 1, "b": 2})], writes, 1) == []
+    assert len(lies([Seen(2.5, "live", {"a": 1, "b": 2})], writes, 1)) == 1
+    assert len(lies([Seen(3.5, "live", {"a": 3, "b": 2})], writes, 1)) == 1
+    assert len(lies([Seen(0.9, "live", {"b": 2})], writes, 0.5)) == 1
+    assert lies([Seen(9, "reconnecting", {"b": 2})], writes, 1) == []
+
+
 @pytest.mark.end_to_end
 def test_a_thousand_faults_leave_the_right_pods_and_nothing_old_was_called_live(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED", time.time_ns() % 100_000))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,13 @@ from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.problems import NoCluster
 from mlconsole.services.kubernetes.watch import PodWatcher
 from tests.services.kubernetes.fake_cluster import FakeCluster, Reply, Request, serving
+
+KUBECONFIG = """
+current-context: c
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
+users: [{{name: u, user: {{token: t}}}}]
+"""
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10) -> None:
@@ -72,9 +81,9 @@ def streaming(*lines: bytes, hold: float = 30) -> Callable[[], Reply]:
 class Watched:
     """A started watcher on a fake cluster."""
 
-    def __init__(self, cluster: FakeCluster, connection: Connection) -> None:
+    def __init__(self, cluster: FakeCluster, connection: Connection, pace: Pace | None = None) -> None:
         self.changes = 0
-        self.watcher = PodWatcher(lambda: connection, "app=m", self.changed)
+        self.watcher = PodWatcher(lambda: connection, "app=m", self.changed, pace=pace)
         self.seen: list[tuple[str, set[str]]] = []
         self.watcher.start()
 
@@ -274,6 +283,90 @@ def test_it_stops_within_50_ms_whatever_it_waits_for(tmp_path: Path, phase: str)
         assert time.monotonic() - began < 0.1
         assert watched.state() == "stopped"
         wait_for(lambda: not watched.watcher._watcher._thread.is_alive(), 1)
+
+
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port at which a connection is never accepted and never refused: its queue is full."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(0)
+    waiting = []
+    for _ in range(8):
+        waiting.append(socket.socket())
+        waiting[-1].setblocking(False)
+        waiting[-1].connect_ex(listening.getsockname())
+    yield listening.getsockname()[1]
+    for one in (*waiting, listening):
+        one.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection that is being made can't be broken off")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_it_stops_while_it_connects_and_its_thread_ends_at_once(tmp_path: Path, deaf_port: int, scheme: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(KUBECONFIG.format(server=f"{scheme}://127.0.0.1:{deaf_port}"))
+    watcher = PodWatcher(lambda: Connection.open(kubeconfig=path), "", lambda: None)
+    watcher.start()
+    wait_for(lambda: watcher._watcher.connection is not None)
+    wait_for(lambda: watcher._watcher.connection._tracker._opening)
+    began = time.monotonic()
+    watcher.stop()
+    assert time.monotonic() - began < 0.1
+    wait_for(lambda: not watcher._watcher._thread.is_alive(), 0.5)
+
+
+def test_it_stops_while_a_name_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def resolve(*arguments: Any) -> Any:
+        asked.set()
+        answer.wait(5)
+        raise socket.gaierror("no such name")
+
+    path = tmp_path / "kubeconfig"
+    path.write_text(KUBECONFIG.format(server="https://cluster.example"))
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    watcher = PodWatcher(lambda: Connection.open(kubeconfig=path), "", lambda: None)
+    watcher.start()
+    assert asked.wait(5)
+    began = time.monotonic()
+    watcher.stop()
+    assert time.monotonic() - began < 0.1
+    assert watcher.snapshot().watch.state == "stopped"
+    answer.set()
+    wait_for(lambda: not watcher._watcher._thread.is_alive(), 1)
+
+
+def test_a_version_that_goes_back_makes_it_list_again(watching: Any) -> None:
+    """As after a restore: what a client knows may never have been."""
+    back = streaming(event("BOOKMARK", {"metadata": {"resourceVersion": "3"}}))
+    script = Script([listing(5, pod("a")), listing(3, pod("b"))], [back, streaming()])
+    watched = watching(script)
+    watched.wait(["b"])
+    assert script.versions == ["5", "3"]
+
+
+def test_objects_that_nothing_vouches_for_are_listed_again(tmp_path: Path) -> None:
+    """What a watch says at once may be long ago: a connection that is cut again and again must not pass for live."""
+    versions = iter(range(6, 10_000))
+    script = Script([listing(5, pod("a"))], [lambda: streaming(event("MODIFIED", pod("a", next(versions))), hold=0)()])
+    pace = Pace(first_delay=0.01, longest_delay=0.01, relist_after=0.3, settle=60)
+    with serving(script, tmp_path) as (cluster, connection):
+        watched = Watched(cluster, connection, pace)
+        wait_for(lambda: script.listed == 3)
+        watched.watcher.stop()
+    assert len(script.versions) > 6
+    assert "reconnecting" in watched.states
+
+
+def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_one(watching: Any) -> None:
+    lists = [listing(5, pod("a")), Reply(body={"message": "Sign in to the network"}), listing(9, pod("a"))]
+    expired = event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
+    watched = watching(Script(lists, [streaming(expired, hold=0), streaming()]))
+    wait_for(lambda: "stale" in watched.states or watched.state() == "live")
+    watched.wait(["a"])
+    assert all("a" in names for state, names in watched.seen if state == "live")
 
 
 def test_a_storm_of_changes_is_told_ten_times_a_second(watching: Any) -> None:
