@@ -75,6 +75,9 @@ POOL_SIZE = 32
 RELOAD_SECONDS = 10.0
 EXPIRY_MARGIN = timedelta(seconds=60)
 IN_CLUSTER = "in-cluster"
+_importing = threading.Lock()
+"""The client imports its modules as they are asked for; two threads that do so at once lock each other out."""
+
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -193,8 +196,9 @@ class Connection:
         Raises:
             Problem: as `request` does.
         """
-        import websocket
-        from kubernetes.stream.ws_client import create_websocket
+        with _importing:
+            import websocket
+            from kubernetes.stream.ws_client import create_websocket
 
         websocket.setdefaulttimeout(CONNECT_SECONDS)
         headers = {name.lower(): value for name, value in self._authorization().items()}
@@ -229,8 +233,9 @@ class Connection:
         return f"{parts.hostname or self.server}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
     def _load(self) -> None:
-        from kubernetes.client import ApiClient, Configuration
-        from kubernetes.config.config_exception import ConfigException
+        with _importing:
+            from kubernetes.client import ApiClient, Configuration
+            from kubernetes.config.config_exception import ConfigException
         from urllib3.exceptions import InsecureRequestWarning
 
         from mlconsole.services.kubernetes.sockets import Tracker, keep_alive_options

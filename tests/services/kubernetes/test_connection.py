@@ -243,3 +243,26 @@ def test_a_stream_that_is_refused_raises_as_a_request_does(tmp_path: Path) -> No
         pytest.raises(NotFound, match=r"rollouts of argoproj[.]io/v1alpha1"),
     ):
         connection.stream("/apis/argoproj.io/v1alpha1/namespaces/lab/rollouts", {"watch": "true"})
+
+
+def test_many_threads_may_open_the_first_connections_of_a_process_at_once(tmp_path: Path) -> None:
+    kubeconfig = {
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    code = (
+        "import pathlib, sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from mlconsole.services.kubernetes.connection import Connection\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    opened = list(pool.map(lambda _: Connection.open(kubeconfig=path), range(8)))\n"
+        "print(len(opened))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "kubeconfig")], capture_output=True, text=True, timeout=60
+    )
+    assert (found.stdout, found.stderr) == ("8\n", "")
