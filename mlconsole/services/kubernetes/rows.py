@@ -83,7 +83,7 @@ def pod_row(pod: Pod, now: datetime, events: Sequence[Event] = ()) -> PodRow:
 
 
 def with_restarts(row: PodRow, pod: Pod, now: datetime) -> PodRow:
-    """Return a pod's row with its restarts as they are told at another moment; the same row where they read the same."""
+    """Return a row with its restarts as they are told at another moment; the same row where they read the same."""
     restarts = _Tally(pod).restarts_text(now)
     return row if restarts == row.restarts else msgspec.structs.replace(row, restarts=restarts)
 
