@@ -243,10 +243,11 @@ class ResourceWatcher(Generic[T]):
             self._stream = None
             if time.monotonic() - started > SHORT_WATCH_SECONDS:
                 self._failing = False
-        if self._stopping.is_set():
+        if self._stopping.is_set() or time.monotonic() - started > SHORT_WATCH_SECONDS:
             return
-        if not said and time.monotonic() - started < SHORT_WATCH_SECONDS:
+        if not said:
             raise ServerFailed("The cluster ends each watch at once.", "Look at the API server, or a proxy before it.")
+        self._stopping.wait(self._pace.first_delay)
 
     def _follow(self, stream: Stream) -> bool:
         """Take in what a watch says until its end; returns whether it said anything."""
