@@ -167,6 +167,11 @@ class PodsModel:
         versions = tuple(sorted(version for version, pods in found.versions.items() if version and pods > 0))
         return Tally(found.pods, found.ready, found.restarts, versions)
 
+    @property
+    def pods(self) -> Sequence[PodRow]:
+        """All pods, whether they are shown or not."""
+        return self._pods
+
     def pod(self, key: str | None) -> PodRow | None:
         """The pod of a key."""
         kept = self._kept.get(key or "")

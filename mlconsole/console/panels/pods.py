@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -25,8 +27,11 @@ from mlconsole.text import count, listed
 if TYPE_CHECKING:
     from mlconsole.console.widgets.filter_bar import FilterBar
     from mlconsole.services.kubernetes.connection import Connection
+    from mlconsole.services.kubernetes.forward import PortForward
 
 UNSURE = ("stale", "reconnecting", "offline", "forbidden", "stopped")
+MANY, SETTLED_AFTER = 1_000, (0.5, 3.0)
+"""So many pods more, and after so many seconds what is known of them is no longer looked at for garbage."""
 HINT = "regular expression, !inverse, or -l app=x,tier=y: labels"
 
 
@@ -60,6 +65,9 @@ class PodsPanel(Panel):
         self._selector = ""
         self._evidence_of: object = None
         self._usage: UsageFeed | None = None
+        self._settled = 0
+        self.forwards: dict[str, PortForward] = {}
+        """Ports of this machine that lead to pods, by the pods' uid."""
 
     def body(self) -> Iterator[Widget]:
         """The state over the table over the release's evidence."""
@@ -81,7 +89,7 @@ class PodsPanel(Panel):
         """Bring all three up to a view."""
         self._take(view)
         self.set_class(not self.model.tally.pods, "-no-pods")
-        self._show_state()
+        self.show_state()
         run = view.run("pods")
         if run is not self._evidence_of or not run:
             self._evidence_of = run
@@ -94,14 +102,28 @@ class PodsPanel(Panel):
         model, pods = self.model, view.pods
         model.moment, model.unsure = view.moment, pods is not None and pods.watch.state in UNSURE
         model.take(pods.rows if pods else ())
+        if abs(len(model.pods) - self._settled) > MANY:
+            self._settled = len(model.pods)
+            # a collection that looks at each of ten thousand pods holds every thread for a tenth of a second
+            gc.set_threshold(20_000, 10, 50)
+            for seconds in SETTLED_AFTER:
+                self.set_timer(seconds, gc.freeze)
         self.table.show_model(model)
         if pods is not None and pods.watch.state == "live" and self._usage is None:
             self._usage = UsageFeed(self._connect, pods.target, self.post_message)
 
-    def _show_state(self) -> None:
+    def show_state(self) -> None:
+        """Draw what is said above the table."""
         view, pod, model, wrong = self.view, self.selected_pod, self.model, self._wrong
         place = f"{self.table.cursor_place + 1:,} of {len(model):,}" if len(model) else ""
-        self.state.show(lambda width: state_lines(view, model, pod, place, wrong, width))
+        forward = self.forwards.get(pod.uid) if pod else None
+        way = f"http://127.0.0.1:{forward.local_port} leads to this pod's port {forward.port}." if forward else ""
+        self.state.show(
+            lambda width: [
+                *state_lines(view, model, pod, place, wrong, width),
+                *(wrapped(line(("→ ", KEY), way), width, indent=2) if way else ()),
+            ]
+        )
 
     def _connect(self) -> Connection:
         from mlconsole.console.app import MlconsoleApp
@@ -113,6 +135,8 @@ class PodsPanel(Panel):
         """Leave no thread behind."""
         if self._usage is not None:
             self._usage.stop()
+        for forward in self.forwards.values():
+            threading.Thread(target=forward.stop, name="console-forward-end", daemon=True).start()
 
     def on_usage_seen(self, message: UsageSeen) -> None:
         """Show what the pods use."""
@@ -134,7 +158,7 @@ class PodsPanel(Panel):
             self.table.show_model(self.model)
         if self._filter is not None:
             self._filter.set_class(bool(self._wrong), "-wrong")
-        self._show_state()
+        self.show_state()
 
     def sort(self, column: int) -> None:
         """Sort by a column, or the other way round."""
@@ -192,7 +216,7 @@ class PodsPanel(Panel):
     def on_table_moved(self, message: Table.Moved) -> None:
         """The line above says what is the matter with the pod of the cursor."""
         message.stop()
-        self._show_state()
+        self.show_state()
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         """Open a pod."""

@@ -28,6 +28,8 @@ class Question:
     verb: str
     typed: str = ""
     wants_reason: bool = False
+    prompt: str = ""
+    """What is asked for in place of a reason, such as `How many pods?`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class ConfirmScreen(Dialog[Answer | None]):
                 yield Static(line(f"Type the context's name, {question.typed}, to go on:"), markup=False)
                 yield Input(id="typed")
             elif question.wants_reason:
-                yield Static(line("Why? Your reason is kept with the release:"), markup=False)
+                yield Static(line(question.prompt or "Why? Your reason is kept with the release:"), markup=False)
                 yield Input(id="reason")
             with Horizontal():
                 yield Button("No, go back", id="no")
