@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 from mlconsole.console.paint import BAD, DIM, GOOD, STATE_STYLES, WARN
 from mlconsole.console.view import View
@@ -10,6 +11,9 @@ from mlconsole.evidence.base import StageName
 from mlconsole.evidence.release import StageRun
 from mlconsole.present import fact, glyph, word
 from mlconsole.text import count, duration, number
+
+if TYPE_CHECKING:
+    from mlconsole.project import Project
 
 TITLES: dict[StageName, str] = {
     "repo": "Repo",
@@ -132,11 +136,15 @@ def time_left(view: View) -> str:
 def kubectl(view: View) -> str:
     """The beginning of a kubectl command that goes where the console goes: to be typed in the project's folder."""
     place = view.cluster
-    config = view.project.kubeconfig
-    words = ["kubectl"]
-    if config is not None:
-        root = view.project.root
-        words += ["--kubeconfig", str(config.relative_to(root) if config.is_relative_to(root) else config)]
+    words = ["kubectl", *kubeconfig_option(view.project)]
     words += ["--context", place.context] if place.context else []
     words += ["-n", place.namespace] if place.namespace else []
     return shlex.join(words)
+
+
+def kubeconfig_option(project: Project) -> list[str]:
+    """The option that names the local cluster's kubeconfig, as seen from the project's folder; none without one."""
+    config, root = project.kubeconfig, project.root
+    if config is None:
+        return []
+    return ["--kubeconfig", str(config.relative_to(root) if config.is_relative_to(root) else config)]

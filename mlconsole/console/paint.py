@@ -13,7 +13,11 @@ from textual.content import Content
 from mlconsole.evidence.base import GateLevel, Verdict
 from mlconsole.evidence.release import ProblemRecord, ReleaseState, StageState
 from mlconsole.present import Block, Table
+from mlconsole.present.causes import likely_cause
 from mlconsole.text import clean
+
+MOST_TAIL = 20
+"""So many of a command's last lines are shown with its problem."""
 
 GOOD = "$text-success"
 BAD = "$text-error"
@@ -125,14 +129,17 @@ def bar(fraction: float, width: int) -> Content:
 
 
 def problem_lines(problem: ProblemRecord, width: int) -> list[Content]:
-    """A problem as a panel shows it: what failed, the next step, the command and its last lines."""
+    """A problem as a panel shows it: what failed, why that may be, the next step, the command and its last lines."""
     lines = wrapped(line(("✗ ", BAD), (problem.sentence, f"bold {BAD}")), width, indent=2)
+    if cause := likely_cause(problem.tail):
+        lines += wrapped(line(("  Likely: ", WARN), cause), width, indent=2)
     if problem.next_step:
         lines += wrapped(line(("→ ", KEY), problem.next_step), width, indent=2)
     if problem.command:
         lines += [blank(), *wrapped(line(("$ ", DIM), problem.command), width, indent=2)]
     if problem.tail:
-        lines += [blank(), heading("Last lines"), *(line(("│ ", FAINT), text) for text in problem.tail)]
+        shown = problem.tail[-MOST_TAIL:]
+        lines += [blank(), heading("Last lines"), *(line(("│ ", FAINT), text) for text in shown)]
     return lines
 
 

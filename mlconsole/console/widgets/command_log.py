@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from textual.binding import Binding
@@ -11,11 +13,12 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.strip import Strip
 
-from mlconsole.console.live_words import TITLES
+from mlconsole.console.live_words import TITLES, kubeconfig_option
 from mlconsole.console.paint import DIM, FAINT, line, split
 from mlconsole.console.story import ToldCommand
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Lines
+from mlconsole.evidence.base import CommandRun
 
 MOST_OPEN = 10
 """Lines of the open log, its heading included."""
@@ -82,19 +85,19 @@ class CommandLog(Lines):
         return min(len(self._commands) + 1, MOST_OPEN)
 
     def line_at(self, index: int) -> Content | None:
-        """The heading, then a command each."""
-        if not self.is_open:
-            return last_command(self._commands, self._view, self.content_size.width)
-        if index == 0:
-            return log_heading(self._view, self.content_size.width)
-        return command_line(self._commands[index - 1]) if index <= len(self._commands) else None
+        """A command each, from 0; the heading is not one of them."""
+        return command_line(self._commands[index]) if index < len(self._commands) else None
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
-        index = self.scroll_offset.y + y
-        base = self.visual_style
+        """One line of the screen: the last command, or the heading that stays over all of them."""
+        base, width = self.visual_style, self.size.width
+        if not self.is_open:
+            return self.painted(last_command(self._commands, self._view, width), base)
+        if y == 0:
+            return self.painted(log_heading(self._view, width), base)
+        index = self.scroll_offset.y + y - 1
         content = self.line_at(index)
-        if self.is_open and index == self._cursor + 1 and content is not None and self._commands:
+        if index == self._cursor and content is not None:
             base += self.get_visual_style("commands--cursor")
             content = content.without_spans if self.has_focus else content
         return self.painted(content, base)
@@ -106,12 +109,11 @@ class CommandLog(Lines):
         self.refresh()
 
     def _show_cursor(self) -> None:
-        top, visible = self.scroll_offset.y, max(self.size.height, 1)
-        row = self._cursor + 1
-        if row < top + 1:
-            self.scroll_to(y=max(row - 1, 0), animate=False)
-        elif row >= top + visible:
-            self.scroll_to(y=row - visible + 1, animate=False)
+        top, visible = self.scroll_offset.y, max(self.size.height - 1, 1)
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False)
+        elif self._cursor >= top + visible:
+            self.scroll_to(y=self._cursor - visible + 1, animate=False)
 
     def on_click(self, event: Click) -> None:
         """A click moves the cursor."""
@@ -123,7 +125,16 @@ class CommandLog(Lines):
 def commands_of(view: View) -> tuple[ToldCommand, ...]:
     """The commands of the shown release and of the console itself, in the order in which they were done."""
     own: Sequence[ToldCommand] = () if view.past else view.commands
-    return tuple(sorted((*view.story.commands, *own), key=lambda told: told.at))
+    told = sorted((*view.story.commands, *own), key=lambda told: told.at)
+    return tuple(replace(one, command=_aimed(one.command, view)) for one in told)
+
+
+def _aimed(command: CommandRun, view: View) -> CommandRun:
+    """A kubectl command that finds the local cluster, which the user's own kubeconfig does not have."""
+    if view.project.kubeconfig is None or not command.line.startswith("kubectl ") or "--kubeconfig" in command.line:
+        return command
+    config = shlex.join(kubeconfig_option(view.project))
+    return CommandRun(line=command.line.replace("kubectl", f"kubectl {config}", 1), note=command.note)
 
 
 def last_command(commands: Sequence[ToldCommand], view: View, width: int) -> Content:
