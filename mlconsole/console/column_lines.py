@@ -101,7 +101,7 @@ def _distribution(column: ColumnProfile, before: ColumnProfile | None, label: st
                 (fit(bar_of(found[place], most, room), room), style),
                 (f" {found[place]:>6.1%}  ", STRONG if number_of == 0 else DIM),
             ]
-        lines.append(line(*cells))
+        lines.append(line(*cells).rstrip())
     return lines
 
 

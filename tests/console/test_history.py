@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
+import pytest
 
 from mlconsole.console.compare_lines import compare_lines
+from mlconsole.console.operations import test as test_operation
 from mlconsole.console.release_facts import ReleaseFacts, changed_words
 from mlconsole.console.screens.replay import ReplayScreen
 from mlconsole.console.tape import LONGEST_GAP, Player, make_tape, read_tape
 from mlconsole.evidence.record import ReleaseRecord
+from mlconsole.evidence.testing import TestRun
 from mlconsole.release.record import gather
 
 from .conftest import Build, Drive
@@ -99,3 +104,30 @@ async def test_a_replay_is_held_turned_and_left(build: Build, drive: Drive) -> N
         await console.shows("What came out, and how?")
         await console.press("escape")
         await console.until(lambda: not isinstance(console.app.screen, ReplayScreen))
+
+
+KEYS = (*"123456jkhiPCdpemEwz", "enter", "escape", "space", "left", "right", "plus", "minus", "home", "end", "tab",
+        "left_square_bracket", "right_square_bracket", "question_mark")  # fmt: skip
+
+
+@pytest.mark.parametrize(("seed", "size"), [(5, (80, 24)), (6, (160, 50)), (7, (60, 20))])
+async def test_any_keys_in_history_and_replay_do_no_harm(
+    build: Build, drive: Drive, seed: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        test_operation,
+        "run_again",
+        lambda *_: TestRun(command="pytest", exit_code=0, seconds=0.1, collected=0, outcomes=()),
+    )
+    dice = random.Random(seed)
+    builder = build("done", "refused", "training")
+    async with drive(builder.project.root, size) as console:
+        for turn in range(250):
+            console.type(dice.choice(KEYS))
+            if turn % 8 == 0:
+                await console.pilot.pause()
+            if dice.random() < 0.02:
+                await console.pilot.resize_terminal(dice.randint(40, 180), dice.randint(10, 60))
+        await console.pilot.pause()
+        assert console.app.is_running
+        assert not (builder.project.state / "console.log").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 from textual.content import Content
 from textual.widget import Widget
 
@@ -30,6 +31,7 @@ from mlconsole.console.widgets.table import Row, Table
 from mlconsole.evidence.base import Reason
 from mlconsole.evidence.data import ColumnProfile, DataEvidence, DriftReport
 from mlconsole.evidence.release import StageRun
+from mlconsole.present import blocks
 from mlconsole.text import count, listed, number, shorten, size
 
 MOST_FILES = 40
@@ -123,7 +125,7 @@ def data_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
     if run is not None and evidence is not None:
         head = _head(evidence, width)
         if low:
-            return [*head[:2], *_findings_in_short(run, evidence, width)]
+            return [*head[:2], *_findings_in_short(run, view.registry["zoom"].key, width)]
         return sections(head, _findings(run, evidence, width), _drift(evidence, width), command_lines(run))
     if run is not None and run.state == "running":
         return sections(quiet("The data is being read …"), _notes(view))
@@ -136,8 +138,6 @@ def _head(evidence: DataEvidence, width: int) -> list[Content]:
     shape = f"{count(profile.rows, 'row')}, {count(len(profile.columns), 'column')}"
     files = listed([file.path for file in profile.identity.files])
     lines = [line((shape, STRONG), f", {size(profile.identity.size)} in {files}")]
-    from mlconsole.present import blocks
-
     first = next(iter(blocks(evidence)))
     told = [text for text in getattr(first, "lines", ())[1:] if not text.startswith("digest")]
     digest = [text for text in getattr(first, "lines", ())[1:] if text.startswith("digest")]
@@ -164,8 +164,6 @@ def _findings(run: StageRun, evidence: DataEvidence, width: int) -> list[Content
 
 
 def _without_verdict(run: StageRun) -> StageRun:
-    import msgspec
-
     return msgspec.structs.replace(run, verdict=None)
 
 
@@ -183,12 +181,12 @@ def _counted(run: StageRun) -> str:
     )
 
 
-def _findings_in_short(run: StageRun, evidence: DataEvidence, width: int) -> list[Content]:
+def _findings_in_short(run: StageRun, zoom: str, width: int) -> list[Content]:
     """The worst finding, and how many more there are."""
     reasons = sorted(run.verdict.reasons, key=lambda reason: reason.level != "fail") if run.verdict else []
     if not reasons:
         return [line((f"{LEVEL_GLYPHS['pass']} ", LEVEL_STYLES["pass"]), "Nothing is wrong with it.")]
-    more = f"and {count(len(reasons) - 1, 'more finding')}: z gives them room" if len(reasons) > 1 else ""
+    more = f"and {count(len(reasons) - 1, 'more finding')}: {zoom} gives them room" if len(reasons) > 1 else ""
     return [*_reason(reasons[0], width)[:2], *([line((more, DIM))] if more else [])]
 
 
