@@ -125,9 +125,11 @@ def _manifests(project: Project, subject: str) -> Iterator[Finding]:
 def _cluster(project: Project, subject: str) -> Iterator[Finding]:
     from mlconsole.services.kubernetes import access
     from mlconsole.stages.deploy import connect, given_manifests
+    from mlconsole.stages.pods import smoke_test
 
     with closing(connect(project)) as connection:
-        answers = access.review(connection, given_manifests(project))
+        smoke = smoke_test(project, "")
+        answers = access.review(connection, given_manifests(project), smoke_method=smoke.method if smoke else "")
         denied = [f"{answer.verb} {answer.resource}" for answer in answers if not answer.allowed]
         where = f"{connection.context or 'in-cluster'}, namespace {connection.namespace}, {connection.server}"
     yield Finding(subject, "ok", where)

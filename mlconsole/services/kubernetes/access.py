@@ -9,7 +9,7 @@ import msgspec
 
 from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.documents import Manifest
-from mlconsole.services.kubernetes.problems import NotFound, decode
+from mlconsole.services.kubernetes.problems import VERBS, NotFound, decode
 from mlconsole.services.kubernetes.resources import EVENTS, PODS, REPLICA_SETS, Resource, resource_of
 from mlconsole.text import clean_line
 
@@ -47,8 +47,15 @@ class _Review(msgspec.Struct):
     status: _ReviewStatus = msgspec.field(default_factory=_ReviewStatus)
 
 
-def review(connection: Connection, manifests: Sequence[Manifest]) -> tuple[AccessAnswer, ...]:
+def review(
+    connection: Connection, manifests: Sequence[Manifest], *, smoke_method: str = ""
+) -> tuple[AccessAnswer, ...]:
     """Ask whether everything is allowed that a deploy of these manifests, and looking at its pods, needs.
+
+    Args:
+        connection: to the cluster.
+        manifests: what would be deployed.
+        smoke_method: the HTTP method of the smoke test, where there is one.
 
     Raises:
         Problem: the cluster can't be asked.
@@ -69,6 +76,9 @@ def review(connection: Connection, manifests: Sequence[Manifest]) -> tuple[Acces
     for resource in (PODS, EVENTS, REPLICA_SETS):
         answers.extend(_ask(connection, verb, resource, connection.namespace) for verb in WATCH_VERBS)
     answers.append(_ask(connection, "get", PODS, connection.namespace, "log"))
+    if smoke_method:
+        verb = VERBS.get(smoke_method, "get")
+        answers.append(_ask(connection, verb, PODS, connection.namespace, "proxy"))
     return tuple(answers)
 
 

@@ -344,6 +344,9 @@ def test_access_is_reviewed_for_each_verb_and_resource(connection: Connection) -
     assert {("patch", "deployments.apps"), ("create", "services"), ("watch", "pods"), ("get", "pods/log")} <= asked
     assert all(answer.allowed for answer in answers)
     assert answers[0].sentence == f"may get deployments.apps in namespace {connection.namespace}"
+    assert ("create", "pods/proxy") not in asked
+    smoke = review(connection, from_yaml(deployment()), smoke_method="POST")[-1]
+    assert (smoke.verb, smoke.resource, smoke.allowed) == ("create", "pods/proxy", True)
 
 
 def test_what_is_taken_out_of_a_manifest_goes_although_it_was_first_applied_by_hand(
