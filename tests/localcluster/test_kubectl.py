@@ -215,6 +215,7 @@ def test_every_version_applies_follows_looks_and_deletes(
         ("logs job/train --timestamps", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z epoch=1 loss=0.5\n"),
         ("logs -f job/train", "epoch=1 loss=0.5\n"),
         ("logs crash --previous", "no model\n"),
+        ("port-forward deploy/web 0:8080", "forwards ports by websocket only"),
         ("auth can-i create deployments", "yes"),
         ("get --raw /api/v1/namespaces/models/services/web:http/proxy/predict?rows=3", r"v1 /predict\?rows=3"),
         ("get --raw /readyz", "ok"),
