@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from textual.content import Content
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+
+from mlconsole.console.messages import Perform
 from mlconsole.console.paint import (
     BAD,
     DIM,
@@ -14,24 +20,49 @@ from mlconsole.console.paint import (
     WARN,
     bar,
     blank,
-    diff_line,
     heading,
     line,
     wrapped,
 )
 from mlconsole.console.panels.base import DocumentPanel, command_lines, quiet, run_lines, sections
+from mlconsole.console.plan_lines import (
+    SIGNS,
+    Anchor,
+    conflict_lines,
+    diff_lines,
+    folded_at_first,
+    key_of,
+    orphan_lines,
+    shown_changes,
+    size_of,
+)
 from mlconsole.console.view import View
-from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, ObjectChange, RolloutProgress, RolloutVerdict
+from mlconsole.console.widgets.lines import Document
+from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, RolloutProgress, RolloutVerdict
 from mlconsole.evidence.release import StageRun
 from mlconsole.present import age
 from mlconsole.text import count, duration, short_digest
 
-ACTIONS = {
-    "create": ("+ create", GOOD),
-    "change": ("~ change", WARN),
-    "none": ("= as it is", DIM),
-    "delete": ("- delete", BAD),
-}
+
+class PlanDocument(Document):
+    """The document of a plan: Enter and a click fold and unfold an object."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "fold", "fold", show=False)]
+
+    class Clicked(Message):
+        """A click on a line."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def action_fold(self) -> None:
+        """Fold or unfold the object that is pointed at."""
+        self.post_message(Perform("plan_fold"))
+
+    def on_click(self, event: Click) -> None:
+        """Tell which line it was."""
+        self.post_message(self.Clicked(self.scroll_offset.y + event.y))
 
 
 class DeployPanel(DocumentPanel):
@@ -39,20 +70,90 @@ class DeployPanel(DocumentPanel):
 
     stage = "deploy"
 
+    def __init__(self, view: View) -> None:
+        super().__init__(view)
+        self.document = PlanDocument()
+        self._plan = ""
+        self._folded: set[str] = set()
+        self._pointed = ""
+        self._anchors: list[Anchor] = []
+
+    def draw(self, view: View) -> None:
+        """Make the lines of a view; another plan is folded anew."""
+        plan = view.plan
+        if plan is not None and plan.digest != self._plan:
+            self._plan, self._folded = plan.digest, set(folded_at_first(plan))
+            self._pointed = next(map(key_of, shown_changes(plan)), "")
+        super().draw(view)
+
     def lines(self, view: View, width: int) -> list[Content]:
         """All lines of a view."""
         run, plan = view.run("deploy"), view.plan
+        self._anchors = []
         if run is None:
             return _not_yet(view)
         evidence = run.evidence if isinstance(run.evidence, DeployEvidence) else None
-        return sections(
+        registry = view.registry
+        keys = (registry["conflicts_force"].key, registry["conflicts_leave"].key)
+        before = sections(
             _waits(view, run),
             _verdicts(evidence, width) if evidence else _rollouts(view, width),
+            conflict_lines(plan, width, keys) if plan else [],
             run_lines(run, width),
             plan_head(plan, evidence, view) if plan else [],
-            plan_diff(plan) if plan else [],
-            command_lines(run),
-        ) or quiet("The manifests are being rendered and compared with the cluster …")
+            orphan_lines(plan) if plan else [],
+        )
+        if plan is not None and shown_changes(plan):
+            start = len(before) + 1
+            inside = self.document.has_focus
+            found, self._anchors = diff_lines(plan, self._folded, self._pointed, start, reverse=inside)
+            before = [*before, blank(), *found]
+        return sections(before, command_lines(run)) or quiet(
+            "The manifests are being rendered and compared with the cluster …"
+        )
+
+    # folding
+
+    def fold(self, key: str = "") -> None:
+        """Fold or unfold an object; the one that is pointed at where none is named."""
+        self._pointed = key or self._pointed
+        if self._pointed:
+            self._folded ^= {self._pointed}
+            self.draw(self.view)
+
+    def fold_all(self) -> None:
+        """Fold all objects, or unfold all where all are folded."""
+        every = {anchor.key for anchor in self._anchors}
+        self._folded = set() if every <= self._folded else every
+        self.draw(self.view)
+
+    def point_beside(self, step: int) -> None:
+        """Go to the next object, or the one before."""
+        keys = [anchor.key for anchor in self._anchors]
+        if not keys:
+            return
+        at = keys.index(self._pointed) if self._pointed in keys else -step
+        self._pointed = keys[(at + step) % len(keys)]
+        self.draw(self.view)
+        index = next(anchor.line for anchor in self._anchors if anchor.key == self._pointed)
+        self.document.scroll_to(y=index, animate=False)
+
+    def on_plan_document_clicked(self, message: PlanDocument.Clicked) -> None:
+        """A click on an object's heading folds or unfolds it."""
+        message.stop()
+        for anchor in self._anchors:
+            if anchor.line == message.index:
+                self.fold(anchor.key)
+
+    def on_descendant_focus(self) -> None:
+        """The heading that keys are for is marked."""
+        super().on_descendant_focus()
+        self.draw(self.view)
+
+    def on_descendant_blur(self) -> None:
+        """The heading is no longer marked."""
+        super().on_descendant_blur()
+        self.draw(self.view)
 
 
 def _not_yet(view: View) -> list[Content]:
@@ -132,31 +233,19 @@ def plan_head(plan: DeployPlan, evidence: DeployEvidence | None, view: View) -> 
         line((f"{'Namespace':<11}", DIM), target.namespace or "default", ("  pods ", DIM), target.selector),
     ]
     for change in plan.changes:
-        words, style = ACTIONS[change.action]
-        lines.append(line((f"{words:<11}", style), f"{change.kind.lower()}/{change.name}", (_size_of(change), DIM)))
+        words, style = SIGNS[change.action]
+        lines.append(line((f"{words:<11}", style), f"{change.kind.lower()}/{change.name}", (size_of(change), DIM)))
     return lines
 
 
-def _size_of(change: ObjectChange) -> str:
-    lines = change.diff.splitlines()
-    added = sum(text.startswith("+") and not text.startswith("+++") for text in lines)
-    removed = sum(text.startswith("-") and not text.startswith("---") for text in lines)
-    return f"  +{added} -{removed}" if added or removed else ""
-
-
 def plan_diff(plan: DeployPlan) -> list[Content]:
-    """The diff of every object that changes."""
-    parts = [
-        [heading(f"{change.kind.lower()}/{change.name}", change.namespace), *map(diff_line, change.diff.splitlines())]
-        for change in plan.changes
-        if change.diff
-    ]
-    return sections(*parts)
+    """The diff of every object that changes, in full."""
+    return diff_lines(plan, (), "", 0, reverse=False)[0]
 
 
 def plan_summary(plan: DeployPlan) -> str:
     """The plan in one sentence: `1 object is created, 1 changes, 1 stays as it is`."""
-    tally = {action: sum(change.action == action for change in plan.changes) for action in ACTIONS}
+    tally = {action: sum(change.action == action for change in plan.changes) for action in SIGNS}
     parts = [
         f"{count(tally['create'], 'object')} created" if tally["create"] else "",
         f"{count(tally['change'], 'object')} changed" if tally["change"] else "",

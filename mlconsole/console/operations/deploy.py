@@ -1,0 +1,78 @@
+"""Goes through a plan, and settles who owns its fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from textual.content import Content
+
+from mlconsole.console.operations.common import asked, command_preview, decided, launch_runner, typed_name
+from mlconsole.console.panels.base import sections
+from mlconsole.console.panels.deploy import DeployPanel, plan_diff, plan_head
+from mlconsole.console.plan_lines import conflict_lines
+from mlconsole.console.screens.confirm import Question
+
+if TYPE_CHECKING:
+    from mlconsole.console.app import MlconsoleApp
+
+
+def _panel(app: MlconsoleApp) -> DeployPanel | None:
+    return app.main.panel if isinstance(app.main.panel, DeployPanel) else None
+
+
+async def plan_next(app: MlconsoleApp) -> None:
+    """Go to the next object."""
+    if panel := _panel(app):
+        panel.point_beside(1)
+
+
+async def plan_before(app: MlconsoleApp) -> None:
+    """Go to the object before."""
+    if panel := _panel(app):
+        panel.point_beside(-1)
+
+
+async def plan_fold(app: MlconsoleApp) -> None:
+    """Fold or unfold the object."""
+    if panel := _panel(app):
+        panel.fold()
+
+
+async def plan_fold_all(app: MlconsoleApp) -> None:
+    """Fold or unfold all objects."""
+    if panel := _panel(app):
+        panel.fold_all()
+
+
+async def conflicts_force(app: MlconsoleApp) -> None:
+    """Approve, and take the fields over."""
+    await _approve(app, "force", "Approve, and take the fields over?", "Take over")
+
+
+async def conflicts_leave(app: MlconsoleApp) -> None:
+    """Approve, without the fields that others own."""
+    await _approve(app, "leave", "Approve, and leave the fields to their owners?", "Leave them")
+
+
+async def _approve(app: MlconsoleApp, choice: Literal["force", "leave"], title: str, verb: str) -> None:
+    release, plan, view = app.view.latest, app.view.plan, app.view
+    if release is None or plan is None:
+        return
+    keys = (view.registry["conflicts_force"].key, view.registry["conflicts_leave"].key)
+
+    def preview(width: int) -> list[Content]:
+        command = f"mlconsole approve {release.number} --{choice}-conflicts"
+        return sections(
+            conflict_lines(plan, width, keys)[:-1],
+            command_preview([command], width),
+            plan_head(plan, None, view),
+            plan_diff(plan),
+        )
+
+    if await asked(app, Question(title, preview, verb, typed=typed_name(view, plan.target.context))) is None:
+        return
+    from mlconsole.release import decisions
+
+    who = decisions.who_am_i()
+    if await decided(app, lambda journal: decisions.approve(journal, release.number, who=who, conflicts=choice)):
+        await launch_runner(app, ["resume", str(release.number)], f"Going on with release {release.number}")
