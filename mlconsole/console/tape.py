@@ -111,6 +111,7 @@ class Player:
         self._place = 0
         self._teller = StoryTeller()
         self._runs: dict[StageName, StageRun] = {}
+        self._reading: JournalReading | None = None
         self._release = msgspec.structs.replace(self._tape.release, state="running", finished_at=None, version="")
 
     def reading(self, seconds: float) -> JournalReading:
@@ -119,17 +120,20 @@ class Player:
         if place < self._place:
             self._rewind()
         fresh = self._tape.events[self._place : place]
+        if not fresh and self._reading is not None:
+            return self._reading
         self._place = place
         self._teller.tell(fresh)
         for event in fresh:
             self._take(event)
-        return JournalReading(
+        self._reading = JournalReading(
             releases=(self._release,),
             shown=self._release,
             runs=dict(self._runs),
             story=self._teller.story(),
             related=self._tape.related,
         )
+        return self._reading
 
     def _take(self, event: Event) -> None:
         stage, body = event.stage, event.body

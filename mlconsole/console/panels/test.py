@@ -23,6 +23,8 @@ from mlconsole.text import count, duration
 LOW = 18
 """Below this height of the panel, the table needs the room: gate and comparison are said in short."""
 SLOW_SECONDS = 0.5
+MANY = 1_000
+"""From so many tests on, the tree grows in steps of a twentieth while they run: it is drawn anew each time."""
 
 
 class TestPanel(Panel):
@@ -45,6 +47,7 @@ class TestPanel(Panel):
         self._folded: set[str] = set()
         self._drawn: tuple[object, ...] = ()
         self._pointed: datetime | None = None
+        self._shown = 0
 
     def body(self) -> Iterator[Widget]:
         """The document over the table."""
@@ -79,7 +82,10 @@ class TestPanel(Panel):
             return
         self._drawn = drawn
         self.document.show(lambda width: test_lines(view, outcomes, width, low=low))
-        self._show_rows(outcomes)
+        run = view.run("test")
+        few = len(outcomes) < MANY or len(outcomes) - self._shown >= len(outcomes) // 20
+        if few or len(outcomes) < self._shown or run is None or run.state != "running":
+            self._show_rows(outcomes)
         self._point_out(view, outcomes)
 
     def _point_out(self, view: View, outcomes: Sequence[TestOutcome]) -> None:
@@ -94,6 +100,7 @@ class TestPanel(Panel):
             self.call_after_refresh(self.table.move_to, failed)
 
     def _show_rows(self, outcomes: Sequence[TestOutcome]) -> None:
+        self._shown = len(outcomes)
         self.table.show(slowest_rows(outcomes) if self.slowest else tree_rows(outcomes, self._folded))
 
     def toggle_slowest(self) -> None:

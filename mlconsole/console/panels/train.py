@@ -8,11 +8,13 @@ from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.bars import word
-from mlconsole.console.curves import groups, results
+from mlconsole.console.curves import Group, groups, results
 from mlconsole.console.live_words import time_left
 from mlconsole.console.log_feed import FileFeed, LogGrew, told_lines
 from mlconsole.console.paint import BUSY, DIM, STRONG, bar, heading, line, table_lines
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
+from mlconsole.console.related import Metrics, PastRun
+from mlconsole.console.story import Story
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.console.widgets.log_view import LogView
@@ -48,6 +50,9 @@ class TrainPanel(Panel):
         self.log_view.border_title = "Log"
         self._feed: FileFeed | None = None
         self._drawn: tuple[object, ...] = ()
+        self._made_of: tuple[Metrics, Sequence[PastRun]] | None = None
+        self._curves: tuple[Group, ...] = ()
+        self._told: Story | None = None
 
     def body(self) -> Iterator[Widget]:
         """The document, the curves, the log."""
@@ -69,7 +74,7 @@ class TrainPanel(Panel):
     def draw(self, view: View) -> None:
         """Bring all parts up to a view, and follow the log of the shown release."""
         height = self.size.height
-        curves = groups(view.story.metrics, view.related.past_runs)
+        curves = self._curves_of(view)
         self.set_class(not curves, "-no-curves")
         self.set_class(bool(curves), "-curves")
         self.set_class(height < LOW, "-low")
@@ -84,9 +89,19 @@ class TrainPanel(Panel):
         else:
             self._follow(view)
 
+    def _curves_of(self, view: View) -> tuple[Group, ...]:
+        """The curves of a view, put together anew only where one of them has grown."""
+        made_of = (view.story.metrics, view.related.past_runs)
+        if self._made_of is None or any(new is not old for new, old in zip(made_of, self._made_of, strict=True)):
+            self._made_of, self._curves = made_of, groups(*made_of)
+        return self._curves
+
     def _retell(self, view: View) -> None:
         """In place of the log, which tells no times: what the release said until the moment."""
         self.stop()
+        if self._told is view.story:
+            return
+        self._told = view.story
         told = [text for found in view.story.happenings if found.stage == "train" for text in told_lines(found)]
         self.set_class(not told, "-no-log")
         self.log_view.clear()

@@ -50,7 +50,7 @@ class MetricsChart(Widget, can_focus=True):
 
     def show(self, groups: tuple[Group, ...]) -> None:
         """Show other curves; measure and cursor stay."""
-        if groups != self._groups:
+        if groups is not self._groups:
             self._groups = groups
             self.refresh()
 

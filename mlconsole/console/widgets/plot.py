@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -19,6 +20,7 @@ LEAST_HEIGHT = 5
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot by row and column (Unicode block Braille Patterns)."""
 _LABEL_ROOM = 16
+_VALUE = itemgetter(1)
 
 
 class Series(NamedTuple):
@@ -136,7 +138,7 @@ def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | N
     order = sorted(range(len(series)), key=lambda place: (not series[place].past, -place))
     for place in order:
         style, gap = style_of(series, place)
-        canvas.curve(series[place].points, style, gap)
+        canvas.curve(thinned(series[place].points, canvas.width * 2), style, gap)
     names = _names(series, canvas) if room else {}
     upright = None if cursor is None else min(max(canvas.place(cursor, frame.top)[0] // 2, 0), canvas.width - 1)
     lines = []
@@ -147,6 +149,17 @@ def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | N
         end = line((f" {fit(name, room - 1)}", style)) if room else ""
         lines.append(Content.assemble(start, canvas.row(row, upright), end))
     return [*lines, _steps(frame, wide + 2, canvas.width)]
+
+
+def thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
+    """Of many points the lowest and the highest of each of `most` groups, so that no peak is lost."""
+    if len(points) <= 2 * most:
+        return list(points)
+    kept: list[tuple[float, float]] = []
+    for group in range(most):
+        part = points[group * len(points) // most : (group + 1) * len(points) // most]
+        kept += sorted({min(part, key=_VALUE), max(part, key=_VALUE)})
+    return kept
 
 
 def style_of(series: Sequence[Series], place: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlconsole.console.widgets.plot import Series, legend, plot, value_at
+from mlconsole.console.widgets.plot import Series, legend, plot, thinned, value_at
 
 FALLING = Series("valid_mae", tuple((float(step), 50.0 / step) for step in range(1, 21)))
 EARLIER = Series("v1 valid_mae", tuple((float(step), 60.0 / step) for step in range(1, 21)), past=True)
@@ -49,6 +49,16 @@ def test_the_cursor_reads_the_values_of_its_step() -> None:
 def test_a_value_that_never_changes_is_a_level_line() -> None:
     lines = drawn(Series("loss", ((1.0, 3.0), (2.0, 3.0))))
     assert sum(any("⠀" < letter <= "⣿" for letter in text) for text in lines) == 1
+
+
+def test_of_many_points_no_peak_is_lost() -> None:
+    points = [(float(place), 0.0) for place in range(10_000)]
+    points[4_321] = (4_321.0, 9.0)
+    kept = thinned(points, 50)
+    assert len(kept) <= 100
+    assert (4_321.0, 9.0) in kept
+    assert kept == sorted(kept)
+    assert thinned(points[:50], 50) == points[:50]
 
 
 @given(
