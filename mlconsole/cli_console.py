@@ -30,7 +30,7 @@ def look_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def _show(project: Project, *, readonly: bool, ascii_only: bool | None, no_mouse: bool, theme: str) -> int:
     import msgspec
 
-    from mlconsole.console.app import run
+    from mlconsole.console.start import run
     from mlconsole.project.preferences import read_preferences
 
     preferences = read_preferences()

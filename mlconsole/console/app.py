@@ -5,9 +5,8 @@ Nothing but Textual is imported on the way to the first frame: a thread brings i
 
 from __future__ import annotations
 
-import importlib
+import gc
 import os
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +16,7 @@ from textual.screen import Screen
 
 from mlconsole.console.ascii_only import sign_filters
 from mlconsole.console.background import Background, Finished
+from mlconsole.console.loading import load, operation_of, palette_commands, warm
 from mlconsole.console.screens.opening import OpeningScreen
 from mlconsole.console.themes import OURS, chosen, shades
 from mlconsole.errors import Exit, Problem
@@ -26,7 +26,6 @@ from mlconsole.project.preferences import Preferences
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from textual.command import Provider
     from textual.filter import LineFilter
 
     from mlconsole.console.actions import Action, Registry
@@ -42,13 +41,6 @@ REPO_SECONDS = 4.0
 PLACE_SECONDS = 2.0
 
 
-def action_commands() -> type[Provider]:
-    """What the palette offers."""
-    from mlconsole.console.palette import ActionCommands
-
-    return ActionCommands
-
-
 class MlconsoleApp(App[None]):
     """The console of one project.
 
@@ -58,7 +50,7 @@ class MlconsoleApp(App[None]):
         preferences: the person's; none: the defaults.
     """
 
-    COMMANDS: ClassVar[set[Any]] = {action_commands}
+    COMMANDS: ClassVar[set[Any]] = {palette_commands}
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "f24"
     """The registry of actions has the palette's keys; Textual wants one of its own, so it gets one that no one has."""
@@ -136,6 +128,7 @@ class MlconsoleApp(App[None]):
         self.set_interval(REPO_SECONDS, self.watching.look_at_repo)
         self.set_interval(PLACE_SECONDS, self.watching.look_at_place)
         await self.main.complete()
+        self.background.run("warming", warm, lambda done: gc.freeze())
 
     def on_unmount(self) -> None:
         """Let all threads go; none of them is waited for."""
@@ -280,8 +273,7 @@ class MlconsoleApp(App[None]):
 
     async def _carried_out(self, action: Action) -> None:
         try:
-            module = importlib.import_module(f"mlconsole.console.operations.{action.operations}")
-            await getattr(module, action.id)(self)
+            await operation_of(action)(self)
         except Problem as problem:
             from mlconsole.console.operations.common import tell
 
@@ -290,35 +282,3 @@ class MlconsoleApp(App[None]):
             self._work_failed(action.words, error)
         finally:
             self._under_way.discard(action.turn)
-
-
-def load(stop: threading.Event) -> None:
-    """Import what the first frame did without; where the app ends meanwhile, the rest is left out."""
-    for name in ("view", "watching", "screens.main"):
-        if not stop.is_set():
-            importlib.import_module(f"mlconsole.console.{name}")
-
-
-def run(project: Project, *, readonly: bool = False, preferences: Preferences | None = None) -> int:
-    """Show the console of a project until the person leaves it.
-
-    Args:
-        project: the project.
-        readonly: change nothing outside, in this process at all.
-        preferences: the person's.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        SettingsInvalid: a preferred key or theme does not exist.
-    """
-    import gc
-
-    preferences = preferences or Preferences()
-    app = MlconsoleApp(project, readonly=readonly, preferences=preferences)
-    app.run(mouse=preferences.mouse)
-    # the process ends soon: the last collection would look at every object of every library once more, for nothing
-    gc.disable()
-    gc.freeze()
-    return app.return_code or 0

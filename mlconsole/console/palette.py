@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 
 class Palette(CommandPalette):
-    """Textual's palette, but keys that were typed before it is there do nothing: there they raise."""
+    """Textual's palette, but keys that were typed before it is there do nothing: there they raise.
+
+    Nothing shines through: to draw the screen below at each change would take longer than anything else here.
+    """
+
+    DEFAULT_CSS = """
+    Palette { background: $background; }
+    """
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether an action can be carried out now."""

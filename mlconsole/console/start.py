@@ -1,0 +1,35 @@
+"""Opens the console in this terminal."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+from mlconsole.console.app import MlconsoleApp
+from mlconsole.project.preferences import Preferences
+
+if TYPE_CHECKING:
+    from mlconsole.project import Project
+
+
+def run(project: Project, *, readonly: bool = False, preferences: Preferences | None = None) -> int:
+    """Show the console of a project until the person leaves it.
+
+    Args:
+        project: the project.
+        readonly: change nothing outside, in this process at all.
+        preferences: the person's.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SettingsInvalid: a preferred key or theme does not exist.
+    """
+    preferences = preferences or Preferences()
+    app = MlconsoleApp(project, readonly=readonly, preferences=preferences)
+    app.run(mouse=preferences.mouse)
+    # the process ends soon: the last collection would look at every object of every library once more, for nothing
+    gc.disable()
+    gc.freeze()
+    return app.return_code or 0

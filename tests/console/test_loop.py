@@ -1,0 +1,87 @@
+"""No callback holds the app's loop for long, whatever is opened, and quitting is quick in every state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mlconsole.console.app import MlconsoleApp
+from mlconsole.project import open_project
+
+from .builder import Builder
+from .conftest import Build
+
+LIMIT = 0.050
+KEYS = (
+    *"123456", "question_mark", "escape", "h", "escape", "colon", "escape", "l", "escape", "at", "k", "at", "z", "z",
+    "3", "enter", "j", "j", "escape", "5", "enter", "pagedown", "escape", "6", "a", "escape", "r",
+)  # fmt: skip
+
+
+@contextmanager
+def watchdog() -> Iterator[list[tuple[float, str]]]:
+    """Measure the processor time of every callback of the loop; a busy machine makes it wait, but not work, longer."""
+    held: list[tuple[float, str]] = []
+    handle = asyncio.events.Handle
+    run = handle._run
+
+    def measured(self: asyncio.Handle) -> None:
+        what, began = repr(self), time.thread_time()
+        run(self)
+        held.append((time.thread_time() - began, what))
+
+    handle._run = measured
+    try:
+        yield held
+    finally:
+        handle._run = run
+
+
+async def use(root: Path, size: tuple[int, int]) -> None:
+    """Open a console, press keys, resize it, leave it."""
+    app = MlconsoleApp(open_project(root))
+    async with app.run_test(size=size) as pilot:
+        while not (app.is_open and app.view.journal):
+            await asyncio.sleep(0.01)
+        for key in KEYS:
+            await pilot.press(key)
+            await pilot.pause(0.02)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause(0.1)
+        await pilot.resize_terminal(*size)
+        await pilot.pause(0.3)
+
+
+@pytest.mark.parametrize("state", ["waiting", "rolling_out", "refused"])
+def test_no_callback_holds_the_loop(build: Build, state: str) -> None:
+    root = build("done", state).project.root
+    for _attempt in (1, 2):
+        with watchdog() as held:
+            asyncio.run(use(root, (160, 50)))
+        assert len(held) > 100
+        worst = max(held)
+        if worst[0] <= LIMIT:
+            return
+    pytest.fail(f"a callback held the loop for {worst[0] * 1000:.0f} ms: {worst[1]}")
+
+
+@pytest.mark.parametrize("where", ["1", "2", "3", "4", "5", "6", "l", "h", "a", "question_mark", "colon", "at"])
+@pytest.mark.parametrize("state", ["training", "waiting"])
+async def test_quitting_is_quick_wherever_one_is(build: Build, state: str, where: str) -> None:
+    builder: Builder = build("done", state)
+    app = MlconsoleApp(open_project(builder.project.root))
+    async with app.run_test() as pilot:
+        while not app.is_open:
+            await asyncio.sleep(0.01)
+        await pilot.press(where)
+        await pilot.pause(0.1)
+        began = time.monotonic()
+        app.exit()
+        while app.is_running and time.monotonic() - began < 5:
+            await asyncio.sleep(0.005)
+    assert time.monotonic() - began < 0.5
