@@ -1,4 +1,4 @@
-"""A server that speaks as much of the Kubernetes API as a watch of many pods needs: a list in pages, and their changes."""
+"""A server that speaks as much of the Kubernetes API as a watch of many pods needs: a list in pages, and changes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ class Pods:
                 "name": name, "namespace": "default", "uid": f"uid-{place}", "resourceVersion": str(place + 1),
                 "creationTimestamp": _stamp(created), "labels": {"app": "ml-model"},
                 "annotations": {"mlconsole.dev/model-version": f"ml-model@v{place % 3 + 1}"},
-                "ownerReferences": [{"kind": "ReplicaSet", "name": "ml-model-7c9d8f6b5", "uid": "rs", "controller": True}],
+                "ownerReferences": [
+                    {"kind": "ReplicaSet", "name": "ml-model-7c9d8f6b5", "uid": "rs", "controller": True}
+                ],
             },
             "spec": {
                 "nodeName": f"node-{place % 200:03d}",

@@ -18,6 +18,7 @@ from mlconsole.console.screens.detail import DetailScreen
 from mlconsole.console.yaml_lines import yaml_lines
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import now
+from mlconsole.text import count
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
@@ -122,8 +123,9 @@ def section_lines(told: Sequence[Section], width: int) -> list[Content]:
     parts = []
     for section in told:
         lines = [heading(section.title)]
+        wide = min(max(NAMES, *(len(name) for name, _ in section.rows)), 26)
         for name, text in section.rows:
-            lines += wrapped(line((f"{name:<{NAMES}} ", DIM), text), width, indent=max(NAMES, len(name)) + 1)
+            lines += wrapped(line((f"{name:<{wide}} ", DIM), text), width, indent=max(wide, len(name)) + 1)
         parts.append(lines)
     return sections(*parts) or quiet("The cluster has nothing to say about it (events are kept for an hour or so).")
 
@@ -197,7 +199,7 @@ async def pod_scale(app: MlconsoleApp) -> None:
     name = f"{workload.kind.lower()}/{workload.name}"
     pods = sum(row.owner.startswith(workload.name) for row in (app.view.pods.rows if app.view.pods else ()))
     command = _kubectl(app, workload.namespace, "scale", name, "--replicas=N")
-    words = f"It has {pods} pods now. The next release sets the number that its manifest says."
+    words = f"It has {count(pods, 'pod')} now. The next release sets the number that its manifest says."
     answer = await _confirmed(app, f"Scale {name}?", words, command, "Scale it", prompt="How many pods?")
     if answer is None:
         return

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 UNSURE = ("stale", "reconnecting", "offline", "forbidden", "stopped")
 MANY, SETTLED_AFTER = 1_000, (0.5, 3.0)
 """So many pods more, and after so many seconds what is known of them is no longer looked at for garbage."""
+LOW = 20
+"""Below this height of the panel, the table needs the room."""
 HINT = "regular expression, !inverse, or -l app=x,tier=y: labels"
 
 
@@ -43,6 +45,7 @@ class PodsPanel(Panel):
     PodsPanel #pods-state { height: auto; max-height: 50%; }
     PodsPanel Table { height: 1fr; margin-top: 1; }
     PodsPanel #pods-evidence { height: auto; max-height: 40%; margin-top: 1; }
+    PodsPanel.-low #pods-evidence { max-height: 3; }
     PodsPanel.-no-pods Table { display: none; }
     PodsPanel.-no-pods #pods-evidence { height: 1fr; max-height: 100%; }
     """
@@ -89,6 +92,7 @@ class PodsPanel(Panel):
         """Bring all three up to a view."""
         self._take(view)
         self.set_class(not self.model.tally.pods, "-no-pods")
+        self.set_class(self.size.height < LOW, "-low")
         self.show_state()
         run = view.run("pods")
         if run is not self._evidence_of or not run:

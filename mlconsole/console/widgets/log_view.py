@@ -269,6 +269,8 @@ class LogView(Lines):
             return self._content(found, number) if found is not None else line("")
         if index == len(numbers) and self._partial and self.sieve is None:
             return line(self._partial)
+        if index == 0 and not len(self) and self.sieve is not None:
+            return line(("No line matches the filter.", FAINT))
         if index == 0 and not len(self) and self._empty:
             return line((self._empty, FAINT))
         return None
@@ -304,7 +306,7 @@ class LogView(Lines):
         content = self.line_at(index)
         if content is None:
             return []
-        width = max(self.size.width, 1)
+        width = max(self.scrollable_content_region.width or self.size.width, 1)
         if content.cell_length <= width:
             return [content]
         return [*content.wrap(width)] or [content]

@@ -223,7 +223,8 @@ class Table(Lines):
         return self._columns[column]
 
     def _measure(self) -> None:
-        needed, width = self._model.widths(), self.size.width
+        # a scroll bar that has come takes its column from the rows
+        needed, width = self._model.widths(), self.scrollable_content_region.width or self.size.width
         headers = [cell_len(self._header(column)) for column in range(len(self._columns))]
         shown = [column for column in range(len(self._columns)) if needed[column] or column not in self._spare]
         for column in self._spare:
