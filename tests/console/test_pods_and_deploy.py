@@ -1,0 +1,91 @@
+"""Filter, order and changes of pods, the log screen's keys, and the folding of a plan, as a person uses them."""
+
+from __future__ import annotations
+
+from mlconsole.console.messages import PodsSeen
+from mlconsole.console.panels.deploy import DeployPanel
+from mlconsole.console.panels.pods import PodsPanel
+from mlconsole.console.screens.log import LogScreen
+
+from .builder import pod, snapshot
+from .conftest import Build, Drive, Driven
+
+
+async def with_pods(console: Driven) -> PodsPanel:
+    console.app.watching.pods.stop()
+    await console.press("6")
+    console.app.post_message(PodsSeen(snapshot(*(pod(place, ready=place != 2) for place in range(5)))))
+    await console.shows("4/5 ready")
+    await console.press("enter")
+    panel = console.app.main.panel
+    assert isinstance(panel, PodsPanel)
+    return panel
+
+
+async def test_pods_are_filtered_while_one_types(build: Build, drive: Drive) -> None:
+    async with drive(build().project.root) as console:
+        panel = await with_pods(console)
+        await console.press("slash")
+        await console.press(*"!crash")
+        await console.until(lambda: len(panel.model) == 4)
+        await console.press("enter")
+        assert console.app.focused is panel.table
+        await console.press("slash", "escape")
+        await console.until(lambda: len(panel.model) == 5)
+
+
+async def test_a_wrong_expression_is_said_and_nothing_is_lost(build: Build, drive: Drive) -> None:
+    async with drive(build().project.root) as console:
+        panel = await with_pods(console)
+        await console.press("slash", *"[")
+        await console.shows("is no regular expression")
+        assert len(panel.model) == 5
+
+
+async def test_faults_and_order(build: Build, drive: Drive) -> None:
+    async with drive(build().project.root) as console:
+        panel = await with_pods(console)
+        await console.press("f")
+        await console.shows("faults only", "1 of 1")
+        await console.press("f", "greater_than_sign")
+        await console.shows("READY↑")
+        assert panel.model.pod(panel.model.key(0)).is_ready is False  # type: ignore[union-attr]
+
+
+async def test_nothing_is_changed_in_a_read_only_console(build: Build, drive: Drive) -> None:
+    async with drive(build().project.root, readonly=True) as console:
+        await with_pods(console)
+        await console.press("D")
+        await console.shows("started with --readonly")
+
+
+async def test_a_log_is_filtered_searched_and_saved(build: Build, drive: Drive) -> None:
+    builder = build("training")
+    async with drive(builder.project.root) as console:
+        await console.press("l")
+        await console.shows("Log of train, release 1", "14 lines")
+        await console.press("slash", *"epoch 1[01]", "enter")
+        await console.shows("/epoch 1[01]/: 2")
+        assert "epoch 3/20" not in console.text
+        await console.press("right_square_bracket")
+        await console.shows("±1: 2", "epoch 9/20", "epoch 12/20")
+        await console.press("slash", "escape", "s", *"epoch 3/", "enter")
+        screen = console.app.screen
+        assert isinstance(screen, LogScreen)
+        await console.until(lambda: not screen.view.searching and len(screen.view) == 14)
+        await console.press("w", "S")
+        await console.shows("Saved to")
+        (saved,) = (builder.project.state / "logs").iterdir()
+        assert len(saved.read_text(encoding="utf-8").splitlines()) == 14
+
+
+async def test_a_plan_is_folded_by_object(build: Build, drive: Drive) -> None:
+    async with drive(build("waiting").project.root) as console:
+        await console.press("5", "enter")
+        await console.shows("▾ deployment/ml-model", "value: v2")
+        await console.press("enter")
+        await console.shows("▸ deployment/ml-model")
+        assert "value: v2" not in console.text
+        await console.press("F")
+        await console.shows("▾ deployment/ml-model", "value: v2")
+        assert isinstance(console.app.main.panel, DeployPanel)
