@@ -153,7 +153,7 @@ class Connection:
             response = self._send(method, path, query, body, content_type, timeout)
             data = self._whole(response)
         if response.status >= 300:
-            raise problem_of(response.status, data, method=method, path=path, context=self.context)
+            raise self._refusal(response, data, method, path)
         return data
 
     def exchange(
@@ -187,7 +187,7 @@ class Connection:
             response = self._send("GET", path, query, None, "", silence, stream=True)
         if response.status >= 300:
             data = self._whole(response)
-            raise problem_of(response.status, data, method="GET", path=path, context=self.context)
+            raise self._refusal(response, data, "GET", path)
         return Stream(response, self._host)
 
     def websocket(self, path: str, query: Mapping[str, str]) -> WebSocket:
@@ -365,6 +365,10 @@ class Connection:
         elif method == "GET":
             headers["Accept-Encoding"] = "gzip"
         return headers
+
+    def _refusal(self, response: BaseHTTPResponse, data: bytes, method: str, path: str) -> Problem:
+        later = response.headers.get("Retry-After")
+        return problem_of(response.status, data, method=method, path=path, context=self.context, retry_after=later)
 
     def _whole(self, response: BaseHTTPResponse) -> bytes:
         from urllib3.exceptions import HTTPError

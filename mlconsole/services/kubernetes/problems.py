@@ -85,7 +85,9 @@ class Expired(ServerFailed):
     """The version that a watch or a list was to go on from is too old: list again (410 Gone)."""
 
 
-def problem_of(code: int, body: bytes, *, method: str, path: str, context: str) -> Problem:
+def problem_of(
+    code: int, body: bytes, *, method: str, path: str, context: str, retry_after: str | None = None
+) -> Problem:
     """Make the problem that fits a refused request.
 
     Args:
@@ -94,6 +96,7 @@ def problem_of(code: int, body: bytes, *, method: str, path: str, context: str) 
         method: the request's.
         path: the request's, without the server's address.
         context: the name of the context, for the sentence.
+        retry_after: the answer's `Retry-After`: the server's flow control says it there only.
     """
     status = read_status(body)
     message = _one_line(status.message) or _one_line(body.decode("utf-8", "replace")) or f"HTTP status {code}"
@@ -114,7 +117,8 @@ def problem_of(code: int, body: bytes, *, method: str, path: str, context: str) 
     if code in (400, 422) or undeclared:
         return _invalid(status, message, undeclared.group(1) if undeclared else "", path)
     if code == 429:
-        seconds = (status.details.retry_after_seconds if status.details else 0) or 1
+        told = int(retry_after) if retry_after and retry_after.isdecimal() else 0
+        seconds = (status.details.retry_after_seconds if status.details else 0) or told or 1
         return TooManyRequests(
             f"The cluster is busy and asks to come back in {seconds} s.",
             "Try again a little later.",

@@ -190,6 +190,13 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for(watching: Any) -> None
     watched.wait(["a"])
 
 
+def test_what_the_flow_control_asks_for_in_a_header_is_kept_too(watching: Any) -> None:
+    busy = Reply(429, b"Too many requests, please try again later.", headers={"Retry-After": "7"})
+    watched = watching(Script([busy], []))
+    wait_for(lambda: "asks to come back in 7 s" in watched.watcher.snapshot().watch.sentence)
+    assert "Trying again in 7 s" in watched.watcher.snapshot().watch.sentence
+
+
 def test_forbidden_is_shown_in_words_and_not_asked_again_at_once(watching: Any) -> None:
     script = Script(
         [Reply(403, {"kind": "Status", "code": 403, "message": 'User "ada" cannot list resource "pods"'})], []
