@@ -90,7 +90,7 @@ class CommandLog(Lines):
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the last command, or the heading that stays over all of them."""
-        base, width = self.visual_style, self.size.width
+        base, width = self.visual_style, self.scrollable_content_region.width
         if not self.is_open:
             return self.painted(last_command(self._commands, self._view, width), base)
         if y == 0:

@@ -1,0 +1,121 @@
+"""A program in a real pseudo-terminal, with the screen that it draws."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyte
+
+KEYS = {"enter": "\r", "escape": "\x1b", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B"}
+
+
+class Terminal:
+    """Types keys into a program and reads its screen, as a person would.
+
+    Args:
+        command: the program and its arguments.
+        cwd: its folder.
+        environment: all of its environment.
+        size: columns and rows.
+    """
+
+    def __init__(
+        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], size: tuple[int, int] = (120, 40)
+    ) -> None:
+        columns, rows = size
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self.status: int | None = None
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:  # pragma: no cover - the child
+            try:
+                os.chdir(cwd)
+                os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color"})
+            finally:
+                os._exit(127)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    @property
+    def text(self) -> str:
+        """What is on the screen."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def read(self, seconds: float) -> None:
+        """Take in what the program draws for at most so long."""
+        if self.status is not None or not select.select([self._fd], [], [], seconds)[0]:
+            return
+        try:
+            data = os.read(self._fd, 1 << 16)
+        except OSError:
+            data = b""
+        if data:
+            self._stream.feed(data)
+        else:
+            self._reap()
+
+    def _reap(self) -> None:
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def shows(self, *words: str, seconds: float = 30) -> str:
+        """Wait until all of these words are on the screen, however they are wrapped."""
+        deadline = time.monotonic() + seconds
+        while not all(word in " ".join(self.text.split()) for word in words):
+            assert self.status is None, f"it ended with {self.status}:\n{self.text}"
+            assert time.monotonic() < deadline, f"{words} did not come:\n{self.text}"
+            self.read(0.05)
+        return self.text
+
+    def press(self, *keys: str) -> None:
+        """Press keys."""
+        for key in keys:
+            os.write(self._fd, KEYS.get(key, key).encode())
+            if key == "escape":
+                # alone it is a key, with what follows at once it is the beginning of another one
+                until = time.monotonic() + 0.3
+                while (left := until - time.monotonic()) > 0:
+                    self.read(left)
+
+    def ended(self, seconds: float = 10) -> int:
+        """Wait for the program's end and give its exit status."""
+        deadline = time.monotonic() + seconds
+        while self.status is None:
+            assert time.monotonic() < deadline, f"it did not end:\n{self.text}"
+            self.read(0.05)
+        return self.status
+
+    def kill(self) -> None:
+        """End the program as nothing can be helped against."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._reap()
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a window or a connection is closed."""
+        os.close(self._fd)
+        self._fd = -1
+        deadline = time.monotonic() + 10
+        while self.status is None and time.monotonic() < deadline:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            if found:
+                self.status = os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+        assert self.status is not None, "it goes on without a terminal"
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.kill()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,133 @@
+"""The console in a real pseudo-terminal: a release by keys, and what becomes of it when the console dies."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlconsole.journal import Journal
+
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from conftest import Workbench
+
+pytestmark = pytest.mark.end_to_end
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def console(bench: Workbench) -> Iterator[Open]:
+    """Opens consoles of the tiny project; closes them all at the end."""
+    opened: list[Terminal] = []
+
+    def start(*options: str, size: tuple[int, int] = (120, 40), **environment: str) -> Terminal:
+        command = [sys.executable, "-m", "mlconsole", ".", *options]
+        terminal = Terminal(command, bench.root, bench.environment(**environment), size)
+        opened.append(terminal)
+        return terminal
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+
+
+def state_of(bench: Workbench, number: int) -> str:
+    """How a release stands, read as another process would."""
+    journal = Journal(bench.root / ".mlconsole" / "journal.db")
+    try:
+        return journal.release(number).state
+    finally:
+        journal.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def test_a_release_step_by_step_to_ready_pods(bench: Workbench, console: Open) -> None:
+    terminal = console()
+    terminal.shows("No release yet", "no cluster")
+    terminal.press("s")
+    terminal.shows("Start the local cluster?", "$ mlconsole cluster start")
+    terminal.press("tab", "enter")
+    terminal.shows("● live")
+    for stage in ("Data", "Train", "Test", "Deploy"):
+        terminal.press("n")
+        terminal.shows(f"Release 1 is paused before {stage}.")
+    terminal.press("n")
+    terminal.shows("Release 1 waits for your approval to change local.")
+    assert "apply" in terminal.text or "create" in terminal.text
+    terminal.press("a")
+    terminal.shows("Approve release 1?", "$ mlconsole approve 1")
+    terminal.press("tab", "enter")
+    terminal.shows("Release 1 is done: tiny@v1 serves.", seconds=60)
+    terminal.press("6")
+    terminal.shows("2/2 ready", "1/1 Running")
+    terminal.press("@")
+    terminal.shows("$ mlconsole approve 1", "pytest", "python")
+    terminal.press("escape", "q")
+    assert terminal.ended() == 0
+    assert state_of(bench, 1) == "done"
+
+
+def running(bench: Workbench, console: Open) -> Terminal:
+    """A console in which a slow training runs."""
+    terminal = console(EPOCH_SECONDS="1.5")
+    terminal.shows("No release yet")
+    terminal.press("g")
+    terminal.shows("Release 1 runs: Train.")
+    return terminal
+
+
+@pytest.mark.parametrize("end", [Terminal.kill, Terminal.hang_up])
+def test_a_release_outlives_its_console_and_the_next_one_shows_it(
+    bench: Workbench, console: Open, end: Callable[[Terminal], None]
+) -> None:
+    bench.type("cluster", "start")
+    end(running(bench, console))
+    assert state_of(bench, 1) == "running"
+    second = console()
+    second.shows("Release 1 runs: Train.")
+    second.shows("Release 1 waits for your approval", seconds=60)
+    second.press("q")
+    assert second.ended() == 0
+    assert state_of(bench, 1) == "waiting"
+
+
+def test_quitting_is_quick_and_leaves_the_release_running(bench: Workbench, console: Open) -> None:
+    terminal = running(bench, console)
+    began = time.monotonic()
+    terminal.press("q")
+    assert terminal.ended() == 0
+    took = time.monotonic() - began
+    assert state_of(bench, 1) == "running"
+    assert took < 1.5, "0.5 s for the app, the rest for the end of its process on a busy machine"
+    bench.type("cancel", "1")
+    until(lambda: state_of(bench, 1) == "cancelled")
+
+
+def test_a_read_only_console_changes_nothing(bench: Workbench, console: Open) -> None:
+    terminal = console("--readonly", "--ascii", size=(80, 24))
+    terminal.shows("READ-ONLY", "No release yet")
+    assert terminal.text.isascii()
+    for key in "ngs":
+        terminal.press(key)
+        terminal.shows("The console was started with --readonly")
+    terminal.press("q")
+    assert terminal.ended() == 0
+    assert not (bench.root / ".mlconsole" / "journal.db").exists()
+
+
+def test_a_preference_that_does_not_exist_is_a_sentence(bench: Workbench, console: Open) -> None:
+    terminal = console("--theme", "drak")
+    assert terminal.ended() == 2
+    assert "There is no theme drak." in " ".join(terminal.text.split())
