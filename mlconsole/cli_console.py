@@ -71,6 +71,21 @@ def demo(directory: Path, headless: bool, stop: bool, **look: Any) -> int:
 
 
 @click.command()
+@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@click.option("--port", default=0, help="Where to listen, on loopback; default: wherever there is room.")
+@click.option("--allow-changes", is_flag=True, help="Not read-only: whoever has the address can release.")
+@click.option("--theme", default="", help="Colours: dark, light, high-contrast, …")
+def serve(directory: Path, port: int, allow_changes: bool, theme: str) -> int:
+    """Show the console in a browser of this machine, read-only; prints the address, with its token."""
+    from mlconsole.console.serve import serve as serve_console
+    from mlconsole.project import open_project
+
+    options = [*([] if allow_changes else ["--readonly"]), *(["--theme", theme] if theme else [])]
+    serve_console(open_project(directory), options, port=port, tell=lambda address: click.echo(address))
+    return Exit.DONE
+
+
+@click.command()
 @click.option("--into", "document", type=click.Path(path_type=Path), help="Put the default keys into this document.")
 def keys(document: Path | None) -> int:
     """List the console's actions with the keys that you prefer, as a Markdown table."""
@@ -95,5 +110,5 @@ def schema(what: str) -> int:
     return Exit.DONE
 
 
-COMMANDS = (open_console, demo, keys, schema)
+COMMANDS = (open_console, demo, serve, keys, schema)
 """All of them, for the command line to add."""
