@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mlconsole.errors import Problem, WrongUse
+from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.evidence.cluster import (
     ConflictChoice,
     DeployOptions,
@@ -125,8 +125,16 @@ def test_a_project_that_was_deployed_by_hand_is_taken_over(connection: Connectio
     assert "-  replicas: 2\n+  replicas: 1" in made.changes[1].diff
     apply(connection, made, report=lambda line: None)
     assert kubectl("get", "deploy", WORKLOAD, "-o", "jsonpath={.spec.replicas}") == "1"
-    # What a plan says of itself holds: kubectl takes it, and finds nothing to do.
-    kubectl("diff", "--server-side", "--field-manager=mlconsole", "--force-conflicts", "-f", "-", text=made.manifests)
+    # What a plan says of itself holds: kubectl takes it, and finds nothing to do, once no controller writes in between.
+    difference = ("diff", "--server-side", "--field-manager=mlconsole", "--force-conflicts", "-f", "-")
+
+    def is_none() -> bool:
+        with contextlib.suppress(OutsideFailed):
+            kubectl(*difference, text=made.manifests)
+            return True
+        return False
+
+    wait_for(is_none)
 
 
 def test_what_a_person_scaled_is_a_conflict_that_is_left_or_taken_over(
