@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mlconsole.cli_options import json_option, open_project_of, project_option, target_options
+from mlconsole.cli.options import json_option, open_project_of, project_option, target_options
 
 
 @click.command()
@@ -67,5 +67,38 @@ def port_forward(pod: str, port: str, directory: Path, context: str, namespace: 
     forward_port(open_project_of(directory).aimed_at(context, namespace), pod, port)
 
 
-COMMANDS = (diff, contexts, pods, logs, port_forward)
+@click.group()
+def cluster() -> None:
+    """The project's local cluster."""
+
+
+@cluster.command("start")
+@project_option
+def start_cluster(directory: Path) -> None:
+    """Start it, and print its kubeconfig."""
+    from mlconsole.headless.cluster import start
+
+    start(open_project_of(directory))
+
+
+@cluster.command("stop")
+@project_option
+def stop_cluster(directory: Path) -> None:
+    """Stop it, with all of its pods."""
+    from mlconsole.headless.cluster import stop
+
+    stop(open_project_of(directory))
+
+
+@cluster.command("status")
+@project_option
+@json_option
+def cluster_status(directory: Path, as_json: bool) -> int:
+    """Tell whether it runs, and where."""
+    from mlconsole.headless.cluster import status as show_status
+
+    return show_status(open_project_of(directory), as_json=as_json)
+
+
+COMMANDS = (diff, contexts, pods, logs, port_forward, cluster)
 """All of them, for the command line to add."""

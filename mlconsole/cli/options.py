@@ -20,6 +20,7 @@ def project_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return option(function)
 
 
+STAGE = click.Choice(["repo", "data", "train", "test", "deploy", "pods"])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines instead of text.")
 
 

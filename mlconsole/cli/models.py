@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mlconsole.cli_options import json_option, open_project_of, project_option
+from mlconsole.cli.options import json_option, open_project_of, project_option
 
 
 @click.group()

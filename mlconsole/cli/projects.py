@@ -1,0 +1,42 @@
+"""The commands that bring a project here and look whether it is ready."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlconsole.cli.options import json_option, project_option
+
+
+@click.command()
+@click.argument("url")
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+def clone(url: str, directory: Path | None) -> None:
+    """Clone a project's repository, with progress."""
+    from mlconsole.headless.reports import clone_repository
+
+    clone_repository(url, directory)
+
+
+@click.command()
+@project_option
+def init(directory: Path) -> None:
+    """Write mlconsole.toml with what is found in the project, and a comment for each key."""
+    from mlconsole.headless.reports import initialise_settings
+    from mlconsole.project import open_project
+
+    initialise_settings(open_project(directory, personal=False))
+
+
+@click.command()
+@project_option
+@json_option
+def doctor(directory: Path, as_json: bool) -> int:
+    """Check git, Python, data, tests, the manifests, the cluster and what may be done there."""
+    from mlconsole.headless.doctor import examine
+
+    return examine(directory, as_json=as_json)
+
+
+COMMANDS = (clone, init, doctor)
