@@ -62,6 +62,11 @@ def size(count: int) -> str:
     return f"{value:.1f} TiB"
 
 
+def cores(amount: float) -> str:
+    """Say a number of processor cores as Kubernetes does: `12m` below one core, `1.5` from there on."""
+    return f"{amount * 1000:.0f}m" if amount < 1 else f"{amount:.2g}"
+
+
 def number(value: float) -> str:
     """Say a measured number with at most four significant digits and no exponent where a person can read it."""
     if not math.isfinite(value):

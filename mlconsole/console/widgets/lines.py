@@ -115,6 +115,9 @@ class Document(Lines):
         before = len(self._lines)
         if self.size.width:
             self._make()
+        else:
+            # it is not on the screen now: it may come back in the same width
+            self._made_for = -1
         height = self.styles.height
         if height is not None and height.is_auto and (len(self._lines) != before or not self.size.width):
             self._made_for = -1
@@ -130,7 +133,8 @@ class Document(Lines):
 
     def on_resize(self, event: Resize) -> None:
         """Make the lines for the new width."""
-        if (self.scrollable_content_region.width or self.size.width) != self._made_for:
+        width = self.scrollable_content_region.width or self.size.width
+        if width != self._made_for or self.virtual_size.height != len(self._lines):
             self._make()
 
     def line_at(self, index: int) -> Content | None:
