@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import random
@@ -14,13 +15,15 @@ from textual.widgets import Button, Input
 from mlconsole.console.actions import REGISTRY
 from mlconsole.console.actions.action import named, written
 from mlconsole.console.app import MlconsoleApp
+from mlconsole.console.messages import PodsSeen
 from mlconsole.console.operations import console as console_operations
 from mlconsole.errors import OutsideFailed
+from mlconsole.evidence.base import STAGES, StageName
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release import launch as launching
 
-from .builder import Builder, a_plan
+from .builder import Builder, a_plan, pod, snapshot
 from .conftest import Build, Drive
 
 
@@ -291,10 +294,47 @@ def test_a_key_is_written_as_people_write_it(key: str, shown: str) -> None:
     assert named(shown) == key
 
 
-KEYS = (
-    *"123456jkhlangNobcsrztG", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end",
-    "pageup", "pagedown", "plus", "underscore", "question_mark", "colon", "ctrl+p", "space", "backspace",
+MOVES = (
+    *"123456jkG", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end", "pageup",
+    "pagedown", "backspace", "space",
 )  # fmt: skip
+QUITS = "ctrl+q"
+"""Textual's own: it always quits."""
+KEYS = tuple(dict.fromkeys([*MOVES, *(key for found in REGISTRY.actions for key in found.each_key if key != QUITS)]))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("state", ["refused", "rolling_out"])
+async def test_every_key_of_every_panel_does_no_harm(
+    build: Build,
+    drive: Drive,
+    launched: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    stage: StageName,
+    state: str,
+) -> None:
+    async def stay(app: MlconsoleApp) -> None:
+        """The test goes on."""
+
+    monkeypatch.setattr(console_operations, "quit", stay)
+    keys = [*MOVES[9:], *(key for found in REGISTRY.of(stage) for key in found.each_key if key != QUITS)]
+    random.Random(stage).shuffle(keys)
+    builder = build("done", state)
+    async with drive(builder.project.root) as console:
+        console.app.watching.pods.stop()
+        console.app.post_message(PodsSeen(snapshot(pod(1), pod(2, ready=False))))
+        for inside in (False, True):
+            for key in keys:
+                for typed in ("escape", "escape", "escape", str(STAGES.index(stage) + 1)):
+                    console.type(typed)
+                await asyncio.sleep(0.02)
+                for typed in (*(["enter"] if inside else []), key):
+                    console.type(typed)
+                await asyncio.sleep(0.02)
+                assert console.app.is_running, key
+        assert console.app._exception is None
+    log = builder.project.state / "console.log"
+    assert not log.exists(), log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("seed", "size"), [(1, (80, 24)), (2, (160, 50)), (3, (60, 20)), (4, (100, 30))])
