@@ -235,11 +235,13 @@ class MlconsoleApp(App[None]):
             self.change(journal=JournalReading(problem=record))
         self.say(f"{where}: {record.sentence}")
 
-    def runner_started(self, problem: Problem | None) -> None:
-        """A runner has taken its release, or ended before it did."""
+    def runner_started(self, outcome: Problem | str) -> None:
+        """A runner has taken its release, or ended before it did: with a problem, or in words why there is none."""
         from mlconsole.console.faults import as_record
 
-        self.change(busy="", runner_problem=as_record(problem) if problem else None)
+        self.change(busy="", runner_problem=as_record(outcome) if isinstance(outcome, Problem) else None)
+        if isinstance(outcome, str) and outcome:
+            self.say(outcome)
         self.watching.look_at_journal()
 
     # actions

@@ -69,6 +69,7 @@ class Release(Record, frozen=True, kw_only=True):
     """Started with `--approve`: the deploy gate does not wait."""
     options: DeployOptions = DeployOptions()
     runner: Runner | None = None
+    """The process that works on it, or that did so last."""
 
 
 class StageRun(Record, frozen=True, kw_only=True):

@@ -218,7 +218,7 @@ class Engine:
 
     def _finish(self, stop: _Stop) -> Outcome:
         assert self._release is not None
-        release = msgspec.structs.replace(self._release, state=stop.state, finished_at=now(), runner=None)
+        release = msgspec.structs.replace(self._release, state=stop.state, finished_at=now())
         with self._journal.transaction(durable=True):
             self._journal.save_release(release)
             self._emit(ReleaseFinished(state=stop.state, sentence=stop.sentence))

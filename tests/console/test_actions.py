@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import msgspec
 import pytest
+from textual.content import Content
 from textual.widgets import Button, Input
 
 from mlconsole.console.actions import REGISTRY
@@ -17,6 +21,7 @@ from mlconsole.console.actions.action import named, written
 from mlconsole.console.app import MlconsoleApp
 from mlconsole.console.messages import PodsSeen
 from mlconsole.console.operations import console as console_operations
+from mlconsole.console.screens.detail import DetailScreen
 from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.base import STAGES, StageName
 from mlconsole.journal import Journal
@@ -25,6 +30,14 @@ from mlconsole.release import launch as launching
 
 from .builder import Builder, a_plan, pod, snapshot
 from .conftest import Build, Drive
+
+QUICK_RUNNER = """
+import pathlib, sys, msgspec
+from mlconsole.journal import Journal
+journal = Journal(pathlib.Path(sys.argv[1]))
+release = journal.begin_release(kind="release", who="ada", approved=False)
+journal.save_release(msgspec.structs.replace(release, state="paused"))
+"""
 
 
 @pytest.fixture
@@ -172,6 +185,36 @@ async def test_a_runner_that_ends_before_it_begins_leaves_its_words(
     async with drive(build("done").project.root) as console:
         await console.press("g")
         await console.shows("The runner ended before it began: mlconsole: there is no disk")
+
+
+async def test_a_runner_that_is_through_before_it_is_looked_for_has_begun(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(project: Project, arguments: Sequence[str]) -> int:
+        runner = subprocess.Popen([sys.executable, "-c", QUICK_RUNNER, str(project.journal_path)])
+        os.waitid(os.P_PID, runner.pid, os.WEXITED | os.WNOWAIT)
+        return runner.pid
+
+    monkeypatch.setattr(launching, "launch", launch)
+    async with drive(build("done").project.root) as console:
+        await console.press("n")
+        await console.shows("Release 2 is paused")
+        assert console.app.view.runner_problem is None
+
+
+async def test_a_runner_that_finds_nothing_to_do_is_no_problem(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(project: Project, arguments: Sequence[str]) -> int:
+        words = "Nothing changed since release 1: [b]m@v1 is the champion."
+        (project.state / "runner.log").write_text(f"{words}\n", encoding="utf-8")
+        return subprocess.Popen([sys.executable, "-c", ""]).pid
+
+    monkeypatch.setattr(launching, "launch", launch)
+    async with drive(build("done").project.root) as console:
+        await console.press("g")
+        await console.shows("Nothing changed since release 1: [b]m@v1 is the champion.")
+        assert console.app.view.runner_problem is None
 
 
 async def test_a_runner_that_can_not_be_started_is_a_sentence(
@@ -335,6 +378,18 @@ async def test_every_key_of_every_panel_does_no_harm(
         assert console.app._exception is None
     log = builder.project.state / "console.log"
     assert not log.exists(), log.read_text(encoding="utf-8")
+
+
+async def test_a_key_for_a_screen_that_is_not_there_yet_does_nothing(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root) as console:
+        screen = DetailScreen("Slow", lambda width: [Content("what it shows")])
+        console.app.push_screen(screen)
+        assert not screen.is_mounted
+        await console.app._check_bindings("escape")
+        assert console.app.screen is screen
+        await console.shows("what it shows")
+        await console.press("escape")
+        assert console.app.screen is not screen
 
 
 @pytest.mark.parametrize(("seed", "size"), [(1, (80, 24)), (2, (160, 50)), (3, (60, 20)), (4, (100, 30))])

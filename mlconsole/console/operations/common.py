@@ -107,28 +107,29 @@ async def launch_runner(app: MlconsoleApp, arguments: Sequence[str], words: str,
     app.background.run("runner", lambda stop: _watch(project.journal_path, log, offset, pid, stop), app.runner_started)
 
 
-def _watch(journal_path: Path, log: Path, offset: int, pid: int, stop: threading.Event) -> Problem | None:
-    """Wait until a runner has taken a release; None, or why it ended before."""
+def _watch(journal_path: Path, log: Path, offset: int, pid: int, stop: threading.Event) -> Problem | str:
+    """Wait until a runner has taken a release: nothing more to say; its words where it found nothing to do; or why
+    it ended before."""
     deadline = time.monotonic() + RUNNER_SECONDS
     while not stop.is_set() and time.monotonic() < deadline:
-        ended = _has_ended(pid)
+        status = _end_of(pid)
         if _has_taken(journal_path, pid):
-            return None
-        if ended:
-            return OutsideFailed(*_last_words(log, offset))
+            return ""
+        if status is not None:
+            return _last_words(log, offset, status)
         stop.wait(0.1)
-    return None
+    return ""
 
 
-def _has_ended(pid: int) -> bool:
+def _end_of(pid: int) -> int | None:
+    """The exit status of a runner; None while it runs, 1 where somebody else has asked for it before."""
     import psutil
 
     try:
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return True
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        pass
-    return not psutil.pid_exists(pid)
+        return None if psutil.pid_exists(pid) else 1
+    return os.waitstatus_to_exitcode(status) if ended == pid else None
 
 
 def _has_taken(journal_path: Path, pid: int) -> bool:
@@ -141,8 +142,8 @@ def _has_taken(journal_path: Path, pid: int) -> bool:
         journal.close()
 
 
-def _last_words(log: Path, offset: int) -> tuple[str, str]:
-    """What a runner printed, as a sentence and a next step."""
+def _last_words(log: Path, offset: int, status: int) -> Problem | str:
+    """What a runner printed that ended without a release: with status 0 there was nothing to do."""
     from mlconsole.text import clean_line
 
     try:
@@ -153,5 +154,8 @@ def _last_words(log: Path, offset: int) -> tuple[str, str]:
         text = ""
     lines = [clean_line(part) for part in text.splitlines() if part.strip()]
     if not lines:
-        return "The runner ended before it began, and said nothing.", f"Look at {log}."
-    return f"The runner ended before it began: {' '.join(lines[-3:])}", f"All that it said is in {log}."
+        return OutsideFailed("The runner ended before it began, and said nothing.", f"Look at {log}.")
+    words = " ".join(lines[-3:])
+    if status == 0:
+        return words
+    return OutsideFailed(f"The runner ended before it began: {words}", f"All that it said is in {log}.")

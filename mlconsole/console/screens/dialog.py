@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class Dialog(ModalScreen[ScreenResultType]):
-    """Two keys that close a screen may come before the first has closed it: Textual would close the one below too."""
+    """Keys may come faster than screens do, and Textual gives a key to the screen that is on top when its turn comes.
+
+    One that comes before the screen has its widgets does nothing: there it would raise. Of two that close a screen, the
+    second does nothing: it would close the one below too.
+    """
 
     scope: ClassVar[str] = ""
     """The actions of the registry with this scope are bound here, and listed by `?`; empty: there are none."""
@@ -25,6 +29,10 @@ class Dialog(ModalScreen[ScreenResultType]):
         for action in registry.of(self.scope):
             self._bindings.bind(action.keys, f"app.perform('{action.id}')", action.words, show=False)
         self._bindings.bind(registry["help"].keys, "help", "help", show=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action can be carried out now."""
+        return self.is_mounted and super().check_action(action, parameters)
 
     def action_help(self) -> None:
         """The keys of this screen."""
