@@ -6,6 +6,7 @@ nearest one; a value of the wrong type is an error that names the key.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -53,8 +54,48 @@ class TrainSettings(Section, frozen=True, kw_only=True):
     """How a model is made."""
 
     command: Annotated[str, _key("The command; {data}, {model}, {params}, {version} and {commit} are filled in.")] = ""
+    on: Annotated[
+        Literal["local", "cluster"], _key('Where it runs: "local", this machine; "cluster", as a Kubernetes Job.')
+    ] = "local"
+    cwd: Annotated[str, _key("The folder that the command runs in; empty: the project's.")] = ""
+    model: Annotated[
+        str, _key('Where the command leaves the model if it takes no {model}: a path or a pattern, "models/*.pkl".')
+    ] = ""
+    outputs: Annotated[
+        tuple[str, ...], _key("Files that are kept with the version beside the model: paths or patterns.")
+    ] = ()
+    metrics: Annotated[
+        tuple[str, ...], _key("JSON files that the command writes metrics to; empty: metrics.json where it writes one.")
+    ] = ()
     parameters: Annotated[str, _key("A YAML, TOML or JSON file of parameters, kept with the version.")] = ""
     timeout: Annotated[str, _key('End the training after this time, such as "2h"; empty: never.')] = ""
+    memory: Annotated[
+        str, _key('End the training where it takes more memory than this, such as "8GB"; empty: never.')
+    ] = ""
+    sweep: Annotated[
+        dict[str, list[str | int | float | bool]],
+        _key("Lists of values by parameter, [train.sweep]: each combination is a run, the best is the candidate."),
+    ] = {}
+    jobs: Annotated[int, _key("How many runs of a sweep go on side by side.")] = 1
+    best: Annotated[str, _key("The metric that the best run of a sweep is chosen by; empty: quality.metric.")] = ""
+    on: Annotated[
+        Literal["local", "cluster"], _key('Where training runs: "local", or as a Job on the "cluster" of [deploy].')
+    ] = "local"
+    image: Annotated[str, _key("On the cluster: the container image; {commit} is filled in.")] = ""
+    data_uri: Annotated[
+        str, _key("On the cluster: what {data} is, such as \"s3://bucket/training.csv\"; empty: [data] path.")
+    ] = ""
+    cpu: Annotated[str, _key('On the cluster: processors, such as "4" or "500m".')] = ""
+    gpu: Annotated[str, _key('On the cluster: GPUs, such as "1", or with their name, "amd.com/gpu=2".')] = ""
+    queue: Annotated[str, _key("On the cluster: the Kueue queue that the Job waits in; empty: none.")] = ""
+    service_account: Annotated[str, _key("On the cluster: the service account of the Job's pods.")] = ""
+    volumes: Annotated[
+        tuple[str, ...], _key('On the cluster: claims and where the Job sees them, such as "models:/models".')
+    ] = ()
+    retries: Annotated[int, _key("On the cluster: how often a training that failed is started again.")] = 0
+    manifest: Annotated[
+        str, _key("On the cluster: a Job, JobSet or TrainJob of the project's own, in place of the command.")
+    ] = ""
     trusted: Annotated[
         tuple[str, ...], _key('Packages besides the usual ones that a model file may import, such as "mypackage".')
     ] = ()
@@ -219,6 +260,21 @@ def seconds(text: str, key: str) -> float | None:
         return float(text[:-1]) * units[text[-1]]
     except (KeyError, ValueError) as error:
         raise SettingsInvalid(f"{key}: {text!r} is no length of time.", 'Write it like "10s", "5m" or "2h".') from error
+
+
+def size_in_bytes(text: str, key: str) -> int | None:
+    """Read an amount of memory such as `8GB`, `512MiB` or `1.5G` in bytes; None where it is empty.
+
+    Raises:
+        SettingsInvalid: it is no amount of memory.
+    """
+    if not text:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    amount = float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " ") if match else 0
+    if amount < 1:
+        raise SettingsInvalid(f"{key}: {text!r} is no amount of memory.", 'Write it like "8GB" or "512MiB".')
+    return int(amount)
 
 
 def descriptions(section: type[Section]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 
 from mlconsole.errors import WrongUse
 from mlconsole.project import find_root, open_project
-from mlconsole.project.settings import SettingsInvalid, seconds
+from mlconsole.project.settings import SettingsInvalid, seconds, size_in_bytes
 from mlconsole.project.writing import SettingsThere, as_toml, initialise
 
 DEPLOYMENT = """\
@@ -123,3 +123,23 @@ def test_lengths_of_time() -> None:
     assert (seconds("10s", "x"), seconds("5m", "x"), seconds("", "x")) == (10, 300, None)
     with pytest.raises(SettingsInvalid, match="no length of time"):
         seconds("soon", "deploy.settle")
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("8GB", 8 * 10**9), ("512 MiB", 512 * 2**20), ("1.5g", 1_500_000_000), ("100", 100), ("2k", 2000), ("", None)],
+)
+def test_an_amount_of_memory_is_read(text: str, amount: int | None) -> None:
+    assert size_in_bytes(text, "train.memory") == amount
+
+
+@pytest.mark.parametrize("text", ["much", "8 apples", "0", "-1GB", "GB"])
+def test_what_is_no_amount_of_memory_is_a_sentence(text: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"train\.memory: .* is no amount of memory"):
+        size_in_bytes(text, "train.memory")
+
+
+def test_a_sweep_is_lists_of_values(plain: Path) -> None:
+    (plain / "mlconsole.toml").write_text("[train]\njobs = 2\n[train.sweep]\ndepth = [3, 5]\nkind = ['a', true]\n")
+    train = open_project(plain).settings.train
+    assert (train.jobs, train.sweep) == (2, {"depth": [3, 5], "kind": ["a", True]})
