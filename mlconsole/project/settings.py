@@ -78,12 +78,9 @@ class TrainSettings(Section, frozen=True, kw_only=True):
     ] = {}
     jobs: Annotated[int, _key("How many runs of a sweep go on side by side.")] = 1
     best: Annotated[str, _key("The metric that the best run of a sweep is chosen by; empty: quality.metric.")] = ""
-    on: Annotated[
-        Literal["local", "cluster"], _key('Where training runs: "local", or as a Job on the "cluster" of [deploy].')
-    ] = "local"
     image: Annotated[str, _key("On the cluster: the container image; {commit} is filled in.")] = ""
     data_uri: Annotated[
-        str, _key("On the cluster: what {data} is, such as \"s3://bucket/training.csv\"; empty: [data] path.")
+        str, _key('On the cluster: what {data} is, such as "s3://bucket/training.csv"; empty: [data] path.')
     ] = ""
     cpu: Annotated[str, _key('On the cluster: processors, such as "4" or "500m".')] = ""
     gpu: Annotated[str, _key('On the cluster: GPUs, such as "1", or with their name, "amd.com/gpu=2".')] = ""

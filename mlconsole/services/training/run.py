@@ -77,7 +77,7 @@ def train(
     model_path.parent.mkdir(parents=True, exist_ok=True)
     before = _state(model_path)
     started = time.time_ns() - _CLOCK_TICK_NS
-    reporter = _Reporter(report)
+    reporter = Reporter(report)
     child = run_child(
         command,
         cwd=root,
@@ -97,7 +97,7 @@ def train(
     return TrainResult(child=child, metrics=tuple(reporter.last.values()), points=reporter.points)
 
 
-class _Reporter:
+class Reporter:
     """Hands on every metric, and as much of the progress as a person can follow.
 
     Progress has a budget that refills: a burst of a few goes through at once, and only a flood, which goes on, is
@@ -114,6 +114,7 @@ class _Reporter:
         self._refilled = time.monotonic()
 
     def line(self, line: str) -> None:
+        """Read one line of the output."""
         for told in self._reader.feed(line):
             if isinstance(told, MetricPoint):
                 self.points += 1
@@ -129,6 +130,7 @@ class _Reporter:
             self.flush()
 
     def flush(self) -> None:
+        """Hand on the progress that was held back."""
         held, self._held = self._held, None
         if held is not None:
             self._report(held)
