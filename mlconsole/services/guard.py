@@ -4,14 +4,20 @@ The guard holds one end of a pipe as its standard input. When that closes, becau
 was itself killed, the guard asks every descendant of the command to end, then kills what stays. On Linux it is the
 reaper of its descendants (`prctl(2)`, PR_SET_CHILD_SUBREAPER), so that daemons that left the process group are found.
 
-    python guard.py GRACE_SECONDS REPORT_FD COMMAND [ARGUMENT ...]
+What the command prints goes through a pipe to the guard's own standard output, which is the log. The guard has nothing
+else to do, so the command never waits for whoever reads the log, and no way of opening `/dev/stdout` can cut it off.
 
-One JSON line goes to REPORT_FD at the end: `{"exit_code": 0, "cpu_seconds": 1.2, "peak_memory": 1000, "error": ""}`.
+    python guard.py GRACE_SECONDS REPORT_FD MEMORY_LIMIT COMMAND [ARGUMENT ...]
+
+MEMORY_LIMIT is in bytes, 0 for none. One JSON line goes to REPORT_FD at the end: `{"exit_code": 0, "cpu_seconds": 1.2,
+"peak_memory": 1000, "error": "", "over": 0, "lost": ""}`; `over` is the memory at which the limit ended the command,
+`lost` says why the log could not be written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -20,8 +26,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 PR_SET_CHILD_SUBREAPER = 36
+F_SETPIPE_SZ = 1031
+PIPE_SIZE = 1 << 20
+GATHER_SECONDS = 0.004
+"""Output is taken this often at most: a reader that waits for each line makes each line dearer to print."""
+FASTEST_GROWTH = 4e9
+"""Bytes a second that a process can hardly take faster; how long it is not looked at follows from it."""
+PSS_COST = 0.05
+"""The part of the guard's time that exact figures of shared memory may take."""
 
 
 def become_reaper() -> None:
@@ -61,32 +76,203 @@ def signal_all(group: int, number: int) -> int:
     return reached
 
 
-def end_all(group: int, grace: float, codes: dict[int, int]) -> None:
+def end_all(group: int, grace: float, codes: dict[int, int], output: Output) -> None:
     """Ask everything below this process to end; kill what has not within `grace` seconds."""
-    deadline = time.monotonic() + grace
-    left = signal_all(group, signal.SIGTERM)
-    while left and time.monotonic() < deadline:
-        time.sleep(0.02)
-        reap(codes)
-        left = signal_all(group, 0)
+    if grace:
+        deadline = time.monotonic() + grace
+        left = signal_all(group, signal.SIGTERM)
+        while left and time.monotonic() < deadline:
+            time.sleep(0.02)
+            output.take()
+            reap(codes)
+            left = signal_all(group, 0)
     while signal_all(group, signal.SIGKILL):
         time.sleep(0.01)
+        output.take()
         reap(codes)
     reap(codes)
 
 
-def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int]) -> None:
-    """Wait until the command has ended, or until the end is asked for."""
-    while pid not in codes and not stop:
-        readable = select.select([0, wakeup], [], [])[0]
+class Output:
+    """Moves what the command prints to the log."""
+
+    def __init__(self) -> None:
+        self.lost = ""
+        self.pipe, self.given = os.pipe()
+        os.set_blocking(self.pipe, False)
+        if sys.platform == "linux":
+            import fcntl
+
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self.pipe, F_SETPIPE_SZ, PIPE_SIZE)
+
+    def take(self) -> bool:
+        """Move what is there now, a few pipes full of it; return whether more may come."""
+        for _ in range(8):
+            try:
+                data = os.read(self.pipe, PIPE_SIZE)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            try:
+                while data and not self.lost:
+                    data = data[os.write(1, data) :]
+            except OSError as error:
+                self.lost = error.strerror or str(error)
+        return True
+
+
+class Memory:
+    """The memory of all descendants, held against a limit.
+
+    Resident bytes count pages that forked children share once for each, so they only tell that nothing is wrong yet.
+    Above the limit, Linux is asked for proportional bytes (`/proc/PID/smaps_rollup`, Pss), which takes longer.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._mine = {os.getpid()}
+        self._foreign: set[int] = set()
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._exact_at = 0.0
+        self.pause = 0.05
+
+    def over(self) -> int:
+        """Return the bytes that all take together where that is more than the limit, else 0; see `pause` for when
+        to ask again."""
+        resident, own = self._quick()
+        free = max(self._limit - resident, 0)
+        self.pause = min(max(free / FASTEST_GROWTH, 0.01), 0.1)
+        if resident <= self._limit:
+            return 0
+        # one process alone has more than all may have: no sharing explains that
+        if own > self._limit or sys.platform != "linux":
+            return resident
+        began = time.monotonic()
+        if began < self._exact_at:
+            return 0
+        exact = sum(map(self._proportional, self._mine - {os.getpid()}))
+        ended = time.monotonic()
+        self._exact_at = ended + (ended - began) / PSS_COST
+        return exact if exact > self._limit else 0
+
+    def _quick(self) -> tuple[int, int]:
+        """The resident bytes of all descendants, and the most that one of them shares with no file."""
+        if sys.platform != "linux":
+            return self._by_psutil()
+        self._look_around()
+        resident, own = 0, 0
+        for pid in self._mine - {os.getpid()}:
+            fields = _read(f"/proc/{pid}/statm").split()
+            if len(fields) > 2:
+                resident += int(fields[1]) * self._page
+                own = max(own, (int(fields[1]) - int(fields[2])) * self._page)
+        return resident, own
+
+    def _by_psutil(self) -> tuple[int, int]:
+        import psutil
+
+        found = []
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                found.append(process.memory_info().rss)
+        self.pause = max(self.pause, 0.1)
+        return sum(found), max(found, default=0)
+
+    def _look_around(self) -> None:
+        """Sort the processes that are new into descendants and others: only those have to be read."""
+        with os.scandir("/proc") as entries:
+            there = {int(entry.name) for entry in entries if entry.name.isdigit()}
+        self._mine &= there
+        self._foreign &= there
+        parents = {pid: _parent(pid) for pid in there - self._mine - self._foreign}
+        while found := {pid for pid, parent in parents.items() if parent in self._mine}:
+            self._mine |= found
+            for pid in found:
+                del parents[pid]
+        self._foreign |= parents.keys()
+
+    def _proportional(self, pid: int) -> int:
+        for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        fields = _read(f"/proc/{pid}/statm").split()
+        return int(fields[1]) * self._page if len(fields) > 1 else 0
+
+
+def _read(path: str) -> str:
+    """A small file of /proc; empty where it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 1 << 16).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def _parent(pid: int) -> int:
+    """The parent's id; the name before it in the file may hold anything, brackets too."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
+def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int], output: Output, memory: Memory | None) -> int:
+    """Wait until the command has ended, or until the end is asked for; return the memory that was too much, else 0."""
+    open_output, gathering, look_at = True, False, 0.0
+    while pid not in codes and not stop and not output.lost:
+        waiting = [0, wakeup, output.pipe] if open_output and not gathering else [0, wakeup]
+        pauses = [GATHER_SECONDS] if gathering else []
+        readable = select.select(waiting, [], [], min([*pauses, *([memory.pause] if memory else [])], default=None))[0]
         if wakeup in readable:
             os.read(wakeup, 512)
         if 0 in readable and not os.read(0, 512):
-            return
+            return 0
+        if gathering or output.pipe in readable:
+            open_output = output.take()
+        gathering = output.pipe in readable
+        if memory is not None and time.monotonic() >= look_at:
+            if over := memory.over():
+                return over
+            look_at = time.monotonic() + memory.pause
         reap(codes)
+    return 0
 
 
-def main(grace: float, report: int, command: list[str]) -> int:
+def prefer_as_victim() -> None:
+    """Have the system end this process, and no other, where it runs out of memory before we notice."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(descriptor, b"800")
+        os.close(descriptor)
+
+
+def start(command: list[str], output: Output, before: Callable[[], None] | None) -> subprocess.Popen[bytes]:
+    """Start the command in a process group of its own.
+
+    Raises:
+        OSError: it can't be started.
+    """
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output.given,
+            stderr=output.given,
+            process_group=0,
+            preexec_fn=before,
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError(errno.EPERM, str(error)) from error
+    finally:
+        os.close(output.given)
+
+
+def main(grace: float, report: int, limit: int, command: list[str]) -> int:
     """Run `command` to its end; see the module."""
     os.set_inheritable(report, False)
     become_reaper()
@@ -97,6 +283,7 @@ def main(grace: float, report: int, command: list[str]) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.append(True))
+    output, over = Output(), 0
 
     def tell(exit_code: int, error: str = "") -> None:
         use = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -106,19 +293,23 @@ def main(grace: float, report: int, command: list[str]) -> int:
             "cpu_seconds": use.ru_utime + use.ru_stime,
             "peak_memory": use.ru_maxrss * scale,
             "error": error,
+            "over": over,
+            "lost": output.lost,
         }
         with contextlib.suppress(OSError):
             os.write(report, json.dumps(answer).encode() + b"\n")
 
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+        child = start(command, output, prefer_as_victim if limit else None)
     except OSError as error:
         tell(127, error.strerror or str(error))
         return 127
     codes: dict[int, int] = {}
-    watch(child.pid, wakeup, stop, codes)
+    over = watch(child.pid, wakeup, stop, codes, output, Memory(limit) if limit else None)
     if child.pid not in codes or reap(codes):
-        end_all(child.pid, grace, codes)
+        # what is out of bounds gets no time to grow on
+        end_all(child.pid, 0 if over else grace, codes, output)
+    output.take()
     code = codes.get(child.pid, -signal.SIGKILL)
     child.returncode = code
     tell(code)
@@ -126,4 +317,4 @@ def main(grace: float, report: int, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

@@ -1,7 +1,8 @@
 """Children: the project's own commands, run so that they can be watched, cancelled and never left behind.
 
 Each runs under `guard.py`, in a session of its own. The guard ends the child and all of its descendants when it is
-asked to, and also when this process is gone, however that came about.
+asked to, and also when this process is gone, however that came about. It writes what they print to a log, and this
+process reads the log as it grows: so the child never waits for us, however slow what is done with its lines.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import msgspec
 
@@ -30,6 +31,11 @@ GUARD = Path(__file__).with_name("guard.py")
 GRACE_SECONDS = 3.0
 TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
+CHUNK = 64 * 1024
+LOOK_SECONDS = 0.02
+"""How often the log is looked at; a look that finds nothing costs some microseconds."""
+
+Ended = Literal["by itself", "cancelled", "timed out", "out of memory"]
 
 
 class CommandMissing(WrongUse):
@@ -37,13 +43,17 @@ class CommandMissing(WrongUse):
 
 
 class ChildResult(Record, frozen=True, kw_only=True):
-    """How a child ended. `exit_code` is negative for a signal; `tail` has its last lines, cleaned."""
+    """How a child ended. `exit_code` is negative for a signal; `tail` has its last lines, cleaned.
+
+    `memory` is what all of its processes took together when the limit ended them, in bytes.
+    """
 
     exit_code: int
     use: ResourceUse
     lines: int
     tail: tuple[str, ...]
-    ended: Literal["by itself", "cancelled", "timed out"] = "by itself"
+    ended: Ended = "by itself"
+    memory: int = 0
 
     @property
     def how(self) -> str:
@@ -56,6 +66,8 @@ class _Report(msgspec.Struct):
     cpu_seconds: float = 0
     peak_memory: int = 0
     error: str = ""
+    over: int = 0
+    lost: str = ""
 
 
 class LineSplitter:
@@ -63,19 +75,33 @@ class LineSplitter:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._returned = False
 
     def feed(self, data: bytes) -> list[str]:
         """Return the lines that `data` completes."""
-        *whole, self._rest = (self._rest + data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            whole.append(self._rest)
-            self._rest = b""
-        return [clean_line(line.decode("utf-8", "replace")) for line in whole]
+        if self._returned and data.startswith(b"\n"):
+            data = data[1:]
+        self._returned = data.endswith(b"\r")
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        head, newline, rest = data.rpartition(b"\n")
+        if not newline:
+            self._rest += rest
+            if len(self._rest) <= LONGEST_LINE:
+                return []
+            head, self._rest = self._rest, b""
+        else:
+            head, self._rest = self._rest + head, rest
+        return _cleaned(head)
 
     def end(self) -> list[str]:
         """Return what is left when no more comes."""
         rest, self._rest = self._rest, b""
-        return [clean_line(rest.decode("utf-8", "replace"))] if rest else []
+        return _cleaned(rest) if rest else []
+
+
+def _cleaned(data: bytes) -> list[str]:
+    lines = data.decode("utf-8", "replace").split("\n")
+    return [line if line.isascii() and line.isprintable() else clean_line(line) for line in lines]
 
 
 def run_child(
@@ -88,6 +114,8 @@ def run_child(
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
     on_sample: Callable[[UseSample], None] | None = None,
+    memory: int | None = None,
+    on_look: Callable[[], None] = lambda: None,
 ) -> ChildResult:
     """Run a command to its end, its output appended to a file and handed over line by line.
 
@@ -100,20 +128,67 @@ def run_child(
         environment: the whole environment of the child; ours where None.
         timeout: seconds after which the child is ended.
         on_sample: called in this thread, about once a second, with what the child and its descendants use.
+        memory: bytes; where the child and its descendants take more together, they are killed.
+        on_look: called in this thread some fifty times a second, and once at the end, after the lines that were there.
 
     Raises:
         CommandMissing: the command can't be started at all.
+        OutsideFailed: the folder is not there, or the log can't be written.
     """
     started = time.monotonic()
-    report_read, report_write = os.pipe()
     log_path.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(log_path, "ab") as target, _opened(log_path, "rb") as log:
+        log.seek(0, os.SEEK_END)
+        guard, report_read = _start(command, cwd, environment, target, memory)
+        try:
+            sampler = TreeSampler(guard.pid, on_sample) if on_sample else None
+            pump = _Pump(guard, report_read, log, on_line, on_look, sampler)
+            ended = pump.run(cancelled, None if timeout is None else started + timeout)
+            guard.wait()
+            report = _read_report(report_read)
+        finally:
+            _put_down(guard)
+            os.close(report_read)
+    if report.lost:
+        raise OutsideFailed(f"The log {log_path} can't be written: {report.lost}.", "Make room on its disk.")
+    if report.error:
+        raise CommandMissing(
+            f"Can't run `{shlex.join(command)}`: {report.error}.", "Check the command in the settings and its spelling."
+        )
+    use = ResourceUse(
+        seconds=time.monotonic() - started,
+        cpu_seconds=report.cpu_seconds,
+        peak_memory=max(report.peak_memory, report.over),
+    )
+    return ChildResult(
+        exit_code=report.exit_code,
+        use=use,
+        lines=pump.lines,
+        tail=tuple(pump.tail),
+        ended="out of memory" if report.over else ended,
+        memory=report.over,
+    )
+
+
+def _opened(path: Path, mode: Literal["ab", "rb"]) -> BinaryIO:
+    try:
+        return cast(BinaryIO, path.open(mode, buffering=0))
+    except OSError as error:
+        raise OutsideFailed(f"The log {path} can't be opened: {error.strerror}.") from error
+
+
+def _start(
+    command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None, log: BinaryIO, memory: int | None
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start the guard with a command; return it, and where its report will come from."""
+    report_read, report_write = os.pipe()
     try:
         guard = subprocess.Popen(
-            [sys.executable, "-I", str(GUARD), str(GRACE_SECONDS), str(report_write), *command],
+            [sys.executable, "-I", str(GUARD), str(GRACE_SECONDS), str(report_write), str(memory or 0), *command],
             cwd=cwd,
             env=dict(environment) if environment is not None else None,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=subprocess.STDOUT,
             bufsize=0,
             pass_fds=(report_write,),
@@ -124,53 +199,40 @@ def run_child(
         raise OutsideFailed(f"Can't start a process in {cwd}: {error.strerror}.") from error
     finally:
         os.close(report_write)
-    try:
-        with log_path.open("ab") as log:
-            pump = _Pump(guard, log, on_line, TreeSampler(guard.pid, on_sample) if on_sample else None)
-            ended = pump.run(cancelled, None if timeout is None else started + timeout)
-        guard.wait()
-        report = _read_report(report_read)
-    finally:
-        _put_down(guard)
-        os.close(report_read)
-    if report.error:
-        raise CommandMissing(
-            f"Can't run `{shlex.join(command)}`: {report.error}.", "Check the command in the settings and its spelling."
-        )
-    use = ResourceUse(
-        seconds=time.monotonic() - started, cpu_seconds=report.cpu_seconds, peak_memory=report.peak_memory
-    )
-    return ChildResult(exit_code=report.exit_code, use=use, lines=pump.lines, tail=tuple(pump.tail), ended=ended)
+    return guard, report_read
 
 
 class _Pump:
-    """Moves a child's output to its log and to `on_line`, and ends the child when that is asked for."""
+    """Reads a child's log as it grows, hands it to `on_line`, and ends the child when that is asked for."""
 
     def __init__(
         self,
         guard: subprocess.Popen[bytes],
+        report: int,
         log: BinaryIO,
         on_line: Callable[[str], None],
+        on_look: Callable[[], None],
         sampler: TreeSampler | None = None,
     ) -> None:
         self.lines = 0
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self._guard, self._log, self._on_line = guard, log, on_line
+        self._guard, self._report, self._log = guard, report, log
+        self._on_line, self._on_look = on_line, on_look
         self._splitter = LineSplitter()
         self._sampler = sampler
         self._kill_at: float | None = None
 
-    def run(self, cancelled: threading.Event, deadline: float | None) -> Literal["by itself", "cancelled", "timed out"]:
-        """Read until the child's output ends."""
-        assert self._guard.stdout is not None
-        ended: Literal["by itself", "cancelled", "timed out"] = "by itself"
-        output = self._guard.stdout.fileno()
+    def run(self, cancelled: threading.Event, deadline: float | None) -> Ended:
+        """Read until the guard is through, and the log to its end."""
+        ended: Ended = "by itself"
+        through = False
         while True:
-            if select.select([output], [], [], 0.05)[0]:
-                data = os.read(output, 1 << 16)
-                if not data:
-                    break
-                self._take(data)
+            data = self._log.read(CHUNK)
+            if data:
+                self._hand_over(self._splitter.feed(data))
+            elif through:
+                break
+            self._on_look()
             if self._sampler is not None:
                 self._sampler.step()
             if self._kill_at is not None:
@@ -182,19 +244,15 @@ class _Pump:
             elif deadline is not None and time.monotonic() > deadline:
                 ended = "timed out"
                 self._ask_to_end()
+            through = through or bool(select.select([self._report], [], [], 0 if data else LOOK_SECONDS)[0])
         self._hand_over(self._splitter.end())
+        self._on_look()
         return ended
 
-    def _take(self, data: bytes) -> None:
-        self._log.write(data)
-        self._log.flush()
-        self._hand_over(self._splitter.feed(data))
-
     def _hand_over(self, lines: list[str]) -> None:
+        self.lines += len(lines)
+        self.tail.extend(line for line in lines[-4 * TAIL_LINES :] if line.strip())
         for line in lines:
-            self.lines += 1
-            if line.strip():
-                self.tail.append(line)
             self._on_line(line)
 
     def _ask_to_end(self) -> None:
@@ -209,10 +267,9 @@ def _read_report(descriptor: int) -> _Report:
 
 
 def _put_down(guard: subprocess.Popen[bytes]) -> None:
-    """Close the pipes; a guard that is still there (an exception came between) then ends its child by itself."""
-    for pipe in (guard.stdin, guard.stdout):
-        if pipe is not None:
-            pipe.close()
+    """Close the pipe; a guard that is still there (an exception came between) then ends its child by itself."""
+    if guard.stdin is not None:
+        guard.stdin.close()
     guard.wait()
 
 

@@ -245,6 +245,88 @@ def test_a_line_without_end_comes_in_pieces(run: Callable[..., ChildResult]) -> 
     assert longest <= processes.LONGEST_LINE + (1 << 16)
 
 
+def test_a_line_end_of_two_letters_that_comes_in_two_halves_ends_one_line() -> None:
+    splitter = LineSplitter()
+    assert splitter.feed(b"one\r") == ["one"]
+    assert splitter.feed(b"\ntwo\r\n\nthree\r") == ["two", "", "three"]
+    assert splitter.feed(b"four\n") == ["four"]
+
+
+def test_no_line_of_many_is_lost_or_changes_its_place(run: Callable[..., ChildResult], tmp_path: Path) -> None:
+    seen: list[str] = []
+    source = """
+        import subprocess, sys
+        for number in range(100_000):
+            print("line", number)
+        subprocess.run(["sh", "-c", "echo from the shell; echo to its errors >&2"])
+        print("last")
+    """
+    result = run(python(source), on_line=seen.append)
+    assert seen == [*(f"line {number}" for number in range(100_000)), "from the shell", "to its errors", "last"]
+    assert result.lines == 100_003
+    assert (tmp_path / "logs" / "child.log").read_text().splitlines() == seen
+
+
+def test_who_reads_slowly_does_not_hold_the_child_back(run: Callable[..., ChildResult], tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    seen: list[bool] = []
+
+    def wait_for_its_end(line: str) -> None:
+        wait_for(ended.exists)
+        seen.append(True)
+
+    run(python("for n in range(3000): print('x' * 99)\nopen('ended', 'w')"), on_line=wait_for_its_end)
+    assert len(seen) == 3000
+
+
+def test_a_child_that_opens_its_output_anew_cuts_nothing_off(run: Callable[..., ChildResult]) -> None:
+    seen: list[str] = []
+    run(["sh", "-c", "echo one; echo two | tee /dev/stderr >/dev/null; echo three >/dev/stdout"], on_line=seen.append)
+    assert seen == ["one", "two", "three"]
+
+
+GREEDY = """
+    import os, sys, time
+    if sys.argv[1:] == ["family"] and os.fork() == 0:
+        os.setsid()
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(1) * 2_000_000))
+        time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("who", ["alone", "family"])
+def test_what_takes_more_memory_than_it_may_is_ended(run: Callable[..., ChildResult], who: str) -> None:
+    began = psutil.virtual_memory().available
+    result = run(python(GREEDY, who), memory=200_000_000, timeout=60)
+    assert (result.ended, result.exit_code) == ("out of memory", -signal.SIGKILL)
+    assert 200_000_000 < result.memory < 200_000_000 + began // 4
+    assert result.use.peak_memory >= result.memory
+
+
+def test_memory_that_children_share_counts_once(run: Callable[..., ChildResult]) -> None:
+    source = """
+        import os, time
+        held = bytearray(os.urandom(1) * 120_000_000)
+        for _ in range(4):
+            if os.fork() == 0:
+                time.sleep(1)
+                os._exit(0)
+        while True:
+            try:
+                os.wait()
+            except ChildProcessError:
+                break
+    """
+    result = run(python(source), memory=300_000_000, timeout=60)
+    assert (result.ended, result.exit_code) == ("by itself", 0)
+
+
+def test_what_stays_below_its_limit_is_left_alone(run: Callable[..., ChildResult]) -> None:
+    assert run(python("print('small')"), memory=2_000_000_000).ended == "by itself"
+
+
 def test_a_splitter_keeps_a_letter_that_comes_in_two_halves() -> None:
     splitter = LineSplitter()
     word = "é\n".encode()
@@ -258,7 +340,7 @@ def test_a_splitter_keeps_a_letter_that_comes_in_two_halves() -> None:
 def test_the_guard_reports_once_as_one_line_of_json(tmp_path: Path) -> None:
     report_read, report_write = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-I", str(processes.GUARD), "1", str(report_write), "sh", "-c", "exit 4"],
+        [sys.executable, "-I", str(processes.GUARD), "1", str(report_write), "0", "sh", "-c", "exit 4"],
         stdin=subprocess.PIPE,
         pass_fds=(report_write,),
     ) as guard:
@@ -268,6 +350,25 @@ def test_the_guard_reports_once_as_one_line_of_json(tmp_path: Path) -> None:
         assert guard.wait() == 4
     assert len(lines) == 1
     assert json.loads(lines[0])["exit_code"] == 4
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_log_that_can_not_be_written_ends_the_child_and_is_told() -> None:
+    report_read, report_write = os.pipe()
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        arguments = ["0.2", str(report_write), "0", "sh", "-c", "echo lost; sleep 60"]
+        with subprocess.Popen(
+            [sys.executable, "-I", str(processes.GUARD), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=full,
+            pass_fds=(report_write,),
+        ) as guard:
+            os.close(report_write)
+            with os.fdopen(report_read, "rb") as pipe:
+                report = json.loads(pipe.read())
+            guard.wait()
+    assert report["lost"] == "No space left on device"
+    assert report["exit_code"] == -signal.SIGTERM
 
 
 def test_a_childs_environment_puts_the_projects_python_first(tmp_path: Path) -> None:
