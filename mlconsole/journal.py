@@ -30,13 +30,14 @@ from mlconsole.evidence.release import (
     EventBody,
     Release,
     ReleaseKind,
+    ReleaseTrigger,
     Runner,
     StageRun,
 )
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.services import readonly
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE releases (number INTEGER PRIMARY KEY, state TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE stage_runs (
@@ -53,6 +54,19 @@ CREATE TABLE aliases (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, alias TEXT NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL
 );
 """
+_TRIGGERS = """
+CREATE TABLE triggers (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, digest TEXT NOT NULL, state TEXT NOT NULL, release INTEGER,
+    body BLOB NOT NULL, UNIQUE (kind, digest)
+);
+CREATE INDEX triggers_by_state ON triggers (state);
+CREATE TABLE sightings (watch TEXT NOT NULL, place TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (watch, place));
+CREATE TABLE watches (name TEXT PRIMARY KEY, since TEXT NOT NULL);
+CREATE TABLE additions (trigger_id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE watcher (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL);
+"""
+_MIGRATIONS = (_SCHEMA, _TRIGGERS)
+"""What each version of the file adds to the one before, from 1 on."""
 _T = TypeVar("_T")
 
 
@@ -114,15 +128,20 @@ class Journal:
             self._db.close()
 
     def _prepare(self) -> None:
-        found = self._rows("PRAGMA user_version")[0][0]
+        found = self.schema_version
         if found > SCHEMA_VERSION:
             raise JournalFailed(f"{self._path} was written by a later mlconsole.", "Update mlconsole and try again.")
-        if found == 0:
+        if found < SCHEMA_VERSION and not (found and readonly.is_on()):
             with self.transaction():
-                if self._rows("PRAGMA user_version")[0][0] == 0:
-                    for statement in _SCHEMA.split(";\n"):
+                for version in range(self.schema_version, SCHEMA_VERSION):
+                    for statement in _MIGRATIONS[version].split(";\n"):
                         self._write(statement)
-                    self._write(f"PRAGMA user_version={SCHEMA_VERSION}")
+                self._write(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    @property
+    def schema_version(self) -> int:
+        """Which tables the file has. It is an earlier version's only where nothing may be changed."""
+        return int(self._rows("PRAGMA user_version")[0][0])
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -173,6 +192,14 @@ class Journal:
         except msgspec.DecodeError as error:
             raise JournalFailed(f"The journal {self._path} holds a record that can't be read: {error}.") from error
 
+    def keep(self, statement: str, *values: Any) -> int:
+        """Write a row of another room's table (see `trigger_queue`); returns its number."""
+        return self._write(statement, *values)
+
+    def kept(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Read rows of another room's table."""
+        return self._rows(query, *values)
+
     def change_mark(self) -> tuple[int, int]:
         """A value that differs once anybody has written: asking for it costs microseconds."""
         with self._lock:
@@ -189,6 +216,7 @@ class Journal:
         reason: str = "",
         version: str = "",
         options: DeployOptions | None = None,
+        trigger: ReleaseTrigger | None = None,
     ) -> Release:
         """Write down a new release with this process as its runner.
 
@@ -210,6 +238,7 @@ class Journal:
                 runner=runner,
                 version=version,
                 options=options or DeployOptions(),
+                trigger=trigger,
             )
             self._write("INSERT INTO releases VALUES (?, ?, ?)", number, release.state, msgspec.json.encode(release))
         return release

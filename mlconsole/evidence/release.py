@@ -20,6 +20,8 @@ problem, `interrupted`: its runner died."""
 
 StageState = Literal["running", "done", "reused", "waiting", "refused", "failed", "cancelled", "interrupted"]
 ReleaseKind = Literal["release", "rollback"]
+TriggerKind = Literal["data", "branch", "schedule", "parameters", "monitor"]
+"""What sets a release off: new data, a branch that moved on, a moment, parameters, a verdict on what serves."""
 DecisionKind = Literal["approve", "override", "cancel", "force-conflicts", "leave-conflicts"]
 AliasName = Literal["candidate", "champion", "previous"]
 
@@ -53,6 +55,14 @@ class Runner(Record, frozen=True, kw_only=True):
     host: str
 
 
+class ReleaseTrigger(Record, frozen=True, kw_only=True):
+    """What set a release off: the kinds of the triggers that it answers, their numbers, and all of them in words."""
+
+    kinds: tuple[TriggerKind, ...]
+    words: str
+    ids: tuple[int, ...] = ()
+
+
 class Release(Record, frozen=True, kw_only=True):
     """One release: who started it, what for, how it stands."""
 
@@ -70,6 +80,8 @@ class Release(Record, frozen=True, kw_only=True):
     options: DeployOptions = DeployOptions()
     runner: Runner | None = None
     """The process that works on it, or that did so last."""
+    trigger: ReleaseTrigger | None = None
+    """What set it off; None where a person began it."""
 
 
 class StageRun(Record, frozen=True, kw_only=True):

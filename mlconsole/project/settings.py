@@ -119,6 +119,10 @@ class QualitySettings(Section, frozen=True, kw_only=True):
     segments: Annotated[
         tuple[str, ...], _key("Columns of the hold-out: the models are compared for each of their values, too.")
     ] = ()
+    order: Annotated[
+        tuple[str, ...],
+        _key("Columns to sort the hold-out by, so that rows that go together are neighbours; none: the file's order."),
+    ] = ()
     predict: Annotated[
         str,
         _key("A command that predicts, for models without predict(): {model}, {data}, {predictions} are filled in."),
@@ -169,6 +173,54 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     ] = ""
 
 
+class WatchSettings(Section, frozen=True, kw_only=True):
+    """Something that `mlconsole watch` looks at, and what follows when it is new."""
+
+    kind: Annotated[
+        Literal["data", "branch", "schedule", "parameters", "monitor"],
+        _key('"data", "branch", "schedule", "parameters", or "monitor" for verdicts on what serves.'),
+    ]
+    then: Annotated[
+        Literal["propose", "run", "release"],
+        _key('"propose": say so; "run": release up to the approval; "release": to the end, unless a gate says no.'),
+    ] = "propose"
+    name: Annotated[str, _key("What people call it; empty: its kind and what it looks at.")] = ""
+    path: Annotated[
+        str,
+        _key(
+            'Data: file, folder, glob, or address such as "s3://bucket/in/*.csv". Empty: data.path, train.parameters.'
+        ),
+    ] = ""
+    add: Annotated[
+        bool, _key("Data: a new file is not in the training data yet: its release adds it to data.path.")
+    ] = False
+    settle: Annotated[str, _key("Data: a file counts once it has not changed for this long.")] = "5s"
+    branch: Annotated[str, _key('A remote branch such as "origin/main"; empty: that of the branch checked out.')] = ""
+    cron: Annotated[str, _key('A schedule as cron writes it, such as "0 6 * * 1".')] = ""
+    zone: Annotated[
+        str, _key('The time zone of the schedule, such as "Europe/Berlin"; empty: that of the machine.')
+    ] = ""
+    every: Annotated[str, _key("How often a remote branch, an address or a network folder is looked at.")] = "30s"
+
+
+class NotifySettings(Section, frozen=True, kw_only=True):
+    """Who is told of what the watcher sees and sets off."""
+
+    webhook: Annotated[
+        str, _key("The environment variable that holds the address to post to; the address stays out of the settings.")
+    ] = ""
+    body: Annotated[
+        Literal["json", "slack"], _key('What is posted: "json", or "slack" for a text as Slack takes it.')
+    ] = "json"
+    on: Annotated[
+        tuple[Literal["proposed", "waiting", "released", "refused", "failed"], ...],
+        _key("What is told: a proposal, a release that waits for its approval, and how releases ended."),
+    ] = ("proposed", "waiting", "released", "refused", "failed")
+    terminal: Annotated[
+        Literal["no", "bell", "osc9"], _key('The terminal of the console or watcher: "bell", "osc9" (a message), "no".')
+    ] = "bell"
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of a project. What is empty is found in the project."""
 
@@ -182,6 +234,8 @@ class Settings(Section, frozen=True, kw_only=True):
     quality: QualitySettings = QualitySettings()
     deploy: DeploySettings = DeploySettings()
     store: StoreSettings = StoreSettings()
+    watch: Annotated[tuple[WatchSettings, ...], _key("What sets releases off by itself: one [[watch]] for each.")] = ()
+    notify: NotifySettings = NotifySettings()
 
 
 def read_settings(root: Path) -> tuple[Settings, Path | None]:
@@ -242,6 +296,17 @@ def _refuse_unknown_keys(table: dict[str, Any], section: type[Section], filename
         kind = hints[key]
         if isinstance(kind, type) and issubclass(kind, Section) and isinstance(value, dict):
             _refuse_unknown_keys(value, kind, filename, f"{prefix}{key}.")
+        entry = entries_of(kind)
+        if entry is not None and isinstance(value, list):
+            for table in (table for table in value if isinstance(table, dict)):
+                _refuse_unknown_keys(table, entry, filename, f"{prefix}{key}.")
+
+
+def entries_of(hint: Any) -> type[Section] | None:
+    """The kind of table that a key holds a list of (`[[key]]` in TOML), if it does."""
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    entry = get_args(plain)[0] if get_origin(plain) is tuple else None
+    return entry if isinstance(entry, type) and issubclass(entry, Section) else None
 
 
 def seconds(text: str, key: str) -> float | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
 import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.project import Project
-from mlconsole.project.settings import SETTINGS_FILE, Section, descriptions
+from mlconsole.project.settings import SETTINGS_FILE, Section, descriptions, entries_of
 
 
 class SettingsThere(WrongUse):
@@ -19,7 +20,7 @@ def as_toml(project: Project) -> str:
     """Write a project's settings as TOML: every key with what it is for and where its value was found."""
     where = {found.key: found.where for found in project.found}
     lines = _section(project.settings, "", where)
-    return "\n".join([*lines, *_tables(project.settings, "", where)]) + "\n"
+    return "\n".join([*lines, *_tables(project.settings, "", where), *_lists(type(project.settings))]) + "\n"
 
 
 def _tables(section: Section, prefix: str, where: dict[str, str]) -> list[str]:
@@ -32,9 +33,26 @@ def _tables(section: Section, prefix: str, where: dict[str, str]) -> list[str]:
     return lines
 
 
+def _lists(section: type[Section]) -> list[str]:
+    """Keys that hold lists of tables, as comments: an empty list would be in the way of a `[[key]]` below it."""
+    lines = []
+    for key, entry in _entries(section).items():
+        told = [f"# {name}: {description}" for name, description in descriptions(entry).items()]
+        lines += ["", f"# [[{key}]]", f"# {descriptions(section)[key]}", *told]
+    return lines
+
+
+def _entries(section: type[Section]) -> dict[str, type[Section]]:
+    found = {key: entries_of(hint) for key, hint in get_type_hints(section, include_extras=True).items()}
+    return {key: entry for key, entry in found.items() if entry is not None}
+
+
 def _section(section: Section, prefix: str, where: dict[str, str]) -> list[str]:
     lines = []
+    lists = _entries(type(section))
     for key, description in descriptions(type(section)).items():
+        if key in lists:
+            continue
         origin = f" Found: {where[prefix + key]}." if prefix + key in where else ""
         lines += [f"# {description}{origin}", f"{key} = {_value(getattr(section, key))}"]
     return lines

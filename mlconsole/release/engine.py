@@ -57,6 +57,7 @@ from mlconsole.release.versions import made_by
 from mlconsole.stages import stage_of
 from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
 from mlconsole.text import clean
+from mlconsole.trigger_queue import TriggerQueue
 
 _EXITS: dict[ReleaseState, Exit] = {
     "done": Exit.DONE,
@@ -111,15 +112,22 @@ class Engine:
         """Begin a release, unless no stage has anything to do.
 
         Raises:
-            Refused: another release is running.
+            Refused: another release is running, or has taken what sets this one off.
         """
         self._begin(order.options)
         first = self._first_to_run(order)
         if first is None:
             return Outcome(release=None, exit_code=Exit.DONE, sentence=self._unchanged_words(order))
-        self._release = self._journal.begin_release(
-            kind="release", who=order.who, approved=order.approved, reason=order.reason, options=order.options
-        )
+        with self._journal.transaction(durable=True):
+            self._release = self._journal.begin_release(
+                kind="release",
+                who=order.who,
+                approved=order.approved,
+                reason=order.reason,
+                options=order.options,
+                trigger=order.trigger,
+            )
+            TriggerQueue(self._journal).take(self._release.number, order.trigger)
         return self._carry_out(order, resumed=False)
 
     def roll_back(self, order: Order, version: ModelVersion, kept: tuple[StageRun, ...]) -> Outcome:

@@ -6,7 +6,7 @@ import msgspec
 
 from mlconsole.evidence.base import Record, StageName
 from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, PodsEvidence
-from mlconsole.evidence.release import Evidence, Release
+from mlconsole.evidence.release import Evidence, Release, ReleaseTrigger
 
 
 class Order(Record, frozen=True, kw_only=True):
@@ -18,6 +18,8 @@ class Order(Record, frozen=True, kw_only=True):
     who: str = ""
     reason: str = ""
     options: DeployOptions = DeployOptions()
+    trigger: ReleaseTrigger | None = None
+    """What sets it off, where no person does."""
 
 
 class Outcome(Record, frozen=True, kw_only=True):

@@ -102,7 +102,7 @@ def test_init_writes_what_was_found_with_a_comment_a_key(plain: Path) -> None:
     text = path.read_text()
     assert tomllib.loads(text)["deploy"]["selector"] == "app=bikes,tier=model"
     keys = [line for line in text.splitlines() if " = " in line and not line.startswith("#")]
-    comments = [line for line in text.splitlines() if line.startswith("# ")]
+    comments = [line for line in text.partition("# [[watch]]")[0].splitlines() if line.startswith("# ")]
     assert len(keys) == len(comments)
     assert msgspec.structs.asdict(open_project(plain).settings) == msgspec.structs.asdict(found.settings)
     assert as_toml(open_project(plain)).count("Found:") == 0
@@ -143,3 +143,16 @@ def test_a_sweep_is_lists_of_values(plain: Path) -> None:
     (plain / "mlconsole.toml").write_text("[train]\njobs = 2\n[train.sweep]\ndepth = [3, 5]\nkind = ['a', true]\n")
     train = open_project(plain).settings.train
     assert (train.jobs, train.sweep) == (2, {"depth": [3, 5], "kind": ["a", True]})
+
+
+def test_what_is_watched_is_read_as_a_list_of_tables_whose_keys_are_checked(plain: Path) -> None:
+    given = '[[watch]]\nkind = "data"\nthen = "run"\n[[watch]]\nkind = "schedule"\ncron = "0 6 * * 1"\n'
+    (plain / "mlconsole.toml").write_text(given)
+    watches = open_project(plain).settings.watch
+    assert [(watch.kind, watch.then, watch.cron) for watch in watches] == [
+        ("data", "run", ""),
+        ("schedule", "propose", "0 6 * * 1"),
+    ]
+    (plain / "mlconsole.toml").write_text('[[watch]]\nkind = "data"\nsetle = "1s"\n')
+    with pytest.raises(SettingsInvalid, match=r"Did you mean watch\.settle\?"):
+        open_project(plain)

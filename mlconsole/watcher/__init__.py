@@ -1,0 +1,1 @@
+"""The process that watches for triggers, and sets releases off."""
