@@ -1,0 +1,327 @@
+"""Runs a training inside a container and brings its model to the store. One file, nothing but Python 3.7 or later.
+
+It travels in a ConfigMap, so that an image needs no part of mlconsole:
+
+    python3 job_wrapper.py --model PATH --store URI [--cwd DIR] [--find PATTERN] [--copy URI] -- COMMAND…
+
+What the command prints goes on as it comes, line by line. Between its lines stand marks, each a line of
+`::mlconsole:: ` and JSON, which whoever reads the log takes out: `start` (the Python), `packages`, `use` (what the
+processes use, once a second, and how many lines went before) and `end` (how it ended, and the model's digest).
+
+A model goes to `<store>/sha256/<first two>/<digest>/<name>`: by copying for `file://` and plain paths, for all others
+by fsspec, with whatever rights the pod has. Exit code 97 is ours: the command ended well, but there is no model, or it
+can't be brought to the store. A second try would not help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+MARK = "::mlconsole:: "
+NO_MODEL = 97
+LONGEST_LINE = 8 * 1024
+PACKAGES_A_LINE = 100
+SAMPLE_SECONDS = 1.0
+SAMPLE_COST = 0.01
+CHUNK = 1 << 20
+
+
+class Output:
+    """Hands on whole lines, counts them, and keeps a compressed copy: a cluster forgets what its log rotates away."""
+
+    def __init__(self, copy: Path | None) -> None:
+        self.lines = 0
+        self._rest = b""
+        self._copy = gzip.open(copy, "wb", compresslevel=1) if copy else None  # noqa: SIM115
+
+    def feed(self, data: bytes) -> None:
+        """Take output as it comes; a carriage return, which progress bars are drawn with, ends a line too."""
+        data = (self._rest + data).replace(b"\r\n", b"\n")
+        held = b"\r" if data.endswith(b"\r") else b""
+        *whole, rest = data[: len(data) - len(held)].replace(b"\r", b"\n").split(b"\n")
+        while len(rest) > LONGEST_LINE:
+            whole.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        self._rest = rest + held
+        self._write(whole)
+
+    def close(self) -> None:
+        """Hand on what has no end of its line, and finish the copy."""
+        rest, self._rest = self._rest.rstrip(b"\r"), b""
+        self._write([rest] if rest else [])
+        if self._copy is not None:
+            self._copy.close()
+
+    def mark(self, **what: Any) -> None:
+        """Put a mark between the lines."""
+        write_all((MARK + json.dumps(what) + "\n").encode())
+
+    def _write(self, whole: list[bytes]) -> None:
+        lines = [line[at : at + LONGEST_LINE] for line in whole for at in range(0, len(line) or 1, LONGEST_LINE)]
+        if lines:
+            block = b"\n".join(lines) + b"\n"
+            self.lines += len(lines)
+            write_all(block)
+            if self._copy is not None:
+                self._copy.write(block)
+
+
+def write_all(data: bytes) -> None:
+    """Write to standard output, all of it and at once."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+class Use:
+    """What a process and its descendants use, read from /proc about once a second; silent where there is none."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began = self._last = time.monotonic()
+        self._next = self._began + SAMPLE_SECONDS
+        self._processors = 0.0
+
+    def left(self) -> float:
+        """Seconds until the next look."""
+        return max(0.0, self._next - time.monotonic())
+
+    def look(self) -> dict[str, Any]:
+        """Look once: seconds since the start, processors, resident bytes, and how many processes."""
+        began = time.monotonic()
+        processors, memory, found = 0.0, 0, 0
+        for pid in self._tree():
+            try:
+                fields = stat_of(pid)
+            except OSError:
+                continue
+            processors += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            memory += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            found += 1
+        took = time.monotonic() - began
+        rate = max(0.0, processors - self._processors) / max(began - self._last, 0.001)
+        self._processors, self._last = processors, began
+        self._next = time.monotonic() + max(SAMPLE_SECONDS, took / SAMPLE_COST)
+        seconds = round(began - self._began, 3)
+        return {"seconds": seconds, "processors": round(rate, 3), "memory": memory, "processes": found}
+
+    def _tree(self) -> list[int]:
+        parents: dict[int, list[int]] = {}
+        try:
+            names = [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        except OSError:
+            return []
+        for name in names:
+            try:
+                parent = int(stat_of(int(name))[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            parents.setdefault(parent, []).append(int(name))
+        found, waiting = [self._pid], [self._pid]
+        while waiting:
+            children = parents.get(waiting.pop(), [])
+            found += children
+            waiting += children
+        return found
+
+
+def stat_of(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat behind the program's name."""
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+
+
+class Failed(Exception):
+    """There is no model, or it can't be brought to the store: in a sentence."""
+
+
+def run(command: list[str], cwd: str, output: Output) -> tuple[int, dict[str, Any]]:
+    """Run the command to its end; returns its exit code, a shell's for a signal, and what it used."""
+    began = time.monotonic()
+    if command[0] in ("python", "python3"):
+        command = [sys.executable, *command[1:]]
+    try:
+        child = subprocess.Popen(
+            command,
+            cwd=cwd or None,
+            env=dict(os.environ, PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        output.feed(f"can't run {command[0]}: {error.strerror}\n".encode())
+        return 127, {"seconds": 0.0}
+    signal.signal(signal.SIGTERM, lambda *_: signal_all(child.pid, signal.SIGTERM))
+    assert child.stdout is not None
+    use, descriptor = Use(child.pid), child.stdout.fileno()
+    while True:
+        if select.select([descriptor], [], [], use.left())[0]:
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                break
+            output.feed(data)
+        if not use.left():
+            output.mark(use=use.look(), lines=output.lines)
+    code = child.wait()
+    signal_all(child.pid, signal.SIGKILL)
+    output.close()
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return code if code >= 0 else 128 - code, {
+        "seconds": time.monotonic() - began,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_memory": used.ru_maxrss * 1024,
+    }
+
+
+def signal_all(group: int, number: int) -> None:
+    """Send a signal to what is left of a process group."""
+    try:
+        os.killpg(group, number)
+    except OSError:
+        return
+
+
+def find_model(path: Path, pattern: str, cwd: Path, since: float) -> Path:
+    """The model's file: at its path, or the newest that fits the pattern and was written by this run."""
+    if pattern:
+        files = [file for file in cwd.glob(pattern) if file.is_file()]
+        new = [file for file in files if file.stat().st_mtime >= since - 1]
+        if not new:
+            raise Failed(f"The training wrote no file that fits {pattern}.")
+        path = max(new, key=lambda file: file.stat().st_mtime)
+    if path.is_dir():
+        raise Failed("The training wrote a folder to {model}; a model has to be one file so far.")
+    if not path.is_file():
+        raise Failed("The training ended well, but wrote no model to {model}.")
+    if not path.stat().st_size:
+        raise Failed("The training wrote an empty file to {model}.")
+    return path
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(CHUNK), b""):
+            sha.update(chunk)
+    return sha.hexdigest()
+
+
+def bring(path: Path, store: str, name: str) -> None:
+    """Put a file into the store under a name there: first beside it, then renamed, so that it is whole or absent."""
+    parts = urlsplit(store)
+    try:
+        if parts.scheme in ("", "file"):
+            _copy_file(path, Path(url2pathname(parts.path) if parts.scheme else store), name)
+        else:
+            _send_file(path, store, name)
+    except Failed:
+        raise
+    except Exception as error:
+        # each store raises exceptions of its own
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise Failed(f"The model can't be written to the store {store}: {why}.") from error
+
+
+def _copy_file(path: Path, root: Path, name: str) -> None:
+    target, unfinished = root / name, root / f".new-{uuid.uuid4().hex}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(path, unfinished)
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
+        unfinished.chmod(0o444)
+        unfinished.replace(target)
+    finally:
+        if unfinished.exists():
+            unfinished.unlink()
+
+
+def _send_file(path: Path, store: str, name: str) -> None:
+    try:
+        from fsspec.core import url_to_fs
+
+        files, root = url_to_fs(store.rstrip("/"))
+    except ImportError as error:
+        raise Failed(f"The image can't write to {store}: install fsspec and what it names ({error}).") from error
+    folder, _, last = (root + "/" + name).rpartition("/")
+    unfinished = f"{folder}/.new-{uuid.uuid4().hex}"
+    files.makedirs(folder, exist_ok=True)
+    files.put_file(str(path), unfinished)
+    files.mv(unfinished, folder + "/" + last)
+
+
+def tell_python(output: Output) -> None:
+    """Say which Python this is and what is installed, in lines of a length that every log takes."""
+    try:
+        from importlib.metadata import distributions
+
+        found = sorted({(str(entry.metadata["Name"]), str(entry.version)) for entry in distributions()})
+    except ImportError:
+        found = []
+    version = ".".join(map(str, sys.version_info[:3]))
+    output.mark(start={"python": version, "executable": sys.executable, "packages": len(found)})
+    for at in range(0, len(found), PACKAGES_A_LINE):
+        output.mark(packages=found[at : at + PACKAGES_A_LINE])
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="where the command writes the model")
+    parser.add_argument("--store", required=True, help="the store that it is brought to")
+    parser.add_argument("--find", default="", help="find the model by this pattern instead")
+    parser.add_argument("--cwd", default="", help="the folder to run in")
+    parser.add_argument("--copy", default="", help="the name in the store for a copy of the output")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    options = parser.parse_args(arguments)
+    options.command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    """Run, bring the model to the store, tell how it went; see the module."""
+    options = parse(arguments)
+    model, cwd = Path(options.model), Path(options.cwd)
+    model.parent.mkdir(parents=True, exist_ok=True)
+    copy = model.parent / "output.gz" if options.copy else None
+    output, began = Output(copy), time.time()
+    tell_python(output)
+    code, used = run(options.command, options.cwd, output)
+    end: dict[str, Any] = {"exit_code": code, "lines": output.lines, **used}
+    try:
+        if copy is not None:
+            bring(copy, options.store, options.copy)
+            end["copy"] = options.copy
+        if code == 0:
+            path = find_model(model, options.find, cwd, began)
+            digest, name = digest_of(path), path.name
+            bring(path, options.store, f"sha256/{digest[:2]}/{digest}/{name}")
+            end["model"] = {"digest": "sha256:" + digest, "size": path.stat().st_size, "filename": name}
+    except Failed as problem:
+        end["error"] = str(problem)
+        code = code or NO_MODEL
+    output.mark(end=end)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
