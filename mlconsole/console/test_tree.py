@@ -13,6 +13,7 @@ from mlconsole.text import duration
 MARKS: dict[Outcome, tuple[str, str]] = {
     "failed": ("✗ failed", BAD),
     "error": ("✗ error", BAD),
+    "flaky": ("! flaky", WARN),
     "xpassed": ("! xpassed", WARN),
     "skipped": ("- skipped", DIM),
     "xfailed": ("- xfailed", DIM),
@@ -88,7 +89,7 @@ def _rows_below(branch: Branch, folded: Collection[str], depth: int) -> Iterator
 def _branch_row(branch: Branch, depth: int, *, folded: bool) -> Row:
     tests = list(branch.all_tests())
     bad = sum(test.outcome in ("failed", "error") for test in tests)
-    passed = sum(test.outcome == "passed" for test in tests)
+    passed = sum(test.outcome in ("passed", "flaky") for test in tests)
     words, style = (f"✗ {bad}/{len(tests)}", BAD) if bad else (f"✓ {passed}/{len(tests)}", GOOD)
     name = branch.name.rpartition("/")[2] if depth == 0 else branch.name
     sign = "▸" if folded else "▾"

@@ -9,7 +9,7 @@ from mlconsole.evidence.base import CommandRun, Fingerprint, Record, StageName, 
 from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan, PodRow, PodsEvidence, RolloutProgress
 from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.repo import RepoEvidence
-from mlconsole.evidence.testing import TestEvidence, TestOutcome
+from mlconsole.evidence.testing import Phase, TestEvidence, TestOutcome
 from mlconsole.evidence.training import MetricPoint, ModelVersion, TrainEvidence, TrainingProgress, UseSample
 
 Evidence = RepoEvidence | DataEvidence | TrainEvidence | TestEvidence | DeployEvidence | PodsEvidence
@@ -186,11 +186,20 @@ class VersionMade(Record, frozen=True, kw_only=True, tag="version"):
 
 
 class TestsCollected(Record, frozen=True, kw_only=True, tag="tests-collected"):
-    """Pytest found so many tests."""
+    """Pytest found so many tests, by their node ids in the order in which they run."""
 
     __test__ = False
 
     count: int
+    nodeids: tuple[str, ...] = ()
+
+
+class TestRunning(Record, frozen=True, kw_only=True, tag="test-running"):
+    """What is run at this moment: tests by their node ids, each with its phase; told where that lasts."""
+
+    __test__ = False
+
+    tests: tuple[tuple[str, Phase], ...]
 
 
 class TestReported(Record, frozen=True, kw_only=True, tag="test"):
@@ -256,6 +265,7 @@ EventBody = (
     | UseSeen
     | VersionMade
     | TestsCollected
+    | TestRunning
     | TestReported
     | PlanMade
     | RolloutSeen

@@ -7,11 +7,17 @@ from typing import Literal
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.training import MetricPoint
 
-Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
+Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "flaky"]
+"""How a test ended; `flaky` failed first, and passed when it was run again."""
+
+Phase = Literal["setup", "call", "teardown"]
 
 
 class TestOutcome(Record, frozen=True, kw_only=True):
-    """How one test ended, in seconds of all its phases: `message` is one line, `traceback` and `output` are cleaned."""
+    """How one test ended, in seconds of all its phases: `message` is one line, `traceback` and `output` are cleaned.
+
+    Where it was run again, `attempts` counts; of a flaky one, message, traceback and output are those of its failure.
+    """
 
     __test__ = False
 
@@ -21,6 +27,23 @@ class TestOutcome(Record, frozen=True, kw_only=True):
     message: str = ""
     traceback: str = ""
     output: str = ""
+    setup_seconds: float = 0
+    teardown_seconds: float = 0
+    metrics: tuple[MetricPoint, ...] = ()
+    """What it recorded, by `record_property` or `record_metric`."""
+    attempts: int = 1
+
+
+class TestWarning(Record, frozen=True, kw_only=True):
+    """A warning, however often it came: `where` is file and line, `nodeid` the first test that saw it."""
+
+    __test__ = False
+
+    category: str
+    message: str
+    where: str = ""
+    nodeid: str = ""
+    count: int = 1
 
 
 class TestRun(Record, frozen=True, kw_only=True):
@@ -35,6 +58,9 @@ class TestRun(Record, frozen=True, kw_only=True):
     outcomes: tuple[TestOutcome, ...]
     metrics: tuple[MetricPoint, ...] = ()
     ended: str = ""
+    warnings: tuple[TestWarning, ...] = ()
+    run_again: int = 0
+    """How many tests were run a second time."""
 
     def count(self, *outcomes: Outcome) -> int:
         """How many tests ended in one of these ways."""
@@ -45,8 +71,9 @@ class Comparison(Record, frozen=True, kw_only=True):
     """Candidate against champion on the same rows, that neither has seen.
 
     `difference` is candidate minus champion in the metric's own unit; `low` and `high` bound it with `confidence` (a
-    paired bootstrap over rows). `relative` is the part by which the candidate is worse (negative: better). `segment`
-    names the part of the rows, such as `weathersit = clear`; it is empty for all of them.
+    paired bootstrap over rows), `widened` times as far as if rows were independent of their neighbours. `relative` is
+    the part by which the candidate is worse (negative: better). `segment` names the part of the rows, such as
+    `weathersit = clear`; it is empty for all of them.
     """
 
     metric: str
@@ -64,6 +91,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     verdict: Literal["better", "equal", "worse", "undecided"]
     segment: str = ""
     confidence: float = 0.95
+    widened: float = 1.0
 
 
 class TestEvidence(Record, frozen=True, kw_only=True, tag="test"):
@@ -81,3 +109,5 @@ class TestEvidence(Record, frozen=True, kw_only=True, tag="test"):
     further: tuple[Comparison, ...] = ()
     seen_rows: int = 0
     """Rows of the hold-out that the training data holds too."""
+    junit: str = ""
+    """The outcomes as JUnit XML: a file, relative to the project."""

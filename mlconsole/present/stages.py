@@ -71,7 +71,10 @@ def _data_fact(data: DataEvidence) -> str:
 def test_fact(run: TestRun) -> str:
     """How many tests passed, or failed."""
     bad = run.count("failed", "error")
-    return f"{bad}/{len(run.outcomes)} failed" if bad else f"{run.count('passed', 'xpassed')} passed"
+    if bad:
+        return f"{bad}/{len(run.outcomes)} failed"
+    flaky = run.count("flaky")
+    return f"{run.count('passed', 'xpassed', 'flaky')} passed" + (f", {flaky} flaky" if flaky else "")
 
 
 def deploy_fact(deploy: DeployEvidence) -> str:

@@ -107,6 +107,16 @@ class TestSettings(Section, frozen=True, kw_only=True):
         tuple[str, ...], _key("Test files or folders for pytest; they get the model's path in MODEL_PATH.")
     ] = ()
     timeout: Annotated[str, _key('End the tests after this time, such as "10m"; empty: never.')] = "30m"
+    args: Annotated[tuple[str, ...], _key('More options of pytest, such as ["-k", "not slow"].')] = ()
+    workers: Annotated[
+        int, _key("Processes that tests run in side by side, by pytest-xdist; 0: one after another, without it.")
+    ] = 0
+    rerun: Annotated[
+        int, _key("How often tests that failed are run again: one that passes then is flaky, and told as that.")
+    ] = 0
+    flaky: Annotated[
+        Literal["warn", "fail", "pass"], _key('What the gate says of flaky tests: "warn", "fail" or "pass".')
+    ] = "warn"
 
 
 class QualitySettings(Section, frozen=True, kw_only=True):
