@@ -41,4 +41,5 @@ def compare_on_holdout(
             metrics=quality.metrics,
             segments=quality.segments,
             command=quality.predict,
+            order=quality.order,
         )

@@ -27,6 +27,8 @@ UNSEEN_ROWS_HINT = 'Keep rows out of training, and name their file: [quality] ho
 TARGET_HINT = 'Name the column that the model predicts: [data] target = "…"'
 SEEN_PART = 0.01
 """The part of the hold-out that training data may hold: rows of few columns can be equal by chance."""
+GO_TOGETHER = 2.0
+"""Bounds that are so many times wider than those of independent rows are wide because of the rows' neighbours."""
 
 
 class TestsMissing(WrongUse):
@@ -159,6 +161,7 @@ class TestStage(Stage[TestEvidence]):
             metrics=quality.metrics,
             segments=quality.segments,
             command=quality.predict,
+            order=quality.order,
         )
         files = context.known.data.profile.identity.files if context.known.data else ()
         seen = seen_rows(rows, [project.root / file.path for file in files], context.cancelled)
@@ -207,13 +210,22 @@ def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:
             reason = f"{sentence} ({entry.relative:+.1%}, beyond chance)."
             yield Reason(level="fail", sentence=reason, next_step="Override with a reason, or train a better one.")
     if found.verdict == "undecided":
-        limit = f"by more than the {found.tolerance:.1%} that is tolerated" if found.tolerance else ""
-        sentence = f"Too few rows to tell whether {found.candidate} is worse {limit}: {_words(found)}."
-        yield Reason(level="warn", sentence=sentence, next_step="Give quality.holdout more rows.")
-    untold = [_part(entry) for entry in evidence.further if entry.verdict == "undecided"]
+        limit = f" by more than the {found.tolerance:.1%} that is tolerated" if found.tolerance else ""
+        why, more = _too_few(found)
+        sentence = f"{why} to tell whether {found.candidate} is worse{limit}: {_words(found)}."
+        yield Reason(level="warn", sentence=sentence, next_step=more)
+    untold = [entry for entry in evidence.further if entry.verdict == "undecided"]
     if untold:
-        sentence = f"Too few rows to tell whether {found.candidate} is worse by or where {listed(untold)}."
-        yield Reason(level="warn", sentence=sentence, next_step="Give quality.holdout more rows.")
+        why, more = _too_few(*untold)
+        sentence = f"{why} to tell whether {found.candidate} is worse by or where {listed(list(map(_part, untold)))}."
+        yield Reason(level="warn", sentence=sentence, next_step=more)
+
+
+def _too_few(*untold: Comparison) -> tuple[str, str]:
+    """What is missing to tell the difference, and what helps: more of the same period does not, where it is as one."""
+    if min(entry.widened for entry in untold) >= GO_TOGETHER:
+        return "Neighbouring rows go together, and there are too few that don't,", "Give quality.holdout other periods."
+    return "Too few rows", "Give quality.holdout more rows."
 
 
 def _words(found: Comparison) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from mlconsole.errors import WrongUse
@@ -111,6 +112,18 @@ def test_tests(run: TestRun, levels: list[str]) -> None:
 def test_comparison(verdict: str, levels: list[str]) -> None:
     evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=a_comparison(verdict))
     assert [reason.level for reason in _comparison_reasons(evidence)] == levels
+
+
+@pytest.mark.parametrize(
+    ("widened", "sentence", "hint"),
+    [(1.3, "Too few rows to tell", "more rows"), (4.0, "Neighbouring rows go together", "other periods")],
+)
+def test_what_can_not_be_told_says_what_is_missing(widened: float, sentence: str, hint: str) -> None:
+    found = msgspec.structs.replace(a_comparison("undecided"), widened=widened)
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=found)
+    (reason,) = _comparison_reasons(evidence)
+    assert reason.sentence.startswith(sentence)
+    assert hint in reason.next_step
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,21 @@
 """How sure the difference between two models is: a paired bootstrap over rows.
 
 Rows are drawn with replacement, the same ones for both models, and the metric's difference is taken in each draw; its
-outer quantiles bound the difference (Efron, Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13).
+outer quantiles bound the difference (Efron, Tibshirani: An Introduction to the Bootstrap, 1993, ch. 13). That takes
+rows for independent; where neighbours go together, the bounds are those of `dependence`, which are wider.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from mlconsole.errors import Cancelled
+from mlconsole.services.models.dependence import by_drawing, by_leaving_out, half_width, run_starts
 from mlconsole.services.models.metrics import Metric, by_scikit_learn
 
 if TYPE_CHECKING:
@@ -30,13 +32,24 @@ _CHUNK_CELLS = 2_000_000
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """The metric of both models, candidate minus champion, and the bounds of that."""
+    """The metric of both models, candidate minus champion, and the bounds of that.
+
+    `widened` is how many times wider they are than if the rows were independent.
+    """
 
     candidate: float
     champion: float
     difference: float
     low: float
     high: float
+    widened: float = 1.0
+
+
+class _Resampled(msgspec.Struct, frozen=True):
+    """The difference of the metric in each draw of rows (r,), and the influence of each run of neighbours (g,)."""
+
+    drawn: Floats
+    influences: Floats
 
 
 def paired(
@@ -46,7 +59,7 @@ def paired(
 
     Args:
         metric: as `find_metric` gives it.
-        actual: what happened, (n,).
+        actual: what happened, (n,). Rows that may resemble each other are next to each other: those of a day, say.
         candidate: what the candidate predicted, (n,).
         champion: what the champion predicted, (n,).
         cancelled: ends it when set.
@@ -63,33 +76,44 @@ def paired(
         ours, theirs = metric.columns(actual, candidate), metric.columns(actual, champion)
         count = np.float64(len(actual))
         values = float(metric.value(ours.sum(axis=0), count)), float(metric.value(theirs.sum(axis=0), count))
-        differences = _by_sums(metric, ours, theirs, cancelled)
+        found = _by_sums(metric, ours, theirs, cancelled)
     elif metric.name == "median_absolute_error":
         errors = np.abs(candidate - actual), np.abs(champion - actual)
         values = float(np.median(errors[0])), float(np.median(errors[1]))
-        differences = _by_median(*errors, cancelled)
+        found = _by_rows(
+            lambda rows: float(np.median(errors[0][rows]) - np.median(errors[1][rows])), len(actual), cancelled
+        )
     else:
         value = by_scikit_learn(metric.name)
         values = value(actual, candidate), value(actual, champion)
-        differences = np.array(
-            [
-                value(actual[rows], candidate[rows]) - value(actual[rows], champion[rows])
-                for rows in _draws(len(actual), cancelled)
-            ]
+        found = _by_rows(
+            lambda rows: value(actual[rows], candidate[rows]) - value(actual[rows], champion[rows]),
+            len(actual),
+            cancelled,
         )
-    defined = differences[np.isfinite(differences)]
+    return _bounded(values, found, confidence)
+
+
+def _bounded(values: tuple[float, float], found: _Resampled, confidence: float) -> Difference:
+    """The wider of the bounds that take rows for independent, and of those that don't."""
+    defined = found.drawn[np.isfinite(found.drawn)]
     tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail]) if len(defined) > len(differences) / 2 else (np.nan, np.nan)
-    return Difference(values[0], values[1], values[0] - values[1], float(low), float(high))
+    enough = len(defined) > len(found.drawn) / 2
+    low, high = (float(bound) for bound in np.quantile(defined, [tail, 1 - tail])) if enough else (np.nan, np.nan)
+    difference, independent = values[0] - values[1], high - low
+    half = half_width(found.influences, confidence)
+    low, high = min(low, difference - half), max(high, difference + half)
+    return Difference(*values, difference, low, high, (high - low) / independent if independent > 0 else 1.0)
 
 
-def _by_sums(metric: Metric, ours: Floats, theirs: Floats, cancelled: threading.Event) -> Floats:
-    """The differences of a metric that is made of sums over rows.
+def _by_sums(metric: Metric, ours: Floats, theirs: Floats, cancelled: threading.Event) -> _Resampled:
+    """Resample the difference of a metric that is made of sums over rows.
 
     Many rows are first put into groups at random, and groups are drawn: the spread of a sum is the same, at a cost
     that no longer grows with the rows.
     """
     assert metric.value is not None
+    influences = _influences(metric.value, ours, theirs)
     random = np.random.default_rng(SEED)
     rows = len(ours)
     groups = min(rows, MOST_GROUPS)
@@ -110,11 +134,29 @@ def _by_sums(metric: Metric, ours: Floats, theirs: Floats, cancelled: threading.
             for table in (ours, theirs)
         ]
         found.append(metric.value(sums[0], count) - metric.value(sums[1], count))
-    return np.concatenate(found)
+    return _Resampled(np.concatenate(found), influences)
 
 
-def _by_median(ours: Floats, theirs: Floats, cancelled: threading.Event) -> Floats:
-    return np.array([np.median(ours[rows]) - np.median(theirs[rows]) for rows in _draws(len(ours), cancelled)])
+def _influences(value: Callable[[Floats, Any], Floats], ours: Floats, theirs: Floats) -> Floats:
+    starts, rows = run_starts(len(ours)), len(ours)
+    left = rows - np.diff(starts, append=rows).astype(np.float64)
+    totals = [table.sum(axis=0) for table in (ours, theirs)]
+    rests = [total - np.add.reduceat(table, starts) for total, table in zip(totals, (ours, theirs), strict=True)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without = value(rests[0], left) - value(rests[1], left)
+    count = np.float64(rows)
+    return by_leaving_out(float(value(totals[0], count) - value(totals[1], count)), without)
+
+
+def _by_rows(difference: Callable[[NDArray[np.int64]], float], rows: int, cancelled: threading.Event) -> _Resampled:
+    """Resample the difference of any other metric, which is asked for by the rows to take it of."""
+    starts = run_starts(rows)
+    drawn, times = [], []
+    for chosen in _draws(rows, cancelled):
+        drawn.append(difference(chosen))
+        times.append(np.add.reduceat(np.bincount(chosen, minlength=rows), starts))
+    found = np.array(drawn)
+    return _Resampled(found, by_drawing(found, np.stack(times)))
 
 
 def _draws(rows: int, cancelled: threading.Event) -> Iterator[NDArray[np.int64]]:

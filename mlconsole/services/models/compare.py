@@ -41,6 +41,10 @@ class _Judged(msgspec.Struct, frozen=True):
     candidate: Any
     champion: Any
 
+    def in_order(self, rank: Any) -> _Judged:
+        """The same rows in another order."""
+        return _Judged(self.metric, self.actual[rank], self.candidate[rank], self.champion[rank])
+
 
 def compare(
     *,
@@ -59,6 +63,7 @@ def compare(
     metrics: Sequence[str] = (),
     segments: Sequence[str] = (),
     command: str = "",
+    order: Sequence[str] = (),
 ) -> tuple[Comparison, ...]:
     """Compare two models on rows that neither has seen.
 
@@ -79,6 +84,8 @@ def compare(
         metrics: more metrics.
         segments: columns of the rows; the models are compared for each of their values as well.
         command: the project's own predict command, with `{model}`, `{data}` and `{predictions}`; empty: `predict`.
+        order: columns that bring rows next to each other that may go together, such as a date or a customer; empty:
+            they are as they stand in the file.
 
     Returns:
         By `metric` on all rows first; then by the others, then by each on the rows of each segment. The bounds of
@@ -91,7 +98,7 @@ def compare(
         Cancelled: it was cancelled.
     """
     measures = [find_metric(name) for name in dict.fromkeys((metric, *metrics))]
-    columns = _read_columns(rows, (target, *segments))
+    columns = _read_columns(rows, (target, *segments, *order))
     # Two models of one name (a version against itself) still are two.
     labels = (candidate_label, champion_label if champion_label != candidate_label else f"{champion_label} (champion)")
     models = list(zip(labels, (candidate, champion), strict=True))
@@ -106,6 +113,9 @@ def compare(
         cancelled=cancelled,
     )
     judged = _judge_all(asking, measures, columns[target].to_numpy())
+    if order:
+        rank = columns.reset_index(drop=True).sort_values(list(dict.fromkeys(order)), kind="stable").index.to_numpy()
+        columns, judged = columns.iloc[rank], [entry.in_order(rank) for entry in judged]
     parts = segments_of(columns, segments)
     compared = _Compared(rows, (candidate_label, champion_label), tolerance, cancelled)
     return tuple(compared.all(judged, parts))
@@ -166,6 +176,7 @@ class _Compared:
             verdict=verdict(metric.lower_is_better, len(actual), found, relative, self._tolerance),
             segment=part.name if part is not None else "",
             confidence=confidence,
+            widened=found.widened,
         )
 
 
@@ -256,7 +267,7 @@ def _read_columns(rows: Path, names: Sequence[str]) -> Any:
     target = wanted[0]
     for name in wanted:
         if name not in known:
-            why = "so predictions can't be judged" if name == target else "which quality.segments names"
+            why = "so predictions can't be judged" if name == target else "which the settings name under [quality]"
             raise RowsUnusable(
                 f"{rows} has no column {name}, {why}.", f"Its columns are {shorten(', '.join(map(str, known)), 200)}."
             )

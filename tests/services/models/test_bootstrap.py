@@ -83,21 +83,52 @@ def test_values_of_probabilities_are_those_of_scikit_learn(name: str, monkeypatc
     assert found.low <= found.difference <= found.high
 
 
-def test_the_bounds_are_those_that_theory_gives_for_a_mean() -> None:
-    actual, candidate, champion = predictions(2_000)
-    found = paired(find_metric("mae"), actual, candidate, champion, threading.Event())
-    losses = np.abs(candidate - actual) - np.abs(champion - actual)
-    half = 1.96 * losses.std() / np.sqrt(len(losses))
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
-
-
-def test_many_rows_are_drawn_in_groups_with_the_same_bounds() -> None:
-    actual, candidate, champion = predictions(50_003)
+@pytest.mark.parametrize("rows", [2_000, 50_003])
+def test_the_bounds_are_those_that_theory_gives_for_a_mean_or_wider(rows: int) -> None:
+    actual, candidate, champion = predictions(rows)
     found = paired(find_metric("mae"), actual, candidate, champion, threading.Event())
     losses = np.abs(candidate - actual) - np.abs(champion - actual)
     assert found.difference == pytest.approx(losses.mean())
     half = 1.96 * losses.std() / np.sqrt(len(losses))
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+    assert (found.high - found.low) / found.widened / 2 == pytest.approx(half, rel=0.1)
+    assert found.widened >= 1
+
+
+def test_independent_rows_cost_little_of_what_dependent_ones_gain() -> None:
+    widened = [paired(find_metric("mae"), *predictions(300, seed), threading.Event()).widened for seed in range(60)]
+    assert np.mean(widened) < 1.55  # 1.37 in the long run
+
+
+def days_that_go_together(seed: int) -> tuple[Any, Any, Any]:
+    """60 days of 24 hours, and two models whose errors differ by the day, and by the season."""
+    random = np.random.default_rng(seed)
+    actual = random.gamma(2, 50, 1440)
+    season = random.normal(0, 1, 12).repeat(120)
+    by_day = random.normal(0, 3, 60).repeat(24)
+    return actual, actual + 20 + by_day + season, actual + 20 + random.normal(0, 1, 1440)
+
+
+@pytest.mark.parametrize(("name", "most"), [("mae", 9), ("rmse", 9), ("median_absolute_error", 15)])
+def test_rows_that_go_with_their_neighbours_are_not_counted_each(
+    name: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 300)
+    found = [paired(find_metric(name), *days_that_go_together(seed), threading.Event()) for seed in range(60)]
+    surely = sum(not difference.low <= 0 <= difference.high for difference in found)
+    assert surely <= most  # of 60; a median jumps from day to day
+    one_by_one = [abs(d.difference) > (d.high - d.low) / d.widened / 2 for d in found]
+    assert sum(one_by_one) > 35
+    assert np.median([difference.widened for difference in found]) > 3
+
+
+def test_models_that_agree_in_all_rows_but_one_are_still_bounded() -> None:
+    actual = np.arange(400.0) % 2
+    candidate = actual.copy()
+    candidate[7] = 1 - candidate[7]
+    found = paired(find_metric("accuracy"), actual, candidate, actual, threading.Event())
+    assert -0.02 < found.low <= found.difference <= found.high < 0.02
+    same = paired(find_metric("accuracy"), actual, actual, actual, threading.Event())
+    assert (same.low, same.high, same.widened) == (0, 0, 1)
 
 
 def test_the_same_rows_give_the_same_bounds() -> None:

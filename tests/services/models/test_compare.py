@@ -224,8 +224,21 @@ def test_a_column_of_many_numbers_is_cut_at_its_quartiles(bench: Bench, good: Pa
 
 
 def test_a_segment_that_is_no_column_is_told(bench: Bench, good: Path) -> None:
-    with pytest.raises(RowsUnusable, match=r"has no column wether, which quality\.segments names"):
+    with pytest.raises(RowsUnusable, match=r"has no column wether, which the settings name under"):
         bench(good, good, segments=["wether"])
+
+
+def test_rows_are_compared_in_the_order_in_which_they_go_together(bench: Bench, good: Path) -> None:
+    mixed = np.random.default_rng(3).permutation(len(bench.frame))
+    bench.frame["place"] = np.where(np.arange(len(bench.frame)) % 40 < 20, "hills", "coast")
+    bench.frame["day"] = np.arange(len(bench.frame)) // 20
+    bench.frame.iloc[mixed].to_csv(bench.rows, index=False)
+    coast = bench.helper("Coast")
+    as_they_are, by_day = bench(coast, good), bench(coast, good, order=["day"])
+    assert (by_day.difference, by_day.rows) == (pytest.approx(as_they_are.difference), as_they_are.rows)
+    assert by_day.widened > 1.2 > as_they_are.widened
+    with pytest.raises(RowsUnusable, match="has no column date"):
+        bench(coast, good, order=["date"])
 
 
 def test_a_class_that_a_segment_lacks_leaves_it_out(bench: Bench, frame: pd.DataFrame) -> None:
