@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mlconsole.services.kubernetes.objects import ContainerStatus, Pod
 from mlconsole.services.kubernetes.problems import Invalid, NotFound, ServerFailed, TooManyRequests, Unreachable, decode
 from mlconsole.services.kubernetes.resources import PODS
@@ -24,6 +26,20 @@ Stamp = tuple[float, str]
 
 NO_STAMP: Stamp = (0.0, "0" * 9)
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) ?")
+
+
+class Position(msgspec.Struct):
+    """Up to where a log was read, so that reading can go on there, in another process too.
+
+    Attributes:
+        since: the last line's second, for `sinceTime`; empty at the start.
+        last: the last line's moment.
+        at_last: the lines of that moment: the server sends them again.
+    """
+
+    since: str = ""
+    last: Stamp = (0.0, "")
+    at_last: list[str] = []
 
 
 def tail(
@@ -83,6 +99,7 @@ def follow(
     on_line: Callable[[str], None] | None = None,
     on_stamped: Callable[[Stamp, str], None] | None = None,
     cancelled: threading.Event,
+    position: Position | None = None,
 ) -> None:
     """Hand over each line of a container's log, as it comes, until the container has ended for good.
 
@@ -96,6 +113,7 @@ def follow(
         on_line: called in this thread with each cleaned line.
         on_stamped: the same, with the moment at which the line was written.
         cancelled: once set, this returns within moments.
+        position: where to go on; it is moved along with each line, after that was handed over.
 
     Raises:
         NotFound: there is no such pod.
@@ -111,33 +129,36 @@ def follow(
     begin = {"sinceSeconds": str(max(since_seconds, 1))} if since_seconds is not None else {}
     if tail_lines is not None:
         begin["tailLines"] = str(tail_lines)
-    _Follower(connection, namespace, pod, container, begin, hand_over, cancelled).run()
+    _Follower(connection, namespace, pod, container, begin, hand_over, cancelled, position or Position()).run()
 
 
 class _Seen:
     """Tells new lines from those that came before a reconnect, by their timestamps."""
 
-    def __init__(self) -> None:
-        self.since = ""
-        self._last: Stamp = (0.0, "")
-        self._at_last: list[str] = []
+    def __init__(self, position: Position) -> None:
+        self._position = position
         self._again: list[str] = []
 
     def reconnect(self) -> None:
         """The server sends again what it has of the last second."""
-        self._again = list(self._at_last)
+        self._again = list(self._position.at_last)
 
     def new(self, stamp: Stamp, text: str) -> bool:
         """Whether a line was not handed over yet."""
-        if stamp < self._last:
+        if stamp < self._position.last:
             return False
-        if stamp == self._last and text in self._again:
+        if stamp == self._position.last and text in self._again:
             self._again.remove(text)
             return False
-        if stamp > self._last:
-            self._last, self._at_last, self._again = stamp, [], []
-        self._at_last.append(text)
         return True
+
+    def move(self, stamp: Stamp, text: str, second: str) -> None:
+        """A line was handed over."""
+        position = self._position
+        if stamp > position.last:
+            position.last, position.at_last, self._again = stamp, [], []
+        position.at_last.append(text)
+        position.since = second
 
 
 class _Follower:
@@ -150,13 +171,14 @@ class _Follower:
         begin: dict[str, str],
         on_line: Callable[[Stamp, str], None],
         cancelled: threading.Event,
+        position: Position,
     ) -> None:
         self._connection, self._namespace, self._pod = connection, namespace, pod
         self._container, self._begin = container, begin
         self._on_line, self._cancelled = on_line, cancelled
-        self._seen = _Seen()
-        self._last_stamp = NO_STAMP
-        self._since = ""
+        self._position = position
+        self._seen = _Seen(position)
+        self._last_stamp = position.last if position.since else NO_STAMP
         self._restarts = 0
 
     def run(self) -> None:
@@ -169,7 +191,7 @@ class _Follower:
                 if self._ended() and whole:
                     return
             except NotFound:
-                if not self._since:
+                if not self._position.since:
                     raise
                 return
             except _PASSING:
@@ -181,8 +203,8 @@ class _Follower:
     def _once(self) -> tuple[bool, bool]:
         """Read until the stream ends; says whether a new line came, and whether the end was a clean one."""
         query = {"follow": "true", "timestamps": "true", "container": self._container}
-        if self._since:
-            query["sinceTime"] = self._since
+        if self._position.since:
+            query["sinceTime"] = self._position.since
         else:
             query.update(self._begin)
         self._seen.reconnect()
@@ -207,9 +229,12 @@ class _Follower:
         if stamp is not None:
             if not self._seen.new(stamp, rest):
                 return False
-            self._since, self._last_stamp = second, stamp
-        if not self._cancelled.is_set():
-            self._on_line(self._last_stamp, clean_line(rest))
+            self._last_stamp = stamp
+        if self._cancelled.is_set():
+            return True
+        self._on_line(self._last_stamp, clean_line(rest))
+        if stamp is not None:
+            self._seen.move(stamp, rest, second)
         return True
 
     def _ended(self) -> bool:
@@ -232,8 +257,8 @@ class _Follower:
 
     def _last_words(self) -> None:
         query = {"timestamps": "true", "container": self._container, "previous": "true"}
-        if self._since:
-            query["sinceTime"] = self._since
+        if self._position.since:
+            query["sinceTime"] = self._position.since
         self._seen.reconnect()
         try:
             data = self._connection.request("GET", _path(self._namespace, self._pod), query=query)

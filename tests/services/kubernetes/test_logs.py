@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes import logs
-from mlconsole.services.kubernetes.logs import _Seen, follow, split_stamp, tail
+from mlconsole.services.kubernetes.logs import Position, _Seen, follow, split_stamp, tail
 from mlconsole.services.kubernetes.problems import NotFound
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
 
@@ -165,15 +166,18 @@ def test_the_tail_of_what_has_not_run_is_empty(tmp_path: Path) -> None:
 def test_any_log_read_in_any_pieces_comes_out_once(entries: list[tuple[int, str]], cuts: list[int]) -> None:
     """Each reconnect begins with the whole second of the last line, as `sinceTime` does."""
     log = [f"{stamp(second)} {text}" for second, text in sorted(entries, key=lambda entry: entry[0])]
-    seen, got, since = _Seen(), [], ""
+    position, got = Position(), []
     for end in [*sorted(min(cut, len(log)) for cut in cuts), len(log)]:
+        # as another process goes on, from what this one wrote down
+        position = msgspec.json.decode(msgspec.json.encode(position), type=Position)
+        since, seen = position.since, _Seen(position)
         seen.reconnect()
         for line in log[:end]:
             moment, text, second = split_stamp(line)
             assert moment is not None
             if second >= since and seen.new(moment, text):
                 got.append(text)
-                since = second
+                seen.move(moment, text, second)
     assert got == [line.split(" ", 1)[1] for line in log]
 
 
