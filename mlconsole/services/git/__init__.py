@@ -1,10 +1,11 @@
 """Git: what code is this, clone, pull, and the first commit of a new project.
 
-`inspect`, `state_digest`, `source_files` and `diff` read; `clone`, `pull` and `initialise` change. Importing this is
-cheap: GitPython is only loaded once a clone or pull has progress to tell.
+`inspect`, `state_digest`, `source_files` and `diff` read; `clone`, `pull`, `fetch` and `initialise` change. Importing
+this is cheap: GitPython is only loaded once a clone or pull has progress to tell.
 """
 
-from mlconsole.services.git.changing import clone, initialise, pull
+from mlconsole.services.git.addresses import folder_name, is_address
+from mlconsole.services.git.changing import clone, fetch, initialise, pull
 from mlconsole.services.git.common import (
     FolderTaken,
     GitFailed,
@@ -16,7 +17,7 @@ from mlconsole.services.git.common import (
     RepositoryBroken,
     masked,
 )
-from mlconsole.services.git.reading import commit_digest, diff, inspect, source_files, state_digest
+from mlconsole.services.git.reading import commit_digest, commits_ahead, diff, inspect, source_files, state_digest
 
 __all__ = [
     "FolderTaken",
@@ -29,9 +30,13 @@ __all__ = [
     "RepositoryBroken",
     "clone",
     "commit_digest",
+    "commits_ahead",
     "diff",
+    "fetch",
+    "folder_name",
     "initialise",
     "inspect",
+    "is_address",
     "masked",
     "pull",
     "source_files",

@@ -38,7 +38,7 @@ _NEVER_ASK = "Set up access that needs no typing (an SSH key in the agent, or a 
 _REMOTE_FAULTS = (
     (
         "could not read username|could not read password|authentication failed|permission denied|publickey"
-        "|terminal prompts disabled|invalid credentials|access denied|403|401",
+        "|terminal prompts disabled|invalid credentials|access denied|error: 40[13]",
         "{url} does not let us in: the credentials are missing or wrong.",
         _NEVER_ASK,
     ),
@@ -143,6 +143,19 @@ def pull(root: Path, *, report: Callable[[CloneProgress], None], cancelled: thre
         raise _remote_problem(result, before.url or "the remote", command)
     after = inspect(root, recent=1)
     return after.commit.sha if after.commit else ""
+
+
+def fetch(root: Path, remote: str, branch: str, *, cancelled: threading.Event) -> None:
+    """Bring what a remote's branch holds here; the working copy stays as it is.
+
+    Raises:
+        RemoteRefused, GitFailed, Cancelled.
+    """
+    readonly.check("Nothing was fetched")
+    command = ("git", "fetch", "--progress", "--no-tags", "--", remote, branch)
+    result = _with_progress(command, cwd=root, report=lambda progress: None, cancelled=cancelled)
+    if result.exit_code or result.ended != "by itself":
+        raise _remote_problem(result, f"the remote {masked(remote)}", command)
 
 
 def initialise(root: Path, message: str) -> str:

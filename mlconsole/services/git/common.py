@@ -19,6 +19,10 @@ READ_SECONDS = 60
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+(?:@[^/\s@'\"]+)*(?=@)")
 
 
+_NEVER_ASK = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GCM_INTERACTIVE": "never", "SSH_ASKPASS_REQUIRE": "never"}
+"""What keeps git, credential helpers and ssh from asking in the terminal or in a window."""
+
+
 class NotARepository(WrongUse):
     """The folder is not in a git repository, or not one with files in it."""
 
@@ -74,7 +78,7 @@ def quiet_environment(**extra: str) -> dict[str, str]:
     tied = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_NAMESPACE"}
     tied |= {"GIT_COMMON_DIR", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_TRACE"}
     kept = {name: value for name, value in os.environ.items() if name not in tied}
-    return {**kept, "LC_ALL": "C.UTF-8", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", **extra}
+    return {**kept, "LC_ALL": "C.UTF-8", "LANGUAGE": "C", **_NEVER_ASK, **extra}
 
 
 def reading_problem(root: Path, arguments: Sequence[str], stderr: bytes) -> Problem:

@@ -110,6 +110,16 @@ def source_files(root: Path) -> tuple[str, ...]:
     return tuple(sorted(path for path in paths if outside.isdisjoint(path.split("/")) and os.path.lexists(root / path)))
 
 
+def commits_ahead(root: Path, branch: str, *, recent: int = 20) -> tuple[CommitInfo, ...]:
+    """The commits that a remote branch, such as `origin/main`, has and HEAD does not, newest first.
+
+    Raises:
+        GitFailed: there is no such branch here.
+    """
+    reader = _Reader(root)
+    return tuple(reader.log(recent, "--end-of-options", f"HEAD..refs/remotes/{branch}"))
+
+
 def commit_digest(root: Path, sha: str) -> str:
     """Compute a commit's name from its content again; empty where the repository does not hold it.
 
@@ -224,11 +234,10 @@ class _Reader:
         status.changes = [change for change in status.changes if not _below(change[0], leave_out)]
         return status
 
-    def log(self, most: int) -> Iterator[CommitInfo]:
-        """Yield the last commits. `most` bounds their number."""
-        output = self.read(
-            "log", f"--max-count={most}", "--no-color", "--encoding=UTF-8", "--format=%H%x00%an%x00%at%x00%s%x00"
-        )
+    def log(self, most: int, *which: str) -> Iterator[CommitInfo]:
+        """Yield the last commits, of HEAD or of what `which` says. `most` bounds their number."""
+        form = "--format=%H%x00%an%x00%at%x00%s%x00"
+        output = self.read("log", f"--max-count={most}", "--no-color", "--encoding=UTF-8", form, *which)
         fields = output.decode("utf-8", "replace").split("\0")
         for sha, author, at, subject in zip(fields[::4], fields[1::4], fields[2::4], fields[3::4], strict=False):
             yield CommitInfo(sha=sha.strip(), author=clean_line(author), at=_moment(at), subject=clean_line(subject))
