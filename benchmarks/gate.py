@@ -2,11 +2,12 @@
 
 Each candidate is a whole `mlconsole run --until test` in a copy of the sample project, with all of its months as
 training data. Good candidates differ by their seed alone; each becomes the champion of the next one, as a release would
-make it. Bad ones are made from data, or by a script, with one fault. One change to the sample makes the seed matter at
-all: every split of a tree looks at a random part of the columns, in the champion as well.
+make it. Bad ones are made from data, or by a script, with one fault. Two things are not as in the sample: every split
+of a tree looks at a random part of the columns, in the champion as well, which makes the seed matter at all; and the
+same trees are made in one epoch, which is judged once rather than twenty times.
 
 With `--first-months` there is only the sample's own training data, January to April: then the models have to guess what
-summer is like, seeds differ by 3% on the hold-out, and more of them than the target allows are worse for certain.
+summer is like, and seeds differ by 2% on the hold-out, all of it in the rows of summer.
 
     python benchmarks/gate.py --candidates 200 --bad 10 --workers 2
 """
@@ -66,11 +67,15 @@ class Project:
         assert changed != text, "the sample's training is not what this benchmark changes"
         script.write_text(changed)
         self._script, self._data = changed, (root / "data/training.csv").read_text()
+        parameters = (root / "params.yaml").read_text()
+        epochs, trees = (int(_parameter(name, parameters)) for name in ("epochs", "trees_per_epoch"))
+        parameters = parameters.replace(f"epochs: {epochs}", "epochs: 1")
+        self._parameters = parameters.replace(f"trees_per_epoch: {trees}", f"trees_per_epoch: {epochs * trees}")
 
     def seed(self, seed: int) -> None:
         """Train with another seed from now on, and otherwise as it should be."""
-        parameters = self.root / "params.yaml"
-        parameters.write_text(re.sub(r"random_state: \d+", f"random_state: {seed}", parameters.read_text()))
+        before = f"random_state: {_parameter('random_state', self._parameters)}"
+        (self.root / "params.yaml").write_text(self._parameters.replace(before, f"random_state: {seed}"))
         (self.root / "train_model.py").write_text(self._script)
         (self.root / "data/training.csv").write_text(self._data)
 
@@ -106,6 +111,12 @@ class Project:
         version = journal.versions(NAME)[0]
         journal.move_alias(NAME, "champion", version.number, version.release)
         journal.close()
+
+
+def _parameter(name: str, text: str) -> str:
+    found = re.search(rf"^{name}: (\d+)$", text, re.MULTILINE)
+    assert found, f"the sample has no parameter {name}, which this benchmark changes"
+    return found[1]
 
 
 def judged(kind: str, stages: dict[str, StageRun], names: tuple[str, ...]) -> Trial:
