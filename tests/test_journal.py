@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,8 +17,10 @@ from mlconsole.journal import Journal, JournalFailed, NoSuchRelease
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / ".mlconsole" / "journal.db")
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / ".mlconsole" / "journal.db")
+    yield journal
+    journal.close()
 
 
 def a_version(number: int, digest: str = "sha256:aa") -> ModelVersion:

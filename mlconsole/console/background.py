@@ -59,7 +59,7 @@ class Background:
         turn = self._turn[group] = self._turn.get(group, 0) + 1
 
         def deliver(take: Callable[[], None]) -> None:
-            if self._turn[group] == turn and not self._closed:
+            if self._turn.get(group) == turn and not self._closed:
                 self._busy.pop(group, None)
                 take()
 
@@ -81,6 +81,11 @@ class Background:
         """Whether work of a group is under way."""
         return group in self._busy
 
+    def stop(self, group: str) -> None:
+        """Ask the work of a group to stop; what it still returns or raises is delivered."""
+        if (found := self._busy.get(group)) is not None:
+            found.set()
+
     def close(self) -> None:
         """Ask all work to stop, and drop whatever it still returns."""
         self._closed = True
@@ -96,6 +101,7 @@ class Ticker(threading.Thread):
         step: one turn; what it raises ends up with `failed`, and the thread goes on.
         interval: seconds between turns.
         least: seconds between turns however often it is woken.
+        at_end: lets go of what the steps hold; called in the thread, after its last step.
     """
 
     def __init__(
@@ -106,11 +112,12 @@ class Ticker(threading.Thread):
         failed: Callable[[BaseException], None],
         *,
         least: float = 0,
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name=f"console-{name}", daemon=True)
         self._step = step
         self._interval, self._least = interval, least
-        self._failed = failed
+        self._failed, self._at_end = failed, at_end
         self._wake = threading.Event()
         self._ended = threading.Event()
 
@@ -125,6 +132,7 @@ class Ticker(threading.Thread):
                     self._failed(error)
             self._ended.wait(self._least)
             self._wake.wait(max(self._interval - self._least, 0))
+        self._at_end()
 
     def wake(self) -> None:
         """Take the next turn now."""

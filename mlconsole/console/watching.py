@@ -39,7 +39,12 @@ class Watching:
         self.pods = PodsFeed(project, background, app.post_message)
         self._reader = JournalReader(project, lambda reading: self._post(JournalSeen(reading)))
         self._reading = Ticker(
-            "journal", self._reader.step, INTERVAL, lambda error: self._post(Faulted("journal", error)), least=0.05
+            "journal",
+            self._reader.step,
+            INTERVAL,
+            lambda error: self._post(Faulted("journal", error)),
+            least=0.05,
+            at_end=self._reader.close,
         )
 
     def _post(self, message: Message) -> None:

@@ -8,7 +8,7 @@ import html
 import re
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,16 +80,20 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Build:
+def build(tmp_path: Path) -> Iterator[Build]:
     """Make a project: `build("done", "waiting")` has two releases, of which the second is the latest."""
+    builders: list[Builder] = []
 
     def made(*releases: str, context: str = "staging") -> Builder:
         builder = Builder(tmp_path / "project", context=context)
+        builders.append(builder)
         for name in releases:
             getattr(builder, name)()
         return builder
 
-    return made
+    yield made
+    for builder in builders:
+        builder.journal.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +149,10 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def journal(project: Project) -> Journal:
-    return Journal(project.journal_path)
+def journal(project: Project) -> Iterator[Journal]:
+    journal = Journal(project.journal_path)
+    yield journal
+    journal.close()
 
 
 @pytest.fixture
