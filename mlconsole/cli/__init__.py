@@ -23,10 +23,15 @@ class DirectoryGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = next((word for word in args if not word.startswith("-")), None)
         asks = {"-h", "--help", "--version"}.intersection(args)
-        is_folder = first is not None and first not in self.commands and ("/" in first or Path(first).is_dir())
+        # a path, an address to clone, or a folder's name
+        is_place = (
+            first is not None
+            and first not in self.commands
+            and (not {"/", ":"}.isdisjoint(first) or Path(first).is_dir())
+        )
         options = {name for option in self.commands["open"].params for name in (*option.opts, *option.secondary_opts)}
         begins_with_option = bool(args) and args[0].partition("=")[0] in options
-        if is_folder or begins_with_option or (first is None and not asks):
+        if is_place or begins_with_option or (first is None and not asks):
             args = ["open", *args]
         return super().parse_args(ctx, args)
 

@@ -12,6 +12,7 @@ from mlconsole.errors import Exit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlconsole.console.cloning import CloneOrder
     from mlconsole.project import Project
 
 
@@ -27,7 +28,15 @@ def look_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _show(project: Project, *, readonly: bool, ascii_only: bool | None, no_mouse: bool, theme: str) -> int:
+def _show(
+    project: Project,
+    clone: CloneOrder | None = None,
+    *,
+    readonly: bool,
+    ascii_only: bool | None,
+    no_mouse: bool,
+    theme: str,
+) -> int:
     import msgspec
 
     from mlconsole.console.start import run
@@ -40,17 +49,27 @@ def _show(project: Project, *, readonly: bool, ascii_only: bool | None, no_mouse
         ascii=preferences.ascii if ascii_only is None else ascii_only,
         mouse=preferences.mouse and not no_mouse,
     )
-    return run(project, readonly=readonly, preferences=preferences)
+    return run(project, readonly=readonly, preferences=preferences, clone=clone)
 
 
 @click.command("open")
-@click.argument("directory", default=".", type=click.Path(path_type=Path))
+@click.argument("place", default=".", metavar="[DIR | URL]")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @look_options
-def open_console(directory: Path, **look: Any) -> int:
-    """Open the console (the same as `mlconsole DIR`)."""
+def open_console(place: str, folder: Path | None, **look: Any) -> int:
+    """Open the console (the same as `mlconsole DIR`); of an address, clone it into FOLDER first."""
+    from mlconsole.console.cloning import CloneOrder, offer_for
     from mlconsole.project import open_project
+    from mlconsole.services.git.addresses import folder_name, is_address
 
-    return _show(open_project(directory), **look)
+    directory = Path(place)
+    if is_address(place) and not directory.exists():
+        order = CloneOrder(place, (folder or Path(folder_name(place))).absolute())
+        return _show(order.project, order, **look)
+    if folder is not None:
+        raise click.UsageError(f"{place} is no address: a folder to clone into goes with one only.")
+    project = open_project(directory)
+    return _show(project, None if look["readonly"] else offer_for(project, directory), **look)
 
 
 @click.command()

@@ -25,10 +25,12 @@ from mlconsole.project.preferences import Preferences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from textual.filter import LineFilter
 
     from mlconsole.console.actions import Action, Registry
+    from mlconsole.console.cloning import CloneOrder
     from mlconsole.console.messages import Faulted, JournalSeen, Perform, PodsSeen
     from mlconsole.console.screens.main import MainScreen
     from mlconsole.console.view import ClusterPlace, View
@@ -48,6 +50,7 @@ class MlconsoleApp(App[None]):
         project: the project.
         readonly: change nothing outside.
         preferences: the person's; none: the defaults.
+        clone: what is cloned, or offered to be, before there is a project to open.
     """
 
     COMMANDS: ClassVar[set[Any]] = {palette_commands}
@@ -59,9 +62,17 @@ class MlconsoleApp(App[None]):
     main: MainScreen
     watching: Watching
 
-    def __init__(self, project: Project, *, readonly: bool = False, preferences: Preferences | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        *,
+        readonly: bool = False,
+        preferences: Preferences | None = None,
+        clone: CloneOrder | None = None,
+    ) -> None:
         super().__init__()
         self.project = project
+        self._clone = clone
         self.preferences = preferences or Preferences()
         for theme in OURS:
             self.register_theme(theme)
@@ -112,12 +123,34 @@ class MlconsoleApp(App[None]):
         return with_preferred(self.preferences.keys, "config.toml")
 
     async def _open(self) -> None:
-        from mlconsole.console.screens.main import MainScreen
-        from mlconsole.console.view import View
-        from mlconsole.console.watching import Watching
         from mlconsole.services import readonly
 
         readonly.switch(self.readonly)
+        if self._clone is None:
+            await self._open_project()
+        else:
+            from mlconsole.console.screens.clone import CloneScreen
+
+            await self.push_screen(CloneScreen(self._clone), self._cloned)
+
+    async def _cloned(self, folder: Path | None) -> None:
+        from mlconsole.project import open_project
+
+        if folder is None and self._clone is not None and self._clone.url:
+            self.exit(return_code=int(Exit.CANCELLED))
+            return
+        try:
+            self.project = open_project(folder) if folder is not None else self.project
+        except Problem as problem:
+            self.exit(return_code=int(problem.exit_code), message=f"mlconsole: {problem}")
+            return
+        await self._open_project()
+
+    async def _open_project(self) -> None:
+        from mlconsole.console.screens.main import MainScreen
+        from mlconsole.console.view import View
+        from mlconsole.console.watching import Watching
+
         self.view = View(project=self.project, readonly=self.readonly, registry=self._read_keys())
         self.main = MainScreen(self.view)
         self.watching = Watching(self, self.background)

@@ -85,6 +85,8 @@ class View:
     """Why a runner that was started from here ended before it wrote anything."""
     busy: str = ""
     """What was asked for and has not shown an effect yet, such as `Starting a release`."""
+    busy_group: str = ""
+    """The background work of `busy`, where the action `cancel` can end it."""
     replaying: bool = False
     """Whether a release is shown as it went, up to `moment`: then nothing is live."""
     commands: tuple[ToldCommand, ...] = ()

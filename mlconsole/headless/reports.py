@@ -169,7 +169,7 @@ def clone_repository(url: str, directory: Path | None) -> None:
 
     from mlconsole.services import git
 
-    target = directory or Path(url.rstrip("/").rpartition("/")[2].removesuffix(".git"))
+    target = directory or Path(git.folder_name(url))
     is_terminal = sys.stderr.isatty()
     said = ""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from mlconsole.evidence.base import Verdict
 from mlconsole.evidence.release import ReleaseState, StageState
+from mlconsole.evidence.repo import CloneProgress
 from mlconsole.text import duration
 
 _GLYPHS: dict[str, str] = {
@@ -48,3 +49,12 @@ def reasons(verdict: Verdict) -> tuple[str, ...]:
         f"{reason.level}: {reason.sentence}" + (f" {reason.next_step}" if reason.next_step else "")
         for reason in verdict.reasons
     )
+
+
+def progress_words(progress: CloneProgress) -> str:
+    """How far git is: `receiving 45%, 12 MiB | 3 MiB/s`; where it is no phase, in its own words."""
+    said = progress.message.strip(" ,.")
+    if progress.phase == "working" and said:
+        return said
+    part = f" {progress.fraction:.0%}" if progress.fraction is not None else ""
+    return f"{progress.phase}{part}" + (f", {said}" if said else "")

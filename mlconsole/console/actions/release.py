@@ -40,6 +40,8 @@ def _may_override(view: View) -> str | None:
 
 
 def _may_cancel(view: View) -> str | None:
+    if view.busy_group and not view.readonly:
+        return None
     if reason := may_change(view):
         return reason
     return None if view.latest is not None and view.latest.state == "running" else "No release is running."
@@ -90,7 +92,7 @@ ACTIONS = (
         id="cancel",
         keys="c",
         words="cancel",
-        help="End the running release. What it finished stays in the journal.",
+        help="End the running release, or a pull: what a release finished stays in the journal.",
         available=_may_cancel,
         footer=5,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shlex
 import threading
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
 
 T = TypeVar("T")
+_turns = itertools.count(1)
+"""Each piece of work is a group of its own: none takes another's place."""
 RUNNER_SECONDS = 20.0
 """A runner that has not taken its release by then is no longer waited for."""
 
@@ -40,9 +43,29 @@ async def asked(app: MlconsoleApp, question: Question) -> Answer | None:
 
 
 async def aside(app: MlconsoleApp, work: Callable[[], T]) -> T:
-    """Do blocking work in a thread and wait for it."""
+    """Do blocking work in a thread and wait for it; what others wait for meanwhile goes on."""
+    return await _in_thread(app, f"operation-{next(_turns)}", lambda stop: work())
+
+
+async def at_length(app: MlconsoleApp, words: str, work: Callable[[threading.Event], T]) -> T:
+    """Do work that takes its time: it is said in words meanwhile, and the action `cancel` ends it.
+
+    Args:
+        app: the app.
+        words: what is said, such as `Pulling`; `say_busy` says more while it goes on.
+        work: gets an event that is set when it is to end.
+    """
+    group = f"operation-{next(_turns)}"
+    app.change(busy=words, busy_group=group)
+    try:
+        return await _in_thread(app, group, work)
+    finally:
+        app.change(busy="", busy_group="")
+
+
+async def _in_thread(app: MlconsoleApp, group: str, work: Callable[[threading.Event], T]) -> T:
     future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    app.background.run("operation", lambda stop: work(), future.set_result, future.set_exception)
+    app.background.run(group, work, future.set_result, future.set_exception)
     return await future
 
 

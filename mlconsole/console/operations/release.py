@@ -90,7 +90,11 @@ async def override(app: MlconsoleApp) -> None:
 
 
 async def cancel(app: MlconsoleApp) -> None:
-    """Ask, then write the decision: the runner ends its release."""
+    """Ask, then write the decision: the runner ends its release. What the console itself does ends without asking."""
+    if app.view.busy_group:
+        app.background.stop(app.view.busy_group)
+        app.change(busy="Ending it")
+        return
     release = app.view.latest
     if release is None:
         return

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from mlconsole.console.background import Finished
-from mlconsole.console.operations.common import aside, asked, command_preview
+from mlconsole.console.operations.common import aside, asked, at_length, command_preview
 from mlconsole.console.paint import DIM, GOOD, STRONG, diff_line, line, wrapped
 from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.repo import RepoPanel
 from mlconsole.console.screens.confirm import Question
 from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.errors import Cancelled
 from mlconsole.evidence.repo import CloneProgress, CommitInfo
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.present import age, final_metrics
+from mlconsole.present.words import progress_words
 from mlconsole.text import number, short_digest
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
 
 PULL = "git pull --ff-only"
+PULLING = "Pulling"
 
 
 async def pull(app: MlconsoleApp) -> None:
-    """Ask, then fast-forward the branch; how far it is, is said meanwhile."""
+    """Ask, then fast-forward the branch; how far it is, is said meanwhile, and `cancel` ends it."""
+    from mlconsole.services.git import pull as git_pull
+
     repo = app.view.repo.repo if app.view.repo else None
     if repo is None:
         return
@@ -39,25 +44,31 @@ async def pull(app: MlconsoleApp) -> None:
 
     if await asked(app, Question(f"Pull {repo.branch}?", preview, "Pull")) is None:
         return
-    app.change(busy="Pulling")
+    root, report = app.project.root, reporter(app, PULLING)
     try:
-        sha = await aside(app, lambda: _pull(app))
+        sha = await at_length(app, PULLING, lambda stop: git_pull(root, report=report, cancelled=stop))
+    except Cancelled:
+        app.say("The pull was ended: the branch is where it was.")
+        return
     finally:
-        app.change(busy="")
-    app.refresh_live()
+        app.refresh_live()
     here = repo.commit.sha if repo.commit else ""
+    app.note_command(PULL)
     app.say("Nothing new: the branch is as its upstream." if sha == here else f"The branch is at {sha[:10]} now.")
 
 
-def _pull(app: MlconsoleApp) -> str:
-    from mlconsole.services.git import pull as git_pull
+def reporter(app: MlconsoleApp, words: str) -> Callable[[CloneProgress], None]:
+    """Say git's progress in the strip; from any thread."""
+
+    def told(said: str) -> None:
+        if app.view.busy.startswith(words) and app.view.busy_group:
+            app.change(busy=said)
 
     def report(progress: CloneProgress) -> None:
-        part = f" {progress.fraction:.0%}" if progress.fraction is not None else ""
-        words = f"Pulling: {progress.phase}{part}"
-        app.post_message(Finished("pull", lambda: app.change(busy=words)))
+        said = f"{words}: {progress_words(progress)}"
+        app.post_message(Finished("progress", lambda: told(said)))
 
-    return git_pull(app.project.root, report=report, cancelled=threading.Event())
+    return report
 
 
 async def open_change(app: MlconsoleApp) -> None:

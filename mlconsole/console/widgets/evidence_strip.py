@@ -17,6 +17,7 @@ from mlconsole.console.paint import (
     fit_line,
     keys,
     line,
+    split,
     verdict_lines,
     wrapped,
 )
@@ -77,7 +78,7 @@ def strip_lines(view: View, width: int, most: int) -> list[Content]:
         problem = view.journal.problem
         return _shortened(wrapped(line(("✗ ", BAD), f"{problem.sentence} {problem.next_step}"), width, indent=2), most)
     if view.busy:
-        return [line(("◌ ", BUSY), f"{view.busy} …")]
+        return [_with_cancel(line(("◌ ", BUSY), f"{view.busy} …"), view, width)]
     release = view.shown
     if release is None:
         if view.journal is None:
@@ -150,6 +151,11 @@ def _with_keys(head: Content, view: View, state: str | None, width: int) -> Cont
     hints = keys(pairs)
     space = width - head.cell_length - hints.cell_length
     return Content.assemble(head, " " * space, hints) if space >= 2 else head
+
+
+def _with_cancel(head: Content, view: View, width: int) -> Content:
+    """What goes on, with the key that ends it at its right."""
+    return split(head, keys([(view.registry["cancel"].key, "end it")] if view.busy_group else []), width)
 
 
 def _shortened(lines: list[Content], most: int, where: str = "") -> list[Content]:
