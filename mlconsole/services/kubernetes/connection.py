@@ -1,12 +1,11 @@
 """One way to a cluster: its address, its credentials, raw requests and streams.
 
-The only module that imports the official client, and only when a connection is opened (0.2 to 0.4 s). From it come
-the credentials, TLS and the connection pool; requests and answers are bytes, and refusals are typed problems.
+The only module that imports the official client, and only when a connection is opened (0.2 to 0.4 s). From it comes
+the connection pool; requests and answers are bytes, and refusals are typed problems.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import warnings
@@ -14,13 +13,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from mlconsole.errors import Problem
 from mlconsole.evidence.cluster import ClusterTarget
 from mlconsole.services import readonly
-from mlconsole.services.kubernetes.kubeconfig import ContextList, Entry, as_pem_data, contexts, find, run_plugin
+from mlconsole.services.kubernetes.credentials import Credential, credential_of
+from mlconsole.services.kubernetes.kubeconfig import ContextList, Entry, contexts, find
 from mlconsole.services.kubernetes.problems import (
     ApplyConflict,
     Expired,
@@ -36,9 +36,14 @@ from mlconsole.services.kubernetes.problems import (
     problem_of,
     unreachable,
 )
+from mlconsole.services.kubernetes.proxies import Proxy, proxy_for
+from mlconsole.services.kubernetes.tls import context_for, has_expired
+from mlconsole.services.kubernetes.transport import CONNECT_SECONDS, problem_of_transport
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    import ssl
+
+    from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager
     from websocket import WebSocket
 
     from mlconsole.services.kubernetes.sockets import Tracker
@@ -61,7 +66,6 @@ __all__ = [
     "contexts",
 ]
 
-CONNECT_SECONDS = 5.0
 CHANNELS = "v4.channel.k8s.io"
 SILENCE_SECONDS = 75.0
 """A watch that says nothing for so long is dead: bookmarks come about every 60 s."""
@@ -74,11 +78,8 @@ POOL_SIZE = 32
 
 RELOAD_SECONDS = 10.0
 EXPIRY_MARGIN = timedelta(seconds=60)
-IN_CLUSTER = "in-cluster"
 _importing = threading.Lock()
 """The client imports its modules as they are asked for; two threads that do so at once lock each other out."""
-
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Connection:
@@ -90,19 +91,20 @@ class Connection:
         server: the cluster's address.
     """
 
-    def __init__(self, entry: Entry | None, namespace: str) -> None:
-        """Load the credentials; `entry` is None inside a pod. Use `open`."""
-        self._entry = entry
+    def __init__(self, entry: Entry, namespace: str, kubeconfig: Path | None = None) -> None:
+        """Load the credentials of a context that was found in `kubeconfig`. Use `open`."""
+        self._entry, self._kubeconfig = entry, kubeconfig
         self._lock = threading.Lock()
-        self._expires_at: datetime | None = None
+        self._credential = Credential()
         self._loaded_at = 0.0
-        self._configuration: Any
+        self._proxy: Proxy | None
+        self._tls: ssl.SSLContext | None
         self._pool: PoolManager
         self._tracker: Tracker
-        self._load()
-        self.context = entry.context if entry else IN_CLUSTER
-        self.namespace = namespace or (entry.namespace if entry else _own_namespace()) or "default"
-        self.server = str(self._configuration.host).rstrip("/")
+        self.context = entry.context
+        self.namespace = namespace or entry.namespace or "default"
+        self.server = _server_of(entry)
+        self._load(entry)
 
     @classmethod
     def open(cls, *, context: str = "", namespace: str = "", kubeconfig: Path | None = None) -> Connection:
@@ -118,7 +120,7 @@ class Connection:
             NoCluster: there is no kubeconfig, or no such context in it.
             Unauthorized: the credentials can't be had.
         """
-        return cls(find(context, kubeconfig), namespace)
+        return cls(find(context, kubeconfig), namespace, kubeconfig)
 
     def target(self, selector: str) -> ClusterTarget:
         """Say where this leads, for pods that match `selector`."""
@@ -196,28 +198,18 @@ class Connection:
         Raises:
             Problem: as `request` does.
         """
-        with _importing:
-            import websocket
-            from kubernetes.stream.ws_client import create_websocket
+        from mlconsole.services.kubernetes.sockets import open_websocket
 
-        websocket.setdefaulttimeout(CONNECT_SECONDS)
-        headers = {name.lower(): value for name, value in self._authorization().items()}
-        headers["sec-websocket-protocol"] = CHANNELS
+        headers = [*self._authorization(), ("Sec-WebSocket-Protocol", CHANNELS)]
         url = "ws" + self.server.removeprefix("http") + path + (f"?{urlencode(query)}" if query else "")
-        try:
-            open_it: Any = create_websocket
-            opened: WebSocket = open_it(self._configuration, url, headers)
-        except websocket.WebSocketBadStatusException as refused:
-            if refused.status_code == 401 and self._reload():
-                return self.websocket(path, query)
-            body = refused.resp_body or b""
-            raise problem_of(refused.status_code, body, method="GET", path=path, context=self.context) from refused
-        except websocket.WebSocketTimeoutException as error:
-            raise unreachable(self._host, f"no answer within {CONNECT_SECONDS:.0f} s") from error
-        except (websocket.WebSocketException, OSError, ValueError) as error:
-            raise unreachable(self._host, getattr(error, "strerror", None) or str(error)) from error
-        opened.settimeout(None)
-        return opened
+        server_name = str(self._entry.cluster.get("tls-server-name") or "")
+        opened = open_websocket(url, headers, self._tls, server_name, self._proxy, CONNECT_SECONDS)
+        if not isinstance(opened, tuple):
+            return opened
+        status, body = opened
+        if status == 401 and self._reload():
+            return self.websocket(path, query)
+        raise problem_of(status, body, method="GET", path=path, context=self.context)
 
     def interrupt(self, thread: int) -> None:
         """End what the thread of this identity waits for here, from another thread; its call raises Unreachable."""
@@ -232,87 +224,74 @@ class Connection:
         parts = urlsplit(self.server)
         return f"{parts.hostname or self.server}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
-    def _load(self) -> None:
+    def _load(self, entry: Entry, *, refused: bool = False) -> None:
+        """Have the credential, and a pool that shows it; the pool stays where it need not be another one."""
+        before, credential = self._credential, credential_of(entry, refused=refused)
+        self._entry, self._credential = entry, credential
+        self._loaded_at = time.monotonic()
+        same = (before.certificate, before.key) == (credential.certificate, credential.key)
+        if not same or not hasattr(self, "_pool"):
+            self._make_pool(entry, credential)
+
+    def _make_pool(self, entry: Entry, credential: Credential) -> None:
         with _importing:
             from kubernetes.client import ApiClient, Configuration
-            from kubernetes.config.config_exception import ConfigException
         from urllib3.exceptions import InsecureRequestWarning
 
-        from mlconsole.services.kubernetes.sockets import Tracker, keep_alive_options
+        from mlconsole.services.kubernetes.sockets import Tracker, keep_alive_options, lead_through, use_tls
 
-        configuration = Configuration()
-        try:
-            if self._entry is None:
-                self._load_in_cluster(configuration)
-            else:
-                self._load_entry(configuration, self._entry)
-        except (ConfigException, ValueError, KeyError, TypeError, OSError) as error:
-            name = self._entry.context if self._entry else IN_CLUSTER
-            raise NoCluster(f"Context {name} can't be used: {error}.", "Correct it in the kubeconfig.") from error
+        cluster = entry.cluster
+        self._proxy = proxy_for(self.server, str(cluster.get("proxy-url") or ""))
+        self._tls = None
+        if self.server.startswith("https:"):
+            self._tls = context_for(cluster, credential.certificate, credential.key)
+        configuration = Configuration(host=self.server)
+        configuration.verify_ssl = not cluster.get("insecure-skip-tls-verify")
+        configuration.tls_server_name = cluster.get("tls-server-name")
         configuration.socket_options = keep_alive_options()
         configuration.connection_pool_maxsize = POOL_SIZE
+        lead_through(configuration, self._proxy)
         if not configuration.verify_ssl:
             # The kubeconfig's owner has decided so; a warning at each request would only draw over the screen.
             warnings.simplefilter("ignore", InsecureRequestWarning)
-        if urlsplit(configuration.host).hostname in ("127.0.0.1", "localhost", "::1"):
-            configuration.proxy = None
-        self._configuration = configuration
         self._pool = ApiClient(configuration).rest_client.pool_manager
+        use_tls(self._pool, self._tls)
         self._tracker = Tracker(self._pool)
-        self._loaded_at = time.monotonic()
-
-    def _load_in_cluster(self, configuration: Any) -> None:
-        from kubernetes import config
-        from kubernetes.config.config_exception import ConfigException
-
-        try:
-            load: Any = config.load_incluster_config
-            load(client_configuration=configuration)
-        except ConfigException as error:
-            raise NoCluster(
-                "There is no kubeconfig, and this is not a pod.",
-                'Set KUBECONFIG, or set context = "local" under [deploy] and type `mlconsole cluster start`.',
-            ) from error
-
-    def _load_entry(self, configuration: Any, entry: Entry) -> None:
-        from kubernetes.config import kube_config
-
-        user = dict(entry.user)
-        self._expires_at = None
-        if "exec" in user and not (user.get("token") or user.get("tokenFile")):
-            credential = run_plugin(entry)
-            self._expires_at = credential.expires_at
-            if credential.token:
-                user["token"] = credential.token
-            else:
-                user["client-certificate-data"] = as_pem_data(credential.certificate)
-                user["client-key-data"] = as_pem_data(credential.key)
-        user.pop("exec", None)
-        if not entry.cluster.get("server"):
-            raise NoCluster(f"The cluster {entry.cluster_name} has no server in the kubeconfig.", "Add its address.")
-        content = {
-            "current-context": entry.context,
-            "contexts": [{"name": entry.context, "context": {"cluster": "it", "user": "it"}}],
-            "clusters": [{"name": "it", "cluster": entry.cluster}],
-            "users": [{"name": "it", "user": user}],
-        }
-        make: Any = kube_config.KubeConfigLoader
-        make(config_dict=content, active_context=entry.context, config_base_path="").load_and_set(configuration)
 
     def _reload(self) -> bool:
-        """Load the credentials anew, as after a 401; False where that was done a moment ago."""
+        """Have the credential anew, as after a 401; False where that was done a moment ago and nothing is new."""
         with self._lock:
-            if time.monotonic() - self._loaded_at < RELOAD_SECONDS:
+            before = self._credential
+            recent = time.monotonic() - self._loaded_at < RELOAD_SECONDS
+            if recent and not self._entry.user.get("tokenFile"):
                 return False
-            self._load()
-            return True
+            self._load(self._fresh_entry(), refused=True)
+            return not recent or self._credential.authorization != before.authorization
 
-    def _authorization(self) -> dict[str, str]:
-        if self._expires_at is not None and datetime.now(UTC) + EXPIRY_MARGIN > self._expires_at:
-            self._reload()
+    def _fresh_entry(self) -> Entry:
+        """The context as the kubeconfig has it now: a log-in may have changed it. Never another cluster's."""
+        try:
+            found = find(self._entry.context, self._kubeconfig)
+        except NoCluster:
+            return self._entry
+        return found if found.cluster == self._entry.cluster else self._entry
+
+    def _authorization(self) -> list[tuple[str, str]]:
+        """The headers that say who asks."""
+        renew_at = self._credential.renew_at
+        if renew_at is not None and datetime.now(UTC) + EXPIRY_MARGIN > renew_at:
+            self._renew()
+        credential = self._credential
+        found = list(credential.headers)
+        return [("Authorization", credential.authorization), *found] if credential.authorization else found
+
+    def _renew(self) -> None:
+        """Have a credential anew that is about to expire, once however many threads ask."""
         with self._lock:
-            found = self._configuration.auth_settings().get("BearerToken")
-        return {"Authorization": found["value"]} if found and found["value"] else {}
+            renew_at = self._credential.renew_at
+            recent = time.monotonic() - self._loaded_at < RELOAD_SECONDS
+            if renew_at is not None and datetime.now(UTC) + EXPIRY_MARGIN > renew_at and not recent:
+                self._load(self._entry)
 
     def _send(
         self,
@@ -352,12 +331,16 @@ class Connection:
                     raise
                 return send()
         except HTTPError as error:
-            raise _problem_of_transport(error, self._host) from error
+            raise problem_of_transport(error, self._host, self._proxy) from error
         except UnicodeError as error:
             raise unreachable(self._host, "its address is not valid", "Correct it in the kubeconfig.") from error
 
-    def _headers(self, method: str, content_type: str, *, stream: bool) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "mlconsole", **self._authorization()}
+    def _headers(self, method: str, content_type: str, *, stream: bool) -> HTTPHeaderDict:
+        from urllib3 import HTTPHeaderDict
+
+        headers = HTTPHeaderDict({"Accept": "application/json", "User-Agent": "mlconsole"})
+        for name, value in self._authorization():
+            headers.add(name, value)
         if content_type:
             headers["Content-Type"] = content_type
         if stream:
@@ -367,6 +350,12 @@ class Connection:
         return headers
 
     def _refusal(self, response: BaseHTTPResponse, data: bytes, method: str, path: str) -> Problem:
+        expired = has_expired(self._credential.certificate) if response.status == 401 else None
+        if expired is not None:
+            return Unauthorized(
+                f"The client certificate of context {self.context} expired at {expired:%Y-%m-%d %H:%M} UTC.",
+                "Fetch the kubeconfig anew, or log in again as your cluster asks for.",
+            )
         later = response.headers.get("Retry-After")
         return problem_of(response.status, data, method=method, path=path, context=self.context, retry_after=later)
 
@@ -377,7 +366,7 @@ class Connection:
             return response.read(decode_content=True)
         except HTTPError as error:
             response.close()
-            raise _problem_of_transport(error, self._host) from error
+            raise problem_of_transport(error, self._host) from error
         finally:
             response.release_conn()
 
@@ -411,7 +400,7 @@ class Stream:
         except (HTTPError, OSError, ValueError, AttributeError) as error:
             # A socket that is shut down under the reader shows as any of these.
             if not self._stopped.is_set():
-                raise _problem_of_transport(error, self._host) from error
+                raise problem_of_transport(error, self._host) from error
         finally:
             self._response.close()
 
@@ -438,37 +427,21 @@ class Stream:
         self._response.close()
 
 
-def _own_namespace() -> str:
+def _server_of(entry: Entry) -> str:
+    """The cluster's address.
+
+    Raises:
+        NoCluster: there is none, or it is none.
+    """
+    server = str(entry.cluster.get("server") or "")
+    if not server:
+        raise NoCluster(f"The cluster {entry.cluster_name} has no server in the kubeconfig.", "Add its address.")
+    server = server if "://" in server else f"http://{server}"
     try:
-        return _NAMESPACE_FILE.read_text("utf-8").strip()
-    except OSError:
-        return ""
-
-
-def _problem_of_transport(error: Exception, host: str) -> Problem:
-    """Say in words why a server can't be reached."""
-    from urllib3 import exceptions
-
-    if isinstance(error, exceptions.NameResolutionError):
-        return unreachable(host, "its name can't be resolved")
-    if isinstance(error, exceptions.ConnectTimeoutError) and not isinstance(error, exceptions.NewConnectionError):
-        return unreachable(host, f"no answer within {CONNECT_SECONDS:.0f} s")
-    if isinstance(error, exceptions.ReadTimeoutError):
-        return unreachable(host, "it took the request, but says nothing")
-    if isinstance(error, exceptions.SSLError):
-        return unreachable(
-            host,
-            f"its certificate is not trusted ({error})" if "CERTIFICATE" in str(error) else f"TLS failed ({error})",
-            "Check certificate-authority and server in the kubeconfig.",
-        )
-    if isinstance(error, exceptions.ProxyError):
-        return unreachable(host, "the proxy on the way to it does not answer", "Check HTTPS_PROXY and NO_PROXY.")
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, ConnectionRefusedError):
-        return unreachable(host, "the connection was refused")
-    if isinstance(cause, (ConnectionResetError, BrokenPipeError)) or isinstance(error, exceptions.ProtocolError):
-        return unreachable(host, "the connection was broken off")
-    if isinstance(cause, socket.timeout):
-        return unreachable(host, "no answer in time")
-    reason = getattr(cause, "strerror", None) or type(error).__name__
-    return unreachable(host, str(reason))
+        parts = urlsplit(server)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise NoCluster(f"The address {server} of cluster {entry.cluster_name} is not valid.", "Correct it.")
+    return server.rstrip("/")

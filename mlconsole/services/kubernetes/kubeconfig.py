@@ -1,19 +1,13 @@
 """Reads kubeconfig files as kubectl does: several in KUBECONFIG, merged, the first to say a thing wins.
 
-Also runs credential plug-ins (`users[].user.exec`). The official client would run them on the terminal that we
-stand on and go on anonymously where they fail; here they get no terminal, and a failure is told.
+Where there is none, and we are a pod, what the cluster put into the pod takes its place.
 """
 
 from __future__ import annotations
 
-import base64
 import difflib
 import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +15,13 @@ import msgspec
 import yaml
 
 from mlconsole.evidence.base import Record
-from mlconsole.services.kubernetes.problems import NoCluster, Unauthorized
-from mlconsole.text import clean_line, listed
+from mlconsole.services.kubernetes.problems import NoCluster
+from mlconsole.text import listed
 
-PLUGIN_SECONDS = 60
+IN_CLUSTER = "in-cluster"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a cluster puts a pod's token, its own authority and the namespace."""
+
 _PATHS = {
     "clusters": ("cluster", ("certificate-authority",)),
     "users": ("user", ("client-certificate", "client-key", "tokenFile")),
@@ -38,24 +35,19 @@ class ContextList(Record, frozen=True, kw_only=True):
     current: str = ""
 
 
-class Credential(Record, frozen=True, kw_only=True):
-    """What a plug-in gave: a token, or a certificate with its key (PEM), and until when."""
-
-    token: str = ""
-    certificate: str = ""
-    key: str = ""
-    expires_at: datetime | None = None
-
-
 class Entry(Record, frozen=True, kw_only=True):
-    """All that one context is made of; `cluster` and `user` as in the file, their paths made absolute."""
+    """All that one context is made of; `cluster` and `user` as in the file, their paths made absolute.
+
+    `user_file` is the file that the user was found in; None where there is no user, or no file.
+    """
 
     context: str
     namespace: str
     cluster_name: str
     cluster: dict[str, Any]
+    user_name: str = ""
     user: dict[str, Any]
-    folder: Path
+    user_file: Path | None = None
 
 
 def files(kubeconfig: Path | None = None) -> tuple[Path, ...]:
@@ -82,11 +74,11 @@ def contexts(kubeconfig: Path | None = None) -> ContextList:
     return ContextList(names=tuple(names), current=current if current in names else "")
 
 
-def find(context: str = "", kubeconfig: Path | None = None) -> Entry | None:
-    """Return a context's entry, the current one's where `context` is empty; None where there is no kubeconfig.
+def find(context: str = "", kubeconfig: Path | None = None) -> Entry:
+    """Return a context's entry, the current one's where `context` is empty; the pod's own where there is no kubeconfig.
 
     Raises:
-        NoCluster: a file can't be read, or the context is not in it or not whole.
+        NoCluster: a file can't be read, the context is not in it or not whole, or there is neither file nor pod.
     """
     paths = [path for path in files(kubeconfig) if path.is_file()]
     if not paths:
@@ -96,7 +88,7 @@ def find(context: str = "", kubeconfig: Path | None = None) -> Entry | None:
                 f"There is no kubeconfig at {listed([str(path) for path in files(kubeconfig)])} to find {wanted} in.",
                 'Set KUBECONFIG, or set context = "local" under [deploy] and type `mlconsole cluster start`.',
             )
-        return None
+        return _own_entry()
     merged = _merge(paths)
     name = context or merged.current
     if not name:
@@ -123,8 +115,41 @@ def find(context: str = "", kubeconfig: Path | None = None) -> Entry | None:
         namespace=str(body.get("namespace") or ""),
         cluster_name=cluster,
         cluster=merged.clusters[cluster],
+        user_name=user,
         user=merged.users.get(user, {}),
-        folder=merged.folders.get(user, paths[0].parent),
+        user_file=merged.user_files.get(user),
+    )
+
+
+def _own_entry() -> Entry:
+    """What the cluster gave to the pod that we are.
+
+    Protocol: https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
+    """
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
+    if not host or not port:
+        raise NoCluster(
+            "There is no kubeconfig, and this is not a pod.",
+            'Set KUBECONFIG, or set context = "local" under [deploy] and type `mlconsole cluster start`.',
+        )
+    token, authority = SERVICE_ACCOUNT / "token", SERVICE_ACCOUNT / "ca.crt"
+    for path, what in ((token, "token of a service account"), (authority, "authority of the cluster")):
+        if not path.is_file():
+            raise NoCluster(
+                f"This is a pod, but there is no {what} in it ({path}).",
+                "Let automountServiceAccountToken be true for the pod and its service account.",
+            )
+    try:
+        namespace = (SERVICE_ACCOUNT / "namespace").read_text("utf-8").strip()
+    except OSError:
+        namespace = ""
+    address = f"[{host}]" if ":" in host else host
+    return Entry(
+        context=IN_CLUSTER,
+        namespace=namespace,
+        cluster_name=IN_CLUSTER,
+        cluster={"server": f"https://{address}:{port}", "certificate-authority": str(authority)},
+        user={"tokenFile": str(token)},
     )
 
 
@@ -132,7 +157,7 @@ class _Merged(msgspec.Struct):
     contexts: dict[str, dict[str, Any]] = {}
     clusters: dict[str, dict[str, Any]] = {}
     users: dict[str, dict[str, Any]] = {}
-    folders: dict[str, Path] = {}
+    user_files: dict[str, Path] = {}
     current: str = ""
 
 
@@ -152,7 +177,8 @@ def _merge(paths: Sequence[Path]) -> _Merged:
                         body[name] = str((path.parent / str(body[name])).absolute())
                 if str(entry["name"]) not in target:
                     target[str(entry["name"])] = body
-                    merged.folders.setdefault(str(entry["name"]), path.parent.absolute())
+                    if target is merged.users:
+                        merged.user_files[str(entry["name"])] = path.absolute()
     return merged
 
 
@@ -182,100 +208,3 @@ def _entries(value: object) -> list[dict[str, Any]]:
 
 def _names(value: object) -> list[str]:
     return [str(entry["name"]) for entry in _entries(value)]
-
-
-class _ExecStatus(msgspec.Struct, rename="camel"):
-    token: str = ""
-    client_certificate_data: str = ""
-    client_key_data: str = ""
-    expiration_timestamp: datetime | None = None
-
-
-class _ExecCredential(msgspec.Struct, rename="camel"):
-    api_version: str
-    status: _ExecStatus
-
-
-def run_plugin(entry: Entry) -> Credential:
-    """Run a context's credential plug-in, without a terminal, and return what it gave.
-
-    Protocol: client.authentication.k8s.io, ExecCredential on standard output.
-
-    Raises:
-        Unauthorized: it is missing, failed, took too long, or gave nothing usable.
-    """
-    spec = entry.user["exec"]
-    command = str(spec.get("command") or "")
-    hint = str(spec.get("installHint") or "")
-    if os.sep in command:
-        command = str((entry.folder / command).absolute())
-    if shutil.which(command) is None:
-        raise Unauthorized(
-            f"The credential plug-in {command} of context {entry.context} is not installed.",
-            hint or "Install it, or log in as your cluster asks for.",
-        )
-    arguments = [command, *(str(argument) for argument in spec.get("args") or ())]
-    output = _run(arguments, _plugin_environment(spec, entry), entry)
-    try:
-        answer = msgspec.json.decode(output, type=_ExecCredential).status
-    except msgspec.MsgspecError as error:
-        raise Unauthorized(
-            f"The credential plug-in {command} printed no ExecCredential.", "Run it by hand to see what it says."
-        ) from error
-    if not answer.token and not (answer.client_certificate_data and answer.client_key_data):
-        raise Unauthorized(f"The credential plug-in {command} gave neither a token nor a certificate.", "Log in again.")
-    return Credential(
-        token=answer.token,
-        certificate=answer.client_certificate_data,
-        key=answer.client_key_data,
-        expires_at=answer.expiration_timestamp,
-    )
-
-
-def _plugin_environment(spec: dict[str, Any], entry: Entry) -> dict[str, str]:
-    info: dict[str, Any] = {"interactive": False}
-    if spec.get("provideClusterInfo"):
-        cluster = {
-            "server": entry.cluster.get("server", ""),
-            "certificate-authority-data": entry.cluster.get("certificate-authority-data", ""),
-        }
-        info["cluster"] = {name: value for name, value in cluster.items() if value}
-    request = {"apiVersion": spec.get("apiVersion", ""), "kind": "ExecCredential", "spec": info}
-    extra = {str(item["name"]): str(item["value"]) for item in spec.get("env") or () if "name" in item}
-    return {**os.environ, **extra, "KUBERNETES_EXEC_INFO": msgspec.json.encode(request).decode()}
-
-
-def _run(arguments: Sequence[str], environment: dict[str, str], entry: Entry) -> bytes:
-    """Run a plug-in in a session of its own: it can't draw on, or read from, the terminal that we own."""
-    process = subprocess.Popen(
-        arguments,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=PLUGIN_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise Unauthorized(
-            f"The credential plug-in {arguments[0]} did not end within {PLUGIN_SECONDS} s.",
-            "It may wait for a log-in: run `kubectl get pods` once in a shell.",
-        ) from error
-    if process.returncode:
-        tail = tuple(clean_line(line) for line in errors.decode("utf-8", "replace").splitlines()[-5:])
-        raise Unauthorized(
-            f"The credential plug-in {arguments[0]} of context {entry.context} failed"
-            + (f": {tail[-1]}" if tail else f" with exit code {process.returncode}."),
-            "Log in again as your cluster asks for.",
-            command=" ".join(arguments[:1]),
-            tail=tail,
-        )
-    return output
-
-
-def as_pem_data(text: str) -> str:
-    """Encode a PEM text as the `…-data` fields of a kubeconfig hold it."""
-    return base64.standard_b64encode(text.encode()).decode()

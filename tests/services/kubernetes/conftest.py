@@ -11,6 +11,7 @@ import pytest
 
 from mlconsole.localcluster import control
 from mlconsole.services.kubernetes.connection import Connection
+from tests.services.kubernetes.authority import Authority
 
 SERVER = """
 import http.server, os, sys
@@ -68,6 +69,20 @@ def connect(local_cluster: control.ClusterInfo) -> Iterator[Callable[[], Connect
     opened[0].request("DELETE", f"/api/v1/namespaces/{namespace}")
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's environment leads to, or on the way to, a cluster."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "KUBECONFIG"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def authority() -> Authority:
+    """An authority that tests trust."""
+    return Authority()
 
 
 @pytest.fixture

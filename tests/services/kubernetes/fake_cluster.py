@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    client: str = ""
+    """The common name of the certificate that the client showed."""
 
 
 @dataclass
@@ -41,10 +44,17 @@ class Reply:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
-class FakeCluster:
-    """Serves `respond` on loopback; remembers all requests."""
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that don't trust it, or go away."""
 
-    def __init__(self, respond: Callable[[Request], Reply]) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
+        return
+
+
+class FakeCluster:
+    """Serves `respond` on loopback, by TLS where a context is given; remembers all requests."""
+
+    def __init__(self, respond: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.closing = threading.Event()
         outer = self
@@ -55,11 +65,25 @@ class FakeCluster:
             def log_message(self, *arguments: object) -> None:
                 return
 
+            def setup(self) -> None:
+                if tls is not None:
+                    self.request = tls.wrap_socket(self.request, server_side=True)
+                super().setup()
+
+            def client_name(self) -> str:
+                shown = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
+                return next((value for part in (shown or {}).get("subject", ()) for _, value in part), "")
+
             def serve(self) -> None:
                 parts = urlsplit(self.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 request = Request(
-                    self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()), body
+                    self.command,
+                    parts.path,
+                    dict(parse_qsl(parts.query)),
+                    dict(self.headers.items()),
+                    body,
+                    self.client_name(),
                 )
                 if outer.closing.is_set():
                     self.close_connection = True
@@ -92,7 +116,7 @@ class FakeCluster:
 
             do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = serve
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = QuietServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
