@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,14 @@ def test_a_release_outlives_its_console_and_the_next_one_shows_it(
     second.press("q")
     assert second.ended() == 0
     assert state_of(bench, 1) == "waiting"
+
+
+def test_it_ends_with_its_terminal_where_hang_ups_are_ignored(bench: Workbench) -> None:
+    command = ["sh", "-c", 'trap "" HUP; exec "$0" -m mlconsole .', sys.executable]
+    terminal = Terminal(command, bench.root, bench.environment())
+    terminal.shows("No release yet")
+    terminal.hang_up()
+    assert terminal.status == -signal.SIGHUP
 
 
 def test_quitting_is_quick_and_leaves_the_release_running(bench: Workbench, console: Open) -> None:

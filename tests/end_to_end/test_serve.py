@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import time
@@ -69,6 +70,13 @@ async def test_the_page_asks_no_other_site(served: Served) -> None:
         assert answer.status == 200
 
 
+def commands_below(process: psutil.Process) -> Iterator[list[str]]:
+    """The command lines of a process's descendants."""
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield child.cmdline()
+
+
 async def test_a_page_is_a_read_only_console_that_ends_with_it(bench: Workbench, served: Served) -> None:
     server = psutil.Process(served.process.pid)
     async with aiohttp.ClientSession() as session:
@@ -82,7 +90,7 @@ async def test_a_page_is_a_read_only_console_that_ends_with_it(bench: Workbench,
                     drawn += (await page.receive()).data
         assert b"tiny" in drawn
     deadline = time.monotonic() + 10
-    while any("--readonly" in child.cmdline() for child in server.children(recursive=True)):
+    while any("--readonly" in command for command in commands_below(server)):
         assert time.monotonic() < deadline, "the page's console goes on"
         await asyncio.sleep(0.05)
     assert not (bench.root / ".mlconsole" / "journal.db").exists()
