@@ -14,9 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlconsole.console.log_lines import Line
-from mlconsole.console.tail import LONGEST_LINE
 from mlconsole.text import clean_line
 
+LONGEST_LINE = 256 * 1024
+"""Of a longer line, so many bytes are shown, and it is said that there is more."""
 BLOCK = 64 * 1024
 MOST_AT_ONCE = 4 * 1024 * 1024
 """So many bytes are read in one piece; of longer stretches, each line's beginning."""
@@ -48,6 +49,11 @@ class FileLines:
         """How many lines were found so far; a last one without an end is one."""
         with self._lock:
             return self._whole + self._open_end
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the last line has no end yet."""
+        return self._open_end
 
     @property
     def indexed(self) -> int:
@@ -93,7 +99,7 @@ class FileLines:
         told()
 
     def read(self, start: int, stop: int) -> list[Line]:
-        """The lines from `start` to before `stop`, each up to its first 4,000 bytes."""
+        """The lines from `start` to before `stop`, each up to `LONGEST_LINE`; fewer where they are long."""
         with self._lock:
             whole, size = self._whole, self._size
         stop = min(stop, whole + 1)
@@ -107,14 +113,24 @@ class FileLines:
                     return []
                 if end - begin <= MOST_AT_ONCE:
                     return _lines(os.pread(descriptor, end - begin, begin), stop - start)
-                return [self._beginning(descriptor, number, size) for number in range(start, stop)]
+                return self._long_ones(descriptor, range(start, stop), size)
         except OSError:
             return []
 
+    def _long_ones(self, descriptor: int, numbers: range, size: int) -> list[Line]:
+        found: list[Line] = []
+        signs = 0
+        for number in numbers:
+            found.append(self._beginning(descriptor, number, size))
+            signs += len(found[-1].text)
+            if signs > MOST_AT_ONCE:
+                break
+        return found
+
     def _beginning(self, descriptor: int, number: int, size: int) -> Line:
         begin = self._offset(descriptor, number)
-        data = os.pread(descriptor, min(LONGEST_LINE, size - begin), begin)
-        return Line(clean_line(data.partition(b"\n")[0].decode("utf-8", "replace")))
+        data = os.pread(descriptor, min(LONGEST_LINE + 1, size - begin), begin)
+        return Line(_text(data.partition(b"\n")[0].decode("utf-8", "replace")))
 
     def _offset(self, descriptor: int, number: int) -> int:
         """Where a line begins."""
@@ -133,7 +149,10 @@ class FileLines:
 def _lines(data: bytes, most: int) -> list[Line]:
     text = data.decode("utf-8", "replace")
     parts = text.removesuffix("\n").split("\n")[:most]
-    if text.isascii() and "\x1b" not in text and "\r" not in text and "\t" not in text:
-        plain = text.replace("\n", "").isprintable()
-        return [Line(part[:LONGEST_LINE] if plain else clean_line(part[:LONGEST_LINE])) for part in parts]
-    return [Line(clean_line(part[:LONGEST_LINE])) for part in parts]
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return [Line(part if len(part) <= LONGEST_LINE else _text(part)) for part in parts]
+    return [Line(_text(part)) for part in parts]
+
+
+def _text(part: str) -> str:
+    return clean_line(part[:LONGEST_LINE]) + (" … and more" if len(part) > LONGEST_LINE else "")

@@ -7,17 +7,22 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mlconsole.console.log_lines import Line, LogLines
-from mlconsole.console.sieve import GAP
+from mlconsole.console.log_lines import CHUNK, Line, LogLines, picked, read_all
 from mlconsole.errors import OutsideFailed
 
-CHUNK = 2_000
 
-
-def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int]) -> Path:
+def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int], *, stamps: bool = False) -> Path:
     """Write the lines of these numbers into a new file, which is there whole or not at all; its path.
+
+    Args:
+        folder: where; it is made.
+        name: what the log is called.
+        lines: the log.
+        numbers: which lines; a range, or numbers with GAPs.
+        stamps: begin each line with the moment at which it was written, where that is known.
 
     Raises:
         OutsideFailed: it can't be written.
@@ -30,7 +35,10 @@ def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int]) -> Pa
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="utf-8", delete=False) as file:
             part = file.name
             for entry in _entries(lines, numbers):
-                file.write(f"{entry.pod}  {entry.text}\n" if entry.pod else f"{entry.text}\n")
+                moment = (
+                    f"{datetime.fromtimestamp(entry.at, UTC):%Y-%m-%dT%H:%M:%S.%fZ} " if stamps and entry.at else ""
+                )
+                file.write(f"{moment}{entry.pod}{'  ' if entry.pod else ''}{entry.text}\n")
             file.flush()
             os.fsync(file.fileno())
         Path(part).replace(path)
@@ -44,11 +52,8 @@ def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int]) -> Pa
 
 
 def _entries(lines: LogLines, numbers: Sequence[int]) -> Iterator[Line]:
+    if isinstance(numbers, range):
+        yield from read_all(lines, max(numbers.start, lines.first), numbers.stop)
+        return
     for place in range(0, len(numbers), CHUNK):
-        part = numbers[place : place + CHUNK]
-        if isinstance(part, range):
-            yield from lines.read(part.start, part.stop)
-        else:
-            for number in part:
-                if number != GAP:
-                    yield from lines.read(number, number + 1)
+        yield from (entry for _, entry in picked(lines, numbers[place : place + CHUNK]))

@@ -16,6 +16,7 @@ from mlconsole.console.background import Post, Ticker
 from mlconsole.console.log_feed import told_lines
 from mlconsole.console.log_file import FileLines
 from mlconsole.console.log_lines import Buffer, Line, LogLines
+from mlconsole.console.log_spool import Spool
 from mlconsole.console.messages import Faulted
 from mlconsole.console.story import Story
 from mlconsole.evidence.base import StageName
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 FILE_SECONDS = 0.2
 BATCH_SECONDS = 0.05
-MOST_WAITING = 20_000
-TAIL_OF_EACH = 200
-"""Of several pods, so many lines of each are shown at first."""
+MOST_WAITING = 2_000
+MOST_BEFORE = 1_000_000
+"""Of a run before the last restart, so many lines at most."""
+ENDED = "── The log has ended."
 
 
 class LogMoved(Message):
@@ -133,7 +135,7 @@ class PodLog:
     is_of_pods: ClassVar[bool] = True
 
     def __init__(self, connect: Callable[[], Connection], namespace: str, pod: str, ask: PodAsk) -> None:
-        self.lines = Buffer()
+        self.lines = Spool()
         self._connect, self._namespace, self._pod, self._ask = connect, namespace, pod, ask
         self._cancelled = threading.Event()
         self._batch = _Batch(self)
@@ -144,31 +146,36 @@ class PodLog:
         threading.Thread(target=self._work, args=(post,), name=f"console-log-{self._pod}", daemon=True).start()
 
     def _work(self, post: Post) -> None:
-        from mlconsole.services.kubernetes import logs
-
-        found: Sequence[str] = ()
         try:
             connection = self._connect()
             try:
-                if self._ask.previous:
-                    found = logs.tail(connection, self._namespace, self._pod, lines=MOST_WAITING, previous=True)
-                    self._batch.take([Line(text) for text in found])
-                else:
-                    logs.follow(
-                        connection,
-                        self._namespace,
-                        self._pod,
-                        since_seconds=self._ask.since,
-                        on_stamped=lambda stamp, text: self._batch.take([Line(text, at=_seconds(stamp))]),
-                        cancelled=self._cancelled,
-                    )
+                said = self._before(connection) if self._ask.previous else self._follow(connection)
             finally:
                 connection.close()
-            nothing = self._ask.previous and not self.lines.end and not found
-            self._batch.take([Line("── There was no run before." if nothing else "── The log has ended.")])
+            self._batch.take([Line(said)])
         except Exception as error:  # noqa: BLE001 - the reason is shown in place of the log
             if not self._cancelled.is_set():
                 _fault(post, error)
+
+    def _follow(self, connection: Connection) -> str:
+        from mlconsole.services.kubernetes import logs
+
+        logs.follow(
+            connection,
+            self._namespace,
+            self._pod,
+            since_seconds=self._ask.since,
+            on_stamped=lambda stamp, text: self._batch.take([Line(text, at=_seconds(stamp))]),
+            cancelled=self._cancelled,
+        )
+        return ENDED
+
+    def _before(self, connection: Connection) -> str:
+        from mlconsole.services.kubernetes.merged_logs import tail_all
+
+        found = tail_all(connection, [self._pod], MOST_BEFORE, previous=True)
+        self._batch.take([Line(entry.text, at=_seconds(entry.at)) for entry in found])
+        return ENDED if found else "── There was no run before."
 
     def stop(self) -> None:
         """End following; does not wait for the connection."""
@@ -177,12 +184,12 @@ class PodLog:
 
 
 class PodsLog:
-    """The logs of all pods of a selector as one, in order of time."""
+    """The logs of all pods of a selector as one, in order of time; or, `previous`, those of the runs before."""
 
     is_of_pods: ClassVar[bool] = True
 
     def __init__(self, connect: Callable[[], Connection], selector: str, ask: PodAsk) -> None:
-        self.lines = Buffer()
+        self.lines = Spool()
         self._connect, self._selector, self._ask = connect, selector, ask
         self._merged: MergedLogs | None = None
         self._stopped = threading.Event()
@@ -191,15 +198,36 @@ class PodsLog:
     def start(self, post: Post) -> None:
         """Begin to follow; what is imported for it is imported in a thread."""
         self._batch.start(post)
-        threading.Thread(target=self._work, name="console-logs", daemon=True).start()
+        threading.Thread(target=self._work, args=(post,), name="console-logs", daemon=True).start()
 
-    def _work(self) -> None:
+    def _work(self, post: Post) -> None:
+        try:
+            if self._ask.previous:
+                self._before()
+            else:
+                self._follow()
+        except Exception as error:  # noqa: BLE001 - the reason is shown in place of the log
+            if not self._stopped.is_set():
+                _fault(post, error)
+
+    def _follow(self) -> None:
         from mlconsole.services.kubernetes.merged_logs import MergedLogs
 
-        merged = MergedLogs(self._connect, self._selector, self._take, tail=TAIL_OF_EACH)
+        merged = MergedLogs(self._connect, self._selector, self._take, tail=None, since_seconds=self._ask.since)
         self._merged = merged
         if not self._stopped.is_set():
             merged.start()
+
+    def _before(self) -> None:
+        from mlconsole.services.kubernetes.merged_logs import pods_of, tail_all
+
+        connection = self._connect()
+        try:
+            found = tail_all(connection, pods_of(connection, self._selector), MOST_BEFORE, previous=True)
+        finally:
+            connection.close()
+        self._take(found)
+        self._batch.take([Line(ENDED if found else "── No pod had a run before.")])
 
     def _take(self, lines: Sequence[LogLine]) -> None:
         self._batch.take([Line(entry.text, entry.pod, _seconds(entry.at)) for entry in lines])
@@ -213,36 +241,38 @@ class PodsLog:
 
 
 class _Batch:
-    """Puts lines into a buffer a few times a second, so that a burst of them does not flood the screen."""
+    """Takes lines in a thread, and tells the screen a few times a second that there are more.
+
+    Whoever brings lines writes them away where many wait: then it is read no faster than they are written, and none is
+    dropped.
+    """
 
     def __init__(self, source: PodLog | PodsLog) -> None:
         self._source = source
         self._lock = threading.Lock()
         self._waiting: list[Line] = []
-        self._dropped = 0
+        self._told = 0
 
     def start(self, post: Post) -> None:
         self._post = post
-        self._ticker = Ticker("pod-log", self._flush, BATCH_SECONDS, lambda error: _fault(post, error))
+        self._ticker = Ticker("pod-log", self._tell, BATCH_SECONDS, lambda error: _fault(post, error))
         self._ticker.start()
 
     def take(self, lines: Sequence[Line]) -> None:
         with self._lock:
             self._waiting += lines
-            over = len(self._waiting) - MOST_WAITING
-            if over > 0:
-                del self._waiting[:over]
-                self._dropped += over
+            if len(self._waiting) >= MOST_WAITING:
+                self._write()
 
-    def _flush(self) -> None:
+    def _write(self) -> None:
+        lines, self._waiting = self._waiting, []
+        self._source.lines.add(lines)
+
+    def _tell(self) -> None:
         with self._lock:
-            lines, self._waiting = self._waiting, []
-            dropped, self._dropped = self._dropped, 0
-        if lines:
-            words = (
-                [Line(f"── {dropped:,} lines dropped: they came faster than they could be shown")] if dropped else []
-            )
-            self._source.lines.add([*words, *lines])
+            self._write()
+        if self._source.lines.end != self._told:
+            self._told = self._source.lines.end
             self._post(LogMoved(self._source))
 
     def stop(self) -> None:
@@ -260,7 +290,7 @@ def _fault(post: Post, error: BaseException) -> None:
 
 def since_words(ask: PodAsk) -> str:
     """What is asked for, in words."""
-    return "previous run" if ask.previous else f"last {ask.since // 60} min" if ask.since else "all"
+    return "the run before" if ask.previous else f"last {ask.since // 60} min" if ask.since else "all"
 
 
 def with_since(ask: PodAsk, since: int | None) -> PodAsk:

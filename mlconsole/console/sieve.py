@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mlconsole.console.log_lines import LogLines
-
-CHUNK = 2_000
-GAP = 2**63
-"""Stands between two stretches of lines that do not follow upon each other."""
+from mlconsole.console.log_lines import CHUNK, GAP, LogLines, picked, read_all
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
 class Sieve(threading.Thread):
     """Goes through a log's lines in a thread, those that come later too.
 
+    A last line that may still go on is looked at again until it is wanted or whole.
+
     Args:
         lines: the log.
         wanted: which lines.
@@ -82,8 +80,7 @@ class Sieve(threading.Thread):
         """Go through all lines, then wait for more."""
         while not self._stopped.is_set():
             self._wake.clear()
-            while not self._stopped.is_set() and self.upto < self._lines.end:
-                self._chunk()
+            while not self._stopped.is_set() and self.upto < self._lines.end and self._chunk():
                 self._told()
                 # the screen's thread gets its turn between two chunks
                 self._stopped.wait(0.0005)
@@ -99,12 +96,18 @@ class Sieve(threading.Thread):
         self._stopped.set()
         self._wake.set()
 
-    def _chunk(self) -> None:
+    def _chunk(self) -> bool:
+        """Look at some lines; whether there may be more to look at now."""
         start = max(self.upto, self._lines.first)
-        found = self._lines.read(start, min(start + CHUNK, self._lines.end))
+        end, is_open = self._lines.end, self._lines.is_open
+        found = self._lines.read(start, min(start + CHUNK, end))
         matches, context = self.wanted.matches, self.wanted.context
         for number, text in enumerate((entry.text for entry in found), start):
-            if matches(text):
+            wanted = matches(text)
+            if is_open and number == end - 1 and (self.wanted.inverse or not wanted):
+                self.upto = number
+                return False
+            if wanted:
                 self.matches += 1
                 self._show(max(number - context, self._last + 1, self._lines.first), number)
                 self._after = context
@@ -112,6 +115,7 @@ class Sieve(threading.Thread):
                 self._after -= 1
                 self._show(number, number)
         self.upto = start + max(len(found), 1)
+        return True
 
     def _show(self, first: int, last: int) -> None:
         if self.wanted.context and self._last >= 0 and first > self._last + 1:
@@ -145,9 +149,10 @@ def find(
         for chunk in _chunks(stretch, step):
             if stopped.is_set():
                 return None
-            hits = [place for place, text in _texts(lines, numbers, chunk) if pattern.search(text)]
-            if hits:
-                return hits[0] if step > 0 else hits[-1]
+            hits = (place for place, text in _texts(lines, numbers, chunk) if pattern.search(text))
+            hit = next(hits, None) if step > 0 else max(hits, default=None)
+            if hit is not None:
+                return hit
     return None
 
 
@@ -156,14 +161,10 @@ def _chunks(stretch: range, step: int) -> list[range]:
     return found if step > 0 else found[::-1]
 
 
-def _texts(lines: LogLines, numbers: Sequence[int], places: range) -> list[tuple[int, str]]:
+def _texts(lines: LogLines, numbers: Sequence[int], places: range) -> Iterator[tuple[int, str]]:
     wanted = numbers[places.start : places.stop]
     if isinstance(wanted, range):
         start = max(wanted.start, lines.first)
-        found = lines.read(start, wanted.stop)
-        return [(places.start + start - wanted.start + offset, entry.text) for offset, entry in enumerate(found)]
-    texts = []
-    for place, number in zip(places, wanted, strict=True):
-        read = lines.read(number, number + 1) if number != GAP and number >= lines.first else []
-        texts += [(place, entry.text) for entry in read]
-    return texts
+        found = read_all(lines, start, wanted.stop)
+        return ((place, entry.text) for place, entry in enumerate(found, places.start + start - wanted.start))
+    return ((places.start + place, entry.text) for place, entry in picked(lines, wanted))

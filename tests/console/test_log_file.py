@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
 
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlconsole.console import log_file
 from mlconsole.console.log_file import FileLines
-from mlconsole.console.log_lines import Buffer, Line
+from mlconsole.console.log_lines import Buffer, Line, picked, read_all
 from mlconsole.console.log_save import save
 from mlconsole.console.sieve import GAP, Sieve, Wanted, compiled, find
 
@@ -78,9 +79,46 @@ def test_escapes_and_endless_lines_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
     path.write_bytes(b"\x1b]52;c;aGk=\x07\x1b[31mred\x1b[0m \xff\n" + b"y" * 6_000_000 + b"\nlast\n")
     lines = indexed(path)
-    found = [entry.text for entry in lines.read(0, lines.end)]
+    found = [entry.text for entry in read_all(lines, 0, lines.end)]
     assert found[0] == "red \ufffd"
-    assert (len(found[1]), found[2]) == (4000, "last")
+    assert found[1] == "y" * log_file.LONGEST_LINE + " … and more"
+    assert found[2] == "last"
+
+
+def test_long_lines_are_read_a_few_at_a_time_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("".join(f"{number:02d}{'x' * 200_000}end\n" for number in range(60)), encoding="utf-8")
+    lines = indexed(path)
+    assert len(lines.read(0, 60)) < 60
+    found = list(read_all(lines, 0, 60))
+    assert [(entry.text[:2], entry.text[-3:]) for entry in found] == [(f"{number:02d}", "end") for number in range(60)]
+    assert [place for place, _ in picked(lines, [3, 4, 50])] == [0, 1, 2]
+    assert list(sieved(lines, "^(07|59)x+end$").shown) == [7, 59]
+    assert find(lines, range(60), compiled("^59"), 0, 1, threading.Event()) == 59
+
+
+def test_a_last_line_that_goes_on_is_looked_at_again(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("epoch 1\nepo", encoding="utf-8")
+    lines = indexed(path)
+    wanted = Wanted.of("epoch")
+    assert wanted is not None
+    told = threading.Event()
+    sieve = Sieve(lines, wanted, told.set)
+    sieve.start()
+    while not sieve.upto:
+        assert told.wait(10)
+        told.clear()
+    assert list(sieve.shown) == [0]
+    with path.open("a", encoding="utf-8") as file:
+        file.write("ch 2")
+    lines.index(lambda: None, threading.Event())
+    sieve.wake()
+    deadline = time.monotonic() + 10
+    while list(sieve.shown) != [0, 1] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sieve.stop()
+    assert (list(sieve.shown), sieve.matches) == ([0, 1], 2)
 
 
 def test_a_filter_shows_the_lines_around_a_match() -> None:

@@ -26,14 +26,14 @@ ACTIONS = (
     Action(id="log_follow", keys="f", words="follow", help="Go to the end and stay there, or stand still.", footer=5),
     Action(id="log_wrap", keys="w", words="wrap", help="Wrap long lines, or let them go on to the right.", footer=6),
     Action(id="log_stamps", keys="t", words="times", help="Show when each line was written.", footer=7),
-    Action(id="log_previous", keys="p", words="previous", help="The run before the last restart.", footer=8),
+    Action(id="log_previous", keys="p", words="previous", help="Pods' runs before their last restarts.", footer=8),
     Action(id="log_more", keys="right_square_bracket", words="more around", help="One more line around each match."),
     Action(id="log_less", keys="left_square_bracket", words="less around", help="One line less around each match."),
     Action(id="log_save", keys="S", words="save", help="Write the lines that are shown to a file.", footer=9),
     *(
-        Action(id=f"log_since_{place}", keys=str(place), words=words, help=f"A pod's lines of the last {words}.")
+        Action(id=f"log_since_{place}", keys=str(place), words=words, help=f"Pods' lines of the last {words}.")
         if seconds
-        else Action(id=f"log_since_{place}", keys=str(place), words=words, help="All lines of a pod's log.")
+        else Action(id=f"log_since_{place}", keys=str(place), words=words, help="All lines of pods' logs.")
         for place, (seconds, words) in enumerate(SINCE, 1)
     ),
 )

@@ -107,10 +107,10 @@ async def log_stamps(app: MlconsoleApp) -> None:
 async def log_previous(app: MlconsoleApp) -> None:
     """The run before the last restart, or the present one again."""
     if screen := _screen(app):
-        if isinstance(screen.source, PodLog):
+        if screen.source.is_of_pods:
             screen.ask_for(replace(screen.ask, previous=not screen.ask.previous))
         else:
-            screen.say("Only a single pod's log has a run before.")
+            screen.say("Only pods' logs have a run before.")
 
 
 async def log_more(app: MlconsoleApp) -> None:
@@ -129,13 +129,14 @@ async def log_save(app: MlconsoleApp) -> None:
     """Write what is shown to a file, and say where it is."""
     if screen := _screen(app):
         lines, numbers = screen.source.lines, screen.view.numbers
-        path = await aside(app, lambda: save(screen.folder, screen.heading, lines, numbers))
+        stamps = screen.view.look.stamps
+        path = await aside(app, lambda: save(screen.folder, screen.heading, lines, numbers, stamps=stamps))
         screen.say(f"Saved to {path}")
 
 
 async def _since(app: MlconsoleApp, place: int) -> None:
     if screen := _screen(app):
-        if isinstance(screen.source, PodLog):
+        if screen.source.is_of_pods:
             screen.ask_for(with_since(screen.ask, SINCE[place - 1][0]))
         else:
             screen.say(ONLY_PODS)

@@ -1,7 +1,7 @@
 """A log that grows: follows its end until a person scrolls up, and goes on following from there.
 
-Of a log in memory or in a file of any length, only the lines on the screen are looked at; what goes through all of
-them, a filter or a search, does so in a thread.
+Of a log in memory or in a file of any length, only the lines on the screen are looked at, and of a long line only what
+is seen of it; what goes through all of them, a filter or a search, does so in a thread.
 """
 
 from __future__ import annotations
@@ -9,36 +9,25 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
+from rich.segment import Segment
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from mlconsole.console.log_lines import Buffer, Line, LogLines
-from mlconsole.console.paint import FAINT, KEY, line
-from mlconsole.console.sieve import GAP, Sieve, Wanted, find
-from mlconsole.console.widgets.lines import Lines
+from mlconsole.console.log_lines import GAP, Buffer, Line, LogLines
+from mlconsole.console.log_pages import Pages
+from mlconsole.console.log_paint import LogPainter, Look
+from mlconsole.console.paint import FAINT, line
+from mlconsole.console.sieve import Sieve, Wanted, find
+from mlconsole.console.widgets.rows import Rows
 
 MOST_LINES = 20_000
-POD_STYLES = ("$text-primary", "$text-success", "$text-warning", "$text-accent", "$text-secondary", "$text-error")
-POD_WIDTH = 12
-PAGE = 128
-"""So many lines are read at once, and kept while they are near the screen."""
-FOUND = "bold reverse"
 
 
-@dataclass(frozen=True)
-class Look:
-    """How lines are shown."""
-
-    wrap: bool = False
-    stamps: bool = False
-
-
-class LogView(Lines):
+class LogView(Rows):
     """Lines of a log, cleaned already.
 
     Args:
@@ -62,12 +51,12 @@ class LogView(Lines):
             return isinstance(message, LogView.Sieved)
 
     class Found(Message):
-        """A search came to a place, or to none."""
+        """A search came to a line, by its number, or to none."""
 
-        def __init__(self, turn: int, place: int | None) -> None:
+        def __init__(self, turn: int, number: int | None) -> None:
             super().__init__()
             self.turn = turn
-            self.place = place
+            self.number = number
 
     class Changed(Message):
         """What the line above tells of the log is another thing now."""
@@ -76,23 +65,38 @@ class LogView(Lines):
         super().__init__(id=id)
         self._empty = empty
         self._buffer = Buffer(MOST_LINES)
-        self.lines: LogLines = lines or self._buffer
+        self._pages = Pages(lines or self._buffer)
+        self._painter = LogPainter()
         self._partial = ""
         self._widest = 0
         self._following = True
-        self.look = Look()
         self.sieve: Sieve | None = None
-        self.searched: re.Pattern[str] | None = None
         self.searching = ""
         """What a search says of itself: that it is under way, or that nothing was found."""
         self._mark: int | None = None
         self._turn, self._search_stop = 0, threading.Event()
-        self._pages: dict[int, list[Line]] = {}
         self._skipped = 0
-        self._laid: tuple[object, list[Content]] | None = None
-        self._pods: dict[str, str] = {}
 
     # what there is
+
+    @property
+    def lines(self) -> LogLines:
+        """The log."""
+        return self._pages.lines
+
+    @lines.setter
+    def lines(self, lines: LogLines) -> None:
+        self._pages = Pages(lines)
+
+    @property
+    def look(self) -> Look:
+        """How lines are shown."""
+        return self._painter.look
+
+    @property
+    def searched(self) -> re.Pattern[str] | None:
+        """What was looked for."""
+        return self._painter.searched
 
     @property
     def plain(self) -> str:
@@ -109,7 +113,7 @@ class LogView(Lines):
         """The number of the line at each place."""
         if self.sieve is None:
             return range(self.lines.first, self.lines.end)
-        return self.sieve.shown[self._skipped :] if self._skipped else self.sieve.shown
+        return self.sieve.shown[self._skipped :]
 
     def __len__(self) -> int:
         found = len(self.sieve.shown) - self._skipped if self.sieve else self.lines.end - self.lines.first
@@ -124,7 +128,7 @@ class LogView(Lines):
     def start_anew(self) -> None:
         """The log is another one."""
         self._pages.clear()
-        self._widest = self._skipped = 0
+        self._widest = self._skipped = self.top_row = 0
         if self.sieve is not None:
             self.filter(self.sieve.wanted)
         self.grown()
@@ -133,7 +137,7 @@ class LogView(Lines):
         """Change what is said while there are no lines."""
         if words != self._empty:
             self._empty = words
-            self._again()
+            self.lay_anew()
 
     def append(self, lines: Sequence[str], partial: str = "") -> None:
         """Add lines at the end; `partial` is a last line that still grows."""
@@ -144,6 +148,7 @@ class LogView(Lines):
 
     def grown(self) -> None:
         """The log has more lines, or fewer at its beginning."""
+        self._pages.grown()
         if self.sieve is not None:
             self.sieve.wake()
         over = self._drop_gone()
@@ -152,7 +157,7 @@ class LogView(Lines):
             self.scroll_to(y=max(self.scroll_offset.y - over, 0), animate=False)
         self._pin()
         self.call_after_refresh(self._pin)
-        self._again()
+        self.lay_anew()
         self.post_message(self.Changed())
 
     def _drop_gone(self) -> int:
@@ -166,6 +171,28 @@ class LogView(Lines):
             self._skipped += 1
         return self._skipped - before
 
+    def _number(self, place: int) -> int | None:
+        """The number of the line at a place; None behind the last one."""
+        if self.sieve is None:
+            number = self.lines.first + place
+            return number if number < self.lines.end else None
+        place += self._skipped
+        return self.sieve.shown[place] if place < len(self.sieve.shown) else None
+
+    def _entry(self, place: int) -> Line | Content | None:
+        """What is at a place: a line, or words of ours."""
+        number = self._number(place)
+        if number == GAP:
+            return line(("· · ·", FAINT))
+        if number is not None:
+            return self._pages.line(number) or Line("")
+        if self._partial and self.sieve is None and place == len(self) - 1:
+            return Line(self._partial)
+        if place or len(self):
+            return None
+        words = "No line matches the filter." if self.sieve is not None else self._empty
+        return line((words, FAINT)) if words else None
+
     # where one is
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
@@ -175,7 +202,7 @@ class LogView(Lines):
         if new_value < old_value:
             self._following = False
         if new_value >= self.max_scroll_y:
-            self._following = True
+            self._following = self.is_at_end
         if before != self._following:
             self.post_message(self.Changed())
 
@@ -192,38 +219,35 @@ class LogView(Lines):
 
     def _pin(self) -> None:
         if self._following:
-            self.scroll_to(y=self.max_scroll_y, animate=False)
+            self.go_to(*self.last_top)
             self._following = True
+
+    def scrolled(self) -> None:
+        """Going up stops following, coming to the end goes on with it."""
+        self._following = self.is_at_end
+        self.lay_anew()
+        self.post_message(self.Changed())
+
+    def action_scroll_end(self) -> None:
+        """To the last line, and its last row."""
+        self.follow(True)
 
     def _fit(self) -> None:
         height, total = self.size.height, len(self)
         if self.look.wrap:
-            self.virtual_size = Size(self.size.width, total + max(height - self._last_screen(), 0))
+            self.virtual_size = Size(self.size.width, self.last_top[0] + height)
         else:
-            self.virtual_size = Size(self._widest + self._lead(), total)
-
-    def _last_screen(self) -> int:
-        """How many of the last lines fit on the screen when they are wrapped."""
-        rows = lines = 0
-        total, height = len(self), max(self.size.height, 1)
-        while lines < total:
-            rows += len(self._wrapped(total - 1 - lines))
-            if rows > height and lines:
-                break
-            lines += 1
-            if rows >= height:
-                break
-        return max(lines, 1)
+            self.virtual_size = Size(self._widest + self._painter.lead_width(), total)
 
     # how it looks
 
     def restyle(self, look: Look) -> None:
         """Show lines in another way."""
-        self.look = look
+        self._painter.look, self.top_row = look, 0
         self._fit()
         self._pin()
         self.call_after_refresh(self._pin)
-        self._again()
+        self.lay_anew()
         self.post_message(self.Changed())
 
     def toggle_wrap(self) -> None:
@@ -235,99 +259,58 @@ class LogView(Lines):
         """Show when lines were written, or not."""
         self.restyle(replace(self.look, stamps=not self.look.stamps))
 
-    def _again(self) -> None:
-        self._laid = None
-        self.refresh()
+    @property
+    def wraps(self) -> bool:
+        """Whether long lines take several rows."""
+        return self.look.wrap
 
-    def _lead(self) -> int:
-        return (13 if self.look.stamps else 0) + (POD_WIDTH + 3 if self._pods else 0)
+    @property
+    def places(self) -> int:
+        """How many lines are shown."""
+        return len(self)
 
-    def _line(self, number: int) -> Line | None:
-        """A line by its number; those around it are read with it."""
-        if self.lines is self._buffer or not isinstance(self.numbers, range):
-            return next(iter(self.lines.read(number, number + 1)), None)
-        page = number // PAGE
-        found = self._pages.get(page)
-        if found is None or len(found) < min(PAGE, self.lines.end - page * PAGE):
-            if len(self._pages) > 32:
-                self._pages.clear()
-            first = max(page * PAGE, self.lines.first)
-            if first > page * PAGE:
-                return next(iter(self.lines.read(number, number + 1)), None)
-            found = self._pages[page] = self.lines.read(first, min((page + 1) * PAGE, self.lines.end))
-        place = number - page * PAGE
-        return found[place] if place < len(found) else None
+    def rows_at(self, place: int) -> int:
+        """How many rows the line at a place takes."""
+        entry = self._entry(place)
+        if not isinstance(entry, Line):
+            return 0 if entry is None else 1
+        return self._painter.count(entry, self._wrap_width()) if self.look.wrap else 1
 
-    def line_at(self, index: int) -> Content | None:
-        """The line at a place from 0."""
-        numbers = self.numbers
-        if index < len(numbers):
-            number = numbers[index]
-            if number == GAP:
-                return line(("· · ·", FAINT))
-            found = self._line(number)
-            return self._content(found, number) if found is not None else line("")
-        if index == len(numbers) and self._partial and self.sieve is None:
-            return line(self._partial)
-        if index == 0 and not len(self) and self.sieve is not None:
-            return line(("No line matches the filter.", FAINT))
-        if index == 0 and not len(self) and self._empty:
-            return line((self._empty, FAINT))
-        return None
-
-    def _content(self, found: Line, number: int) -> Content:
-        if len(found.text) > self._widest:
-            self._widest = len(found.text)
-            self.call_after_refresh(self._fit)
-        parts: list[tuple[str, str]] = []
-        if self.look.stamps:
-            moment = f"{datetime.fromtimestamp(found.at):%H:%M:%S.%f}"[:12] if found.at else " " * 12
-            parts.append((f"{moment} ", FAINT))
-        if found.pod:
-            tag = found.pod[-POD_WIDTH:]
-            parts += [(f"{tag:<{POD_WIDTH}}", self._pod_style(found.pod)), (" │ ", FAINT)]
-        sieve = self.sieve
-        matched = sieve is None or not sieve.wanted.context or sieve.wanted.matches(found.text)
-        content = line(*parts, (found.text, "" if matched else FAINT))
-        lead = sum(len(text) for text, _ in parts)
-        if sieve is not None and not sieve.wanted.inverse:
-            content = _marked(content, found.text, lead, sieve.wanted.pattern, KEY)
-        if self.searched is not None:
-            content = _marked(content, found.text, lead, self.searched, FOUND)
-        return content if number != self._mark else content.stylize("underline")
-
-    def _pod_style(self, pod: str) -> str:
-        if pod not in self._pods:
-            self._pods[pod] = POD_STYLES[len(self._pods) % len(POD_STYLES)]
-            self.call_after_refresh(self._fit)
-        return self._pods[pod]
-
-    def _wrapped(self, index: int) -> list[Content]:
-        content = self.line_at(index)
-        if content is None:
-            return []
-        width = max(self.scrollable_content_region.width or self.size.width, 1)
-        if content.cell_length <= width:
-            return [content]
-        return [*content.wrap(width)] or [content]
+    def _wrap_width(self) -> int:
+        return max(self.scrollable_content_region.width or self.size.width, 1)
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
-        if not self.look.wrap:
-            return super().render_line(y)
-        top, height = self.scroll_offset.y, self.size.height
-        key = (top, self.size, len(self))
-        if self._laid is None or self._laid[0] != key:
-            rows: list[Content] = []
-            index = top
-            while len(rows) < height and (more := self._wrapped(index)):
-                rows += more
-                index += 1
-            if top >= self.max_scroll_y:
-                rows = rows[-height:] if len(rows) > height and index >= len(self) else rows
-            self._laid = (key, rows)
-        rows = self._laid[1]
-        return self.painted(rows[y] if y < len(rows) else None, self.visual_style)
+        if self.look.wrap:
+            rows = self.lay()
+            return self._row_strip(*rows[y]) if y < len(rows) else self._strip(None, 0)
+        entry = self._entry(self.scroll_offset.y + y)
+        if not isinstance(entry, Line):
+            return self._strip(entry, 0)
+        left = self.scroll_offset.x
+        if len(entry.text) > self._widest:
+            self._widest = self._painter.rows.cells(entry.text)
+            self.call_after_refresh(self._fit)
+        content, start = self._painter.window(entry, left, self.size.width)
+        return self._strip(self._marked(content, self.scroll_offset.y + y), left - start)
+
+    def _row_strip(self, place: int, row: int) -> Strip:
+        entry = self._entry(place)
+        if not isinstance(entry, Line):
+            return self._strip(entry, 0)
+        return self._strip(self._marked(self._painter.row(entry, self._wrap_width(), row), place), 0)
+
+    def _marked(self, content: Content, place: int) -> Content:
+        marked = self._mark is not None and self._number(place) == self._mark
+        return content.stylize("underline") if marked else content
+
+    def _strip(self, content: Content | None, left: int) -> Strip:
+        width, base = self.size.width, self.visual_style
+        if content is None:
+            return Strip.blank(width, base.rich_style)
+        parts = content.render(base, end="", parse_style=self.app.stylesheet.parse_style)
+        strip = Strip([Segment(text, style.rich_style) for text, style in parts])
+        return strip.crop_extend(left, left + width, base.rich_style)
 
     # filter and search
 
@@ -335,8 +318,8 @@ class LogView(Lines):
         """Show only some lines; all where None."""
         if self.sieve is not None:
             self.sieve.stop()
-        self._skipped, self._mark = (0, None) if wanted else (self.lines.first, None)
-        self.sieve = None
+        self._skipped, self._mark, self.top_row = (0 if wanted else self.lines.first), None, 0
+        self.sieve, self._painter.wanted = None, wanted
         if wanted is not None:
 
             def told() -> None:
@@ -351,7 +334,7 @@ class LogView(Lines):
         self._following = True
         self._fit()
         self._pin()
-        self._again()
+        self.lay_anew()
         self.post_message(self.Changed())
 
     def on_log_view_sieved(self, message: Sieved) -> None:
@@ -361,13 +344,13 @@ class LogView(Lines):
             self._drop_gone()
             self._fit()
             self._pin()
-            self._again()
+            self.lay_anew()
             self.post_message(self.Changed())
 
     def search(self, pattern: re.Pattern[str] | None) -> None:
         """Mark what matches, and go to the nearest place above the end of the screen."""
-        self.searched, self._mark, self.searching = pattern, None, ""
-        self._again()
+        self._painter.searched, self._mark, self.searching = pattern, None, ""
+        self.lay_anew()
         if pattern is not None:
             self._find(min(self.scroll_offset.y + self.size.height - 1, len(self.numbers) - 1), -1)
         self.post_message(self.Changed())
@@ -383,9 +366,11 @@ class LogView(Lines):
         numbers = self.numbers
         if number is None:
             return None
-        if isinstance(numbers, range):
-            return number - numbers.start if number in numbers else None
-        return next((place for place, found in enumerate(numbers) if found == number), None)
+        try:
+            return numbers.index(number)
+        except ValueError:
+            # it is filtered out, or gone
+            return None
 
     def _find(self, start: int, step: int) -> None:
         pattern = self.searched or (self.sieve.wanted.pattern if self.sieve else None)
@@ -401,7 +386,7 @@ class LogView(Lines):
         def work() -> None:
             place = find(lines, numbers, pattern, start, step, stop)
             if not stop.is_set():
-                post(self.Found(turn, place))
+                post(self.Found(turn, None if place is None else numbers[place]))
 
         threading.Thread(target=work, name="console-search", daemon=True).start()
         self.post_message(self.Changed())
@@ -411,27 +396,30 @@ class LogView(Lines):
         message.stop()
         if message.turn != self._turn:
             return
-        self.searching = "" if message.place is not None else "not found"
-        if message.place is not None and message.place < len(self.numbers):
-            self._mark = self.numbers[message.place]
-            top, height = self.scroll_offset.y, self.size.height
-            if not top <= message.place < top + height:
-                self.scroll_to(y=max(message.place - height // 2, 0), animate=False, immediate=True)
-            self._following = self.scroll_offset.y >= self.max_scroll_y
-        self._again()
+        place = self._place(message.number)
+        self.searching = "" if place is not None else "not found"
+        if place is not None:
+            self._mark = message.number
+            self._show(place)
+            self._following = self.is_at_end
+        self.lay_anew()
         self.post_message(self.Changed())
+
+    def _show(self, place: int) -> None:
+        """Scroll to a place where it is not on the screen; in a wrapped line, to what was looked for."""
+        top, height = self.scroll_offset.y, self.size.height
+        if not self.look.wrap:
+            if not top <= place < top + height:
+                self.go_to(max(place - height // 2, 0))
+            return
+        entry = self._entry(place)
+        row = self._painter.row_of_match(entry, self._wrap_width()) if isinstance(entry, Line) else 0
+        if (place, row) not in self.lay():
+            self.go_to(place, row)
+            self.move_rows(-(height // 2))
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
         self._search_stop.set()
         if self.sieve is not None:
             self.sieve.stop()
-
-
-def _marked(content: Content, text: str, lead: int, pattern: re.Pattern[str], style: str) -> Content:
-    for number, match in enumerate(pattern.finditer(text)):
-        if number > 100:
-            break
-        if match.end() > match.start():
-            content = content.stylize(style, lead + match.start(), lead + match.end())
-    return content

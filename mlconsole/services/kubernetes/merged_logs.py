@@ -1,7 +1,8 @@
 """The logs of many pods as one, in order of time, followed through restarts and as pods come and go.
 
-Each line is held for a moment, so that one of another pod that was written before it, but came later, is put before
-it. What comes faster than it is taken is dropped, the oldest first, and it is said how much.
+Lines that are there already are put in order whatever their number: those of one pod wait until the other pods have
+come as far. Each later line is held for a moment, so that one of another pod that was written before it, but came
+later, is put before it. Nothing is dropped: pods whose lines come faster than they are taken are read more slowly.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from mlconsole.errors import Problem
 from mlconsole.services.kubernetes import logs
 from mlconsole.services.kubernetes.logs import NO_STAMP, Stamp
+from mlconsole.services.kubernetes.objects import ObjectList, Pod
+from mlconsole.services.kubernetes.problems import NotFound, decode
+from mlconsole.services.kubernetes.resources import PODS
 from mlconsole.services.kubernetes.watch import PodWatcher
-from mlconsole.text import count
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
 HOLD_SECONDS = 0.5
+FIRST_SECONDS = 3.0
+"""A pod that has said nothing by then is no longer waited for."""
 MOST_LINES = 20_000
 MOST_PODS = 50
 PUMP_SECONDS = 0.05
@@ -37,8 +42,14 @@ class LogLine(NamedTuple):
     at: Stamp = NO_STAMP
 
 
-def tail_all(connection: Connection, pods: Sequence[str], lines: int) -> tuple[LogLine, ...]:
+def tail_all(connection: Connection, pods: Sequence[str], lines: int, *, previous: bool = False) -> tuple[LogLine, ...]:
     """Return the last lines of each pod's log, in order of time.
+
+    Args:
+        connection: to the cluster.
+        pods: their names.
+        lines: how many of each.
+        previous: those of the runs before the pods' last restarts; of a pod without one, none.
 
     Raises:
         Problem: a log can't be had.
@@ -46,8 +57,13 @@ def tail_all(connection: Connection, pods: Sequence[str], lines: int) -> tuple[L
 
     def one(pod: str) -> list[LogLine]:
         last = NO_STAMP
-        found = []
-        for text in logs.tail(connection, connection.namespace, pod, lines=lines, timestamps=True):
+        found: list[LogLine] = []
+        try:
+            texts = logs.tail(connection, connection.namespace, pod, lines=lines, timestamps=True, previous=previous)
+        except NotFound:
+            # it went since it was listed
+            return found
+        for text in texts:
             stamp, rest, _ = logs.split_stamp(text)
             last = stamp or last
             found.append(LogLine(pod, rest, last))
@@ -58,12 +74,31 @@ def tail_all(connection: Connection, pods: Sequence[str], lines: int) -> tuple[L
     return tuple(sorted(every, key=lambda line: line.at))
 
 
+def pods_of(connection: Connection, selector: str) -> tuple[str, ...]:
+    """Return the names of the pods with these labels, as they are now.
+
+    Raises:
+        Problem: they can't be listed.
+    """
+    data = connection.request("GET", PODS.path(connection.namespace), query={"labelSelector": selector})
+    return tuple(pod.metadata.name for pod in decode(data, ObjectList[Pod]).items or ())
+
+
+class _Behind:
+    """A source whose earlier lines are still coming: how far it is, and when it last said something."""
+
+    __slots__ = ("at", "begun", "patience", "stamp")
+
+    def __init__(self, at: float, begun: float) -> None:
+        self.at, self.begun, self.patience, self.stamp = at, begun, FIRST_SECONDS, NO_STAMP
+
+
 class Merger:
-    """Puts lines of several sources in order of time, and keeps at most `most` of those that nobody has taken yet.
+    """Puts lines of several sources in order of time; `add` waits where many lines have not been taken yet.
 
     Args:
-        most: lines that may wait.
-        hold: seconds for which a line is held back.
+        most: about so many lines wait to be taken.
+        hold: seconds for which a line is held back, and after which a silent source has no earlier lines.
         clock: the present moment in seconds.
     """
 
@@ -71,34 +106,78 @@ class Merger:
         self, *, most: int = MOST_LINES, hold: float = HOLD_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._most, self._hold, self._clock = most, hold, clock
-        self._lock = threading.Lock()
+        self._room = threading.Condition()
         self._numbers = itertools.count()
         self._waiting: list[tuple[Stamp, int, float, LogLine]] = []
-        self._dropped = 0
+        self._behind: dict[str, _Behind] = {}
+        self._ended = False
+        self.full = threading.Event()
+        """Set when lines had better be taken now."""
 
-    def add(self, line: LogLine) -> None:
-        """Take a line in; from any thread."""
-        with self._lock:
+    def open(self, source: str) -> None:
+        """A source begins, with lines that were written before now: those of others wait for them."""
+        with self._room:
+            self._behind[source] = _Behind(self._clock(), time.time())
+
+    def close(self, source: str) -> None:
+        """A source has no more lines."""
+        with self._room:
+            self._behind.pop(source, None)
+
+    def end(self) -> None:
+        """Take no more lines, and let go whoever waits to add one."""
+        with self._room:
+            self._ended = True
+            self._room.notify_all()
+
+    def add(self, line: LogLine, source: str = "") -> None:
+        """Take a line in; from any thread. Waits for room, but for the source that the others wait for."""
+        with self._room:
+            while len(self._waiting) >= self._most and not self._ended and not self._is_wanted(source):
+                self.full.set()
+                self._room.wait(0.1)
+            if self._ended:
+                return
+            found = self._behind.get(source)
+            if found is not None:
+                found.at, found.stamp, found.patience = self._clock(), line.at, self._hold
+                if line.at[0] >= found.begun:
+                    del self._behind[source]
             heapq.heappush(self._waiting, (line.at, next(self._numbers), self._clock(), line))
-            if len(self._waiting) > self._most:
-                heapq.heappop(self._waiting)
-                self._dropped += 1
+
+    def _is_wanted(self, source: str) -> bool:
+        """Whether nothing can be taken before this source goes on."""
+        low = self._low()
+        if low is None or self._waiting[0][0] <= low:
+            return False
+        return source in self._behind and self._behind[source].stamp <= low
+
+    def _low(self) -> Stamp | None:
+        """How far all sources are that are behind; None where none is."""
+        now = self._clock()
+        for source in [name for name, found in self._behind.items() if now - found.at > found.patience]:
+            del self._behind[source]
+        return min((found.stamp for found in self._behind.values()), default=None)
 
     def take(self, *, everything: bool = False) -> list[LogLine]:
-        """Return the lines that were held long enough, and those before them, in order of time."""
-        with self._lock:
-            due = self._clock() - self._hold
-            ripe = [key for key, _, came, _ in self._waiting if everything or came <= due]
+        """Return the lines before which no other comes any more, in order of time."""
+        with self._room:
+            self.full.clear()
+            low = self._low()
+            if everything:
+                low = max((key for key, *_ in self._waiting), default=low)
+            elif low is None:
+                due = self._clock() - self._hold
+                low = max((key for key, _, came, _ in self._waiting if came <= due), default=None)
+            over = len(self._waiting) - self._most // 2 if len(self._waiting) >= self._most else 0
             found: list[LogLine] = []
-            if not ripe:
-                return found
-            if self._dropped:
-                words = f"── {count(self._dropped, 'line')} dropped: they came faster than they could be shown"
-                found.append(LogLine("", words))
-                self._dropped = 0
-            until = max(ripe)
-            while self._waiting and self._waiting[0][0] <= until:
+            held = bool(self._behind)
+            while self._waiting and (
+                (low is not None and self._waiting[0][0] <= low) or (not held and len(found) < over)
+            ):
                 found.append(heapq.heappop(self._waiting)[3])
+            if found:
+                self._room.notify_all()
             return found
 
 
@@ -109,8 +188,9 @@ class MergedLogs:
         connect: opens the connection; may raise a Problem, which is then said in the log.
         selector: the pods' labels.
         on_lines: called in a thread of its own with lines in order of time; it must not raise.
-        tail: so many lines of each pod that is there at the start; of later ones, all.
-        most: lines that may wait; more are dropped, and that is said.
+        tail: so many lines of each pod that is there at the start, None: all; of later ones, all.
+        most: about so many lines wait to be handed over; more are not read until there is room.
+        since_seconds: of pods that are there at the start, only lines of so many seconds ago and later.
     """
 
     def __init__(
@@ -119,16 +199,18 @@ class MergedLogs:
         selector: str,
         on_lines: Callable[[Sequence[LogLine]], None],
         *,
-        tail: int = 20,
+        tail: int | None = 20,
         most: int = MOST_LINES,
+        since_seconds: int | None = None,
     ) -> None:
-        self._connect, self._tail = connect, tail
+        self._connect, self._tail, self._since = connect, tail, since_seconds
         self._on_lines = on_lines
         self._merger = Merger(most=most)
         self._changed = threading.Event()
         self._ended = threading.Event()
         self._watcher = PodWatcher(connect, selector, self._changed.set)
         self._followed: set[str] = set()
+        self._refused: set[str] = set()
         self._started = False
         self._workers = [
             threading.Thread(target=work, name="merged-logs", daemon=True) for work in (self._watch, self._pump)
@@ -145,6 +227,8 @@ class MergedLogs:
         """End; after it, no line is handed over any more."""
         self._ended.set()
         self._changed.set()
+        self._merger.end()
+        self._merger.full.set()
         self._watcher.stop()
         for worker in self._workers:
             if worker is not threading.current_thread():
@@ -168,17 +252,20 @@ class MergedLogs:
         """Follow a pod that is not followed yet; of one that came later, from its first line on."""
         if uid in self._followed:
             return
-        self._followed.add(uid)
         self._followers = [follower for follower in self._followers if follower.is_alive()]
         if len(self._followers) >= MOST_PODS:
-            self._merger.add(LogLine(name, f"── not followed: more than {MOST_PODS} pods at once", _now()))
+            if uid not in self._refused:
+                self._refused.add(uid)
+                self._merger.add(LogLine(name, f"── not followed: more than {MOST_PODS} pods at once", _now()))
             return
-        tail = None if self._started else self._tail
-        thread = threading.Thread(target=self._follow, args=(name, tail), name=f"log-{name}", daemon=True)
+        self._followed.add(uid)
+        begin = (None, None) if self._started else (self._tail, self._since)
+        self._merger.open(uid)
+        thread = threading.Thread(target=self._follow, args=(uid, name, *begin), name=f"log-{name}", daemon=True)
         self._followers.append(thread)
         thread.start()
 
-    def _follow(self, name: str, tail: int | None) -> None:
+    def _follow(self, uid: str, name: str, tail: int | None, since: int | None) -> None:
         try:
             connection = self._connect()
             try:
@@ -187,7 +274,8 @@ class MergedLogs:
                     connection.namespace,
                     name,
                     tail_lines=tail,
-                    on_stamped=lambda stamp, text: self._merger.add(LogLine(name, text, stamp)),
+                    since_seconds=since,
+                    on_stamped=lambda stamp, text: self._merger.add(LogLine(name, text, stamp), uid),
                     cancelled=self._ended,
                 )
             finally:
@@ -195,11 +283,14 @@ class MergedLogs:
         except Problem as problem:
             if not self._ended.is_set():
                 self._merger.add(LogLine(name, f"── {problem}", _now()))
+        finally:
+            self._merger.close(uid)
 
     def _pump(self) -> None:
-        while not self._ended.wait(PUMP_SECONDS):
+        while not self._ended.is_set():
+            self._merger.full.wait(PUMP_SECONDS)
             lines = self._merger.take()
-            if lines:
+            if lines and not self._ended.is_set():
                 self._on_lines(lines)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs, Merger, tail_all
+from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs, Merger, pods_of, tail_all
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
 
 
@@ -61,13 +61,65 @@ def test_all_lines_come_out_once_and_in_order(given_lines: list[tuple[int, str]]
     assert sorted(taken) == sorted(lines)
 
 
-def test_what_is_dropped_is_said() -> None:
-    merger = Merger(most=3, hold=0)
-    for second in range(10):
-        merger.add(line(second))
-    taken = merger.take(everything=True)
-    assert taken[0].text == "── 7 lines dropped: they came faster than they could be shown"
-    assert [entry.text for entry in taken[1:]] == ["at 7", "at 8", "at 9"]
+def test_lines_that_are_there_already_wait_for_pods_that_are_slower() -> None:
+    clock = Clock()
+    merger = Merger(hold=0.5, clock=clock)
+    merger.open("fast")
+    merger.open("slow")
+    for second in range(1, 10):
+        merger.add(line(second, "fast"), "fast")
+    clock.now = 2
+    assert merger.take() == [], "the slow one has not said anything"
+    merger.add(line(4.5, "slow"), "slow")
+    assert [found.at[0] for found in merger.take()] == [1, 2, 3, 4, 4.5]
+    clock.now = 2.6
+    assert [found.at[0] for found in merger.take()] == [5, 6, 7, 8, 9], "it has been silent for the hold"
+
+
+def test_a_pod_that_never_says_anything_is_not_waited_for() -> None:
+    clock = Clock()
+    merger = Merger(hold=0.5, clock=clock)
+    merger.open("silent")
+    merger.add(line(1))
+    clock.now = 2.9
+    assert merger.take() == []
+    clock.now = 3.1
+    assert len(merger.take()) == 1
+
+
+def test_nothing_is_dropped_however_fast_lines_come_and_they_stay_in_order() -> None:
+    merger, got = Merger(most=100, hold=0.01), []
+    for pod in "abc":
+        merger.open(pod)
+
+    def bring(pod: str) -> None:
+        for second in range(2_000):
+            merger.add(line(second, pod), pod)
+        merger.close(pod)
+
+    threads = [threading.Thread(target=bring, args=(pod,)) for pod in "abc"]
+    for thread in threads:
+        thread.start()
+    deadline, longest = time.monotonic() + 30, 0
+    while len(got) < 6_000 and time.monotonic() < deadline:
+        merger.full.wait(0.01)
+        longest = max(longest, len(merger._waiting))
+        got += merger.take()
+    for thread in threads:
+        thread.join(10)
+    assert [found.at for found in got] == sorted(found.at for found in got)
+    assert len(got) == 6_000
+    assert longest <= 110
+
+
+def test_whoever_waits_for_room_is_let_go_at_the_end() -> None:
+    merger = Merger(most=1)
+    merger.add(line(1))
+    waiting = threading.Thread(target=merger.add, args=(line(2),))
+    waiting.start()
+    merger.end()
+    waiting.join(10)
+    assert not waiting.is_alive()
 
 
 def stamped(second: int, text: str) -> bytes:
@@ -153,3 +205,34 @@ def test_pods_that_come_later_are_followed_from_their_first_line(tmp_path: Path)
         finally:
             merged.stop()
             cluster.end.set()
+
+
+def test_all_pods_are_asked_for_the_same_stretch_of_time(tmp_path: Path) -> None:
+    got: list[LogLine] = []
+    cluster = TwoPods()
+    with serving(cluster, tmp_path) as (_, connection):
+        merged = MergedLogs(lambda: connection, "app=m", got.extend, tail=None, since_seconds=60)
+        merged.start()
+        try:
+            wait_for(lambda: len(got) == 4)
+            cluster.arrive.set()
+            wait_for(lambda: len(got) == 5)
+        finally:
+            merged.stop()
+            cluster.end.set()
+    assert {name: query.get("sinceSeconds") for name, query in cluster.asked.items()} == {
+        "a": "60",
+        "b": "60",
+        "c": None,
+    }
+    assert all("tailLines" not in query for query in cluster.asked.values())
+
+
+def test_the_runs_before_of_all_pods_are_in_order_of_time(tmp_path: Path) -> None:
+    cluster = TwoPods()
+    with serving(cluster, tmp_path) as (_, connection):
+        pods = pods_of(connection, "app=m")
+        found = tail_all(connection, pods, 20, previous=True)
+    assert pods == ("a", "b")
+    assert [entry.text for entry in found] == ["a one", "b one", "b two", "a two"]
+    assert all(query["previous"] == "true" for query in cluster.asked.values())
