@@ -114,7 +114,7 @@ class TestStage(Stage[TestEvidence]):
             environment=child_environment(python),
             log_path=context.log_path("test"),
             report=lambda outcome: context.emit(TestReported(outcome=outcome)),
-            collected=lambda tests: context.emit(TestsCollected(count=tests)),
+            collected=lambda nodeids: context.emit(TestsCollected(count=len(nodeids), nodeids=nodeids)),
             cancelled=context.cancelled,
             timeout=seconds(project.settings.test.timeout, "test.timeout"),
             on_sample=lambda use: context.emit(UseSeen(use=use)),

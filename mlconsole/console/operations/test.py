@@ -83,6 +83,6 @@ def run_again(
         environment=child_environment(python),
         log_path=log,
         report=report,
-        collected=lambda tests: None,
+        collected=lambda nodeids: None,
         cancelled=cancelled,
     )

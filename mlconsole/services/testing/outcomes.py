@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-from mlconsole.evidence.testing import Outcome, TestOutcome
+from mlconsole.evidence.testing import Outcome, TestOutcome, TestWarning
 from mlconsole.evidence.training import MetricPoint
 from mlconsole.text import clean, clean_line, shorten
 
 LONGEST_MESSAGE = 300
 # What was captured, the last part of it; the whole is in the log.
 LONGEST_OUTPUT = 32 * 1024
-_Kind = Literal["SessionStart", "Collection", "CollectReport", "TestStart", "TestReport", "SessionFinish"]
+MOST_WARNINGS = 200
+"""Kinds of warnings that are kept of a run; others are counted with the last."""
+_Kind = Literal["SessionStart", "Collection", "CollectReport", "TestPassed", "TestReport", "Warning", "SessionFinish"]
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,16 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     sections: tuple[tuple[str, str], ...] = ()
     user_properties: tuple[tuple[str, object], ...] = ()
     exitstatus: int | None = None
+    phases: tuple[tuple[str, float], ...] = ()
+    category: str = ""
+    where: str = ""
+
+
+class Left(NamedTuple):
+    """What a test left that never came to its end: what it had printed, and where it was."""
+
+    output: str = ""
+    stack: str = ""
 
 
 class LineFile:
@@ -69,25 +81,37 @@ class Tally:
 
     Args:
         report: called with each outcome.
-        collected: called with the number of tests, once it is known.
+        collected: called with the node ids of the tests, cleaned, once they are known.
+        left: what a test left whose process died, by its node id.
     """
 
-    def __init__(self, report: Callable[[TestOutcome], None], collected: Callable[[int], None]) -> None:
-        self.outcomes: list[TestOutcome] = []
-        self.metrics: list[MetricPoint] = []
+    def __init__(
+        self,
+        report: Callable[[TestOutcome], None],
+        collected: Callable[[tuple[str, ...]], None],
+        left: Callable[[str], Left] = lambda nodeid: Left(),
+    ) -> None:
+        self.outcomes: dict[str, TestOutcome] = {}
+        """By node id as pytest has it, in the order in which they ended."""
+        self.nodeids: tuple[str, ...] = ()
         self.started = False
-        self.collected = 0
         self.exit_status: int | None = None
         self.uncollected = 0
         self.finished = 0
-        self._report, self._on_collected = report, collected
+        self._report, self._on_collected, self._left = report, collected, left
         self._phases: dict[str, list[Line]] = {}
-        self._seen: set[str] = set()
+        self._failed_before: dict[str, list[Line]] = {}
+        self._warnings: dict[tuple[str, str, str], TestWarning] = {}
 
     @property
-    def running(self) -> list[str]:
-        """The tests that have started and not ended, by node id."""
+    def unfinished(self) -> list[str]:
+        """The tests of which some phases are known and not the last, by node id."""
         return list(self._phases)
+
+    @property
+    def warnings(self) -> tuple[TestWarning, ...]:
+        """All warnings, each once with how often it came."""
+        return tuple(self._warnings.values())
 
     def take(self, line: Line) -> None:
         """Take one line."""
@@ -95,63 +119,111 @@ class Tally:
             case "SessionStart":
                 self.started = True
             case "Collection":
-                self.collected = len(line.nodeids)
-                self._on_collected(self.collected)
+                self.nodeids = line.nodeids
+                self._on_collected(tuple(clean_line(nodeid) for nodeid in line.nodeids))
             case "CollectReport":
                 self._take_collect_report(line)
-            case "TestStart":
-                self._phases[line.nodeid] = []
+            case "TestPassed":
+                for when, took in line.phases:
+                    self._take_phase(
+                        Line(kind="TestReport", nodeid=line.nodeid, when=when, outcome="passed", duration=took)
+                    )
             case "TestReport":
                 self._take_phase(line)
+            case "Warning":
+                self._take_warning(line)
             case "SessionFinish":
                 self.exit_status = line.exitstatus
 
-    def end(self, message: str) -> None:
-        """Say of the tests that had not ended why they never will."""
-        for nodeid in self.running:
-            self._say(nodeid, self._phases.pop(nodeid), "error", message)
+    def end(self, nodeids: Iterable[str], message: str) -> None:
+        """Say of tests that had not ended why they never will."""
+        for nodeid in nodeids:
+            self._say(nodeid, self._phases.pop(nodeid, []), "error", message, self._left(nodeid))
 
     def _take_collect_report(self, line: Line) -> None:
-        if line.nodeid in self._seen:
+        nodeid = line.nodeid or "collection"
+        if nodeid in self.outcomes:
             return
-        self._seen.add(line.nodeid)
         self.uncollected += line.outcome == "failed"
-        self._say(line.nodeid or "collection", [line], "error" if line.outcome == "failed" else "skipped")
+        self._say(nodeid, [line], "error" if line.outcome == "failed" else "skipped")
 
     def _take_phase(self, line: Line) -> None:
         phases = self._phases.setdefault(line.nodeid, [])
+        # pytest-rerunfailures starts the next attempt without saying so, and may have ended the one before like a test.
         if line.when == "setup":
+            if any(phase.outcome == "rerun" for phase in phases):
+                self._failed_before.setdefault(line.nodeid, list(phases))
             phases.clear()
         phases.append(line)
         # A worker of xdist that crashed has its test reported with a phase of no name, and nothing after that.
         if line.when in ("setup", "call"):
             return
-        # pytest-rerunfailures ends each attempt like a test, and starts the next without saying so.
         if any(phase.outcome == "rerun" for phase in phases):
-            phases.clear()
             return
         self.finished += 1
-        self._say(line.nodeid, self._phases.pop(line.nodeid), _outcome(phases))
+        left = Left() if line.when == "teardown" else self._left(line.nodeid)
+        self._say(line.nodeid, self._phases.pop(line.nodeid), _outcome(phases), left=left)
 
-    def _say(self, nodeid: str, phases: list[Line], outcome: Outcome, message: str = "") -> None:
-        telling = next((line for line in phases if line.outcome == "failed"), None) or next(
-            (line for line in phases if line.message or line.longrepr), None
-        )
-        last = phases[-1] if phases else None
-        words = (
-            message or next((text for text in telling.message.splitlines() if text.strip()), "") if telling else message
-        )
-        test = TestOutcome(
-            nodeid=clean_line(nodeid),
-            outcome=outcome,
-            seconds=sum(line.duration for line in phases),
-            message=shorten(clean_line(words).strip(), LONGEST_MESSAGE),
-            traceback=clean(telling.longrepr) if telling else "",
-            output=_output(last) if last else "",
-        )
-        self.outcomes.append(test)
-        self.metrics += _metrics(last) if last else []
+    def _take_warning(self, line: Line) -> None:
+        message = shorten(clean_line(line.message), LONGEST_MESSAGE)
+        key = (clean_line(line.category), message, clean_line(line.where))
+        if key not in self._warnings and len(self._warnings) >= MOST_WARNINGS:
+            key = next(reversed(self._warnings))
+        found = self._warnings.get(key)
+        if found is None:
+            category, message, where = key
+            nodeid = clean_line(line.nodeid)
+            self._warnings[key] = TestWarning(category=category, message=message, where=where, nodeid=nodeid)
+        else:
+            self._warnings[key] = msgspec.structs.replace(found, count=found.count + 1)
+
+    def _say(
+        self, nodeid: str, phases: list[Line], outcome: Outcome, message: str = "", left: Left | None = None
+    ) -> None:
+        left = left or Left()
+        before = self._failed_before.pop(nodeid, [])
+        test = _told(nodeid, phases, outcome, message, left)
+        if before:
+            test = told_again(_told(nodeid, before, "failed", "", Left()), test)
+        self.outcomes[nodeid] = test
         self._report(test)
+
+
+def told_again(before: TestOutcome, after: TestOutcome) -> TestOutcome:
+    """What is said of a test that did not pass, and was run again."""
+    attempts = before.attempts + after.attempts
+    if after.outcome not in ("passed", "xpassed", "flaky"):
+        return msgspec.structs.replace(after, attempts=attempts)
+    return msgspec.structs.replace(
+        after,
+        outcome="flaky",
+        attempts=attempts,
+        message=before.message,
+        traceback=before.traceback,
+        output=before.output,
+    )
+
+
+def _told(nodeid: str, phases: list[Line], outcome: Outcome, message: str, left: Left) -> TestOutcome:
+    telling = next((line for line in phases if line.outcome in ("failed", "rerun")), None) or next(
+        (line for line in phases if line.message or line.longrepr), None
+    )
+    last = phases[-1] if phases else None
+    if not message and telling is not None:
+        message = next((text for text in telling.message.splitlines() if text.strip()), "")
+    traces = [clean(telling.longrepr) if telling else "", left.stack]
+    outputs = [_output(last) if last else "", left.output]
+    return TestOutcome(
+        nodeid=clean_line(nodeid),
+        outcome=outcome,
+        seconds=sum(line.duration for line in phases),
+        message=shorten(clean_line(message).strip(), LONGEST_MESSAGE),
+        traceback="\n\n".join(filter(None, traces)),
+        output="\n\n".join(filter(None, outputs)),
+        setup_seconds=sum(line.duration for line in phases if line.when == "setup"),
+        teardown_seconds=sum(line.duration for line in phases if line.when == "teardown"),
+        metrics=tuple(_metrics(last)) if last else (),
+    )
 
 
 def _outcome(phases: list[Line]) -> Outcome:

@@ -14,7 +14,7 @@ from mlconsole.services.testing.outcomes import Line, LineFile, Tally
 
 
 def tally() -> Tally:
-    return Tally(lambda outcome: None, lambda count: None)
+    return Tally(lambda outcome: None, lambda nodeids: None)
 
 
 def phase(when: str, outcome: str = "passed", **more: object) -> Line:
@@ -40,27 +40,29 @@ def test_the_phases_of_a_test_make_one_outcome(phases: list[Line], outcome: str)
     taken = tally()
     for line in phases:
         taken.take(line)
-    assert [test.outcome for test in taken.outcomes] == [outcome]
-    assert taken.outcomes[0].seconds == 0.5 * len(phases)
-    assert taken.running == []
+    (test,) = taken.outcomes.values()
+    assert (test.outcome, test.seconds) == (outcome, 0.5 * len(phases))
+    assert taken.unfinished == []
 
 
 @pytest.mark.parametrize("teardown", [[phase("teardown")], []])
-def test_a_test_that_is_run_again_counts_once_with_its_last_attempt(teardown: list[Line]) -> None:
+def test_a_test_that_a_plugin_runs_again_and_that_passes_then_is_flaky(teardown: list[Line]) -> None:
     taken = tally()
-    for line in [phase("setup"), phase("call", "rerun", message="flaky"), *teardown]:
+    for line in [phase("setup"), phase("call", "rerun", message="no answer"), *teardown]:
         taken.take(line)
-    assert taken.running == ["t.py::test"]
+    assert taken.unfinished == ["t.py::test"]
     for line in [phase("setup"), phase("call"), phase("teardown")]:
         taken.take(line)
-    assert [(test.outcome, test.message) for test in taken.outcomes] == [("passed", "")]
+    (test,) = taken.outcomes.values()
+    assert (test.outcome, test.message, test.attempts) == ("flaky", "no answer", 2)
 
 
 def test_a_file_that_several_workers_could_not_collect_is_told_once() -> None:
     taken = tally()
     for _ in range(2):
         taken.take(Line(kind="CollectReport", nodeid="t.py", outcome="failed", message="no such module"))
-    assert taken.outcomes == [TestOutcome(nodeid="t.py", outcome="error", seconds=0, message="no such module")]
+    told = TestOutcome(nodeid="t.py", outcome="error", seconds=0, message="no such module")
+    assert taken.outcomes == {"t.py": told}
     assert taken.uncollected == 1
 
 
@@ -68,7 +70,7 @@ def test_a_line_is_taken_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "report.jsonl"
     lines = LineFile(path)
     assert lines.read() == []
-    whole = json.dumps({"$report_type": "TestStart", "nodeid": "t.py::test"}).encode()
+    whole = json.dumps({"$report_type": "CollectReport", "nodeid": "t.py::test"}).encode()
     path.write_bytes(whole[:20])
     assert lines.read() == []
     path.write_bytes(whole + b"\n" + whole)
@@ -103,6 +105,6 @@ def test_no_control_character_of_a_test_comes_through(nodeid: str, message: str,
         sections=((nodeid, text),),
     )
     taken.take(line)
-    (test,) = taken.outcomes
+    (test,) = taken.outcomes.values()
     assert "\x1b" not in test.nodeid + test.message + test.traceback + test.output
     assert "\n" not in test.nodeid + test.message

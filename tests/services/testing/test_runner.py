@@ -6,12 +6,13 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlconsole.evidence.testing import TestOutcome, TestRun
 from mlconsole.services.processes import CommandMissing, child_environment
-from mlconsole.services.testing import PytestMissing, run_tests
+from mlconsole.services.testing import PytestMissing, RunningTest, run_tests
 
 PYTHON = Path(sys.executable)
 
@@ -23,6 +24,7 @@ class Project:
         self.root = root
         self.outcomes: list[TestOutcome] = []
         self.collected: list[int] = []
+        self.running: list[tuple[RunningTest, ...]] = []
         self.cancelled = threading.Event()
 
     def write(self, text: str, name: str = "test_it.py") -> Project:
@@ -34,7 +36,8 @@ class Project:
         *paths: str,
         python: Path = PYTHON,
         model_path: Path | None = None,
-        timeout: float | None = 30,
+        timeout: float | None = 60,
+        **more: Any,
     ) -> TestRun:
         return run_tests(
             python=python,
@@ -44,9 +47,11 @@ class Project:
             environment=child_environment(python, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS=""),
             log_path=self.root / "test.log",
             report=self.report,
-            collected=self.collected.append,
+            collected=lambda nodeids: self.collected.append(len(nodeids)),
             cancelled=self.cancelled,
             timeout=timeout,
+            on_running=self.running.append,
+            **more,
         )
 
     def report(self, outcome: TestOutcome) -> None:
@@ -122,7 +127,7 @@ def test_the_model_under_test_reaches_the_tests(project: Project, tmp_path: Path
     model_path.write_text("weights")
     run = project.run(model_path=model_path)
     assert run.count("passed") == 1
-    assert run.command == f"MODEL_PATH='{model_path}' {PYTHON} -m pytest test_it.py"
+    assert run.command == f"MODEL_PATH='{model_path}' {PYTHON} -m pytest -q test_it.py"
 
 
 def test_an_outcome_is_told_while_the_next_test_still_runs(project: Project, tmp_path: Path) -> None:

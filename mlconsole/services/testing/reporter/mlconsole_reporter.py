@@ -1,55 +1,160 @@
 """A pytest plugin that writes what happens as JSON lines, in the manner of pytest-reportlog.
 
 It runs in the project's Python, so it needs nothing but pytest (7 or later) and stands in a folder of its own: whatever
-lies beside it could be imported by the project under a name of the project's. The lines go to the file that the
-environment variable MLCONSOLE_REPORT names. Under xdist the controller alone writes, as reports come to it.
+lies beside it could be imported by the project under a name of the project's. MLCONSOLE_REPORT names a folder:
+
+    report.jsonl    gets the lines, from pytest itself and not from workers of xdist
+    running         what each process runs at this moment: shared memory, which outlives a crash (see `Running`)
+    words           a socket: each process hands over what its tests' output is captured in (see `give_words`)
+    stack-PID       gets the stack of a process that is sent STACK_SIGNAL
+    only            node ids, a line each, where not all tests are to be run
+
+A test that passed in all phases and said nothing takes one short line, written when it has ended.
 """
 
 from __future__ import annotations
 
+import array
+import contextlib
+import faulthandler
 import json
 import math
+import mmap
 import os
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 LONGEST_TEXT = 64 * 1024
+SLOT = 2048
+SLOTS = 256
+PHASES = ("setup", "call", "teardown")
+STACK_SIGNAL = getattr(signal, "SIGUSR2", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Taken out of the environment: xdist's workers and a pytest that a test starts must not write to the same file.
-    path = os.environ.pop("MLCONSOLE_REPORT", "")
-    if path and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Reporter(path), "mlconsole_reporter_lines")
+    # Taken out of the environment: a pytest that a test starts must not write to the same files.
+    folder = os.environ.pop("MLCONSOLE_REPORT", "")
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        folder = worker.get("mlconsole_report", "")
+    if not folder:
+        return
+    place = Path(folder)
+    name = worker["workerid"] if worker is not None else ""
+    running = Running(place / "running", name)
+    config.pluginmanager.register(Only(place / "only"), "mlconsole_only")
+    config.pluginmanager.register(FirstTest(place, name, config), "mlconsole_first_test")
+    if worker is not None:
+        config.pluginmanager.register(running, "mlconsole_running")
+    else:
+        config.pluginmanager.register(Reporter(place, running), "mlconsole_lines")
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """The model under test: what MODEL_PATH names. A fixture of this name in the project goes before this one."""
+    path = os.environ.get("MODEL_PATH")
+    if not path:
+        pytest.fail("MODEL_PATH is not set: it names the model under test.")
+    return Path(path)
+
+
+@pytest.fixture
+def record_metric(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """Record a number that this test measured, as `record_metric("mean_absolute_error", 24.5)`."""
+
+    def record(name: str, value: float) -> None:
+        request.node.user_properties.append((str(name), float(value)))
+
+    return record
+
+
+class Running:
+    """A slot of shared memory with the test that this process runs: phase (0: none, else its place in PHASES and 1),
+    length of the node id in two bytes, node id. Slot 0 is pytest's own, the others are those of xdist's workers.
+    """
+
+    def __init__(self, path: Path, worker: str) -> None:
+        slot = int("".join(filter(str.isdigit, worker)) or -1) + 1
+        self._start = min(slot, SLOTS - 1) * SLOT
+        self._process = os.getpid()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.ftruncate(descriptor, SLOT * SLOTS)
+        self._memory = mmap.mmap(descriptor, SLOT * SLOTS)
+        os.close(descriptor)
+
+    def begin(self, nodeid: str) -> None:
+        # A test that forks runs on in the child, with this object in it.
+        if os.getpid() == self._process:
+            name = nodeid.encode("utf-8", "replace")[: SLOT - 3]
+            start = self._start
+            self._memory[start] = 0
+            self._memory[start + 1 : start + 3 + len(name)] = len(name).to_bytes(2, "big") + name
+            self._memory[start] = 1
+
+    def go_on(self, phase: int) -> None:
+        if os.getpid() == self._process:
+            self._memory[self._start] = phase
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.begin(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "teardown":
+            self.go_on(2 if report.when == "setup" and report.outcome == "passed" else 3)
+
+    def pytest_runtest_logfinish(self) -> None:
+        self.go_on(0)
 
 
 class Reporter:
-    """Writes one line per event."""
+    """Writes one line per event, and what runs where this process runs the tests itself."""
 
-    def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, folder: Path, running: Running) -> None:
+        self._folder = folder
+        self._running = running
+        self._alone = True
+        self._descriptor = os.open(
+            folder / "report.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
         self._process = os.getpid()
         self._collected: set[str] = set()
+        self._silent: dict[str, list[tuple[str, float]]] = {}
+        self._encode = json.JSONEncoder(default=plain).encode
 
     def _write(self, kind: str, **content: object) -> None:
+        self._write_line(self._encode({"$report_type": kind, **content}))
+
+    def _write_line(self, line: str) -> None:
         # A test that forks runs on in the child, with this object in it.
         if os.getpid() != self._process:
             return
-        line = json.dumps({"$report_type": kind, **content}, default=plain) + "\n"
-        data = memoryview(line.encode())
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        data = (line + "\n").encode()
+        written = os.write(self._descriptor, data)
+        while written < len(data):
+            written += os.write(self._descriptor, data[written:])
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._alone = not session.config.pluginmanager.hasplugin("dsession")
         self._write("SessionStart", pytest_version=pytest.__version__)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._collection([item.nodeid for item in session.items])
+        if self._alone:
+            self._collection([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         self._collection(ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["mlconsole_report"] = str(self._folder)
 
     def _collection(self, nodeids: list[str]) -> None:
         # Every worker of xdist collects the same tests.
@@ -61,24 +166,121 @@ class Reporter:
         if not report.passed:
             self._write("CollectReport", nodeid=report.nodeid, outcome=report.outcome, **described(report))
 
+    def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
+        self._write(
+            "Warning",
+            nodeid=nodeid,
+            category=getattr(warning_message.category, "__name__", str(warning_message.category)),
+            message=str(warning_message.message)[:LONGEST_TEXT],
+            where=f"{warning_message.filename}:{warning_message.lineno}",
+        )
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._write("TestStart", nodeid=nodeid)
+        if self._alone:
+            self._running.begin(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        nodeid, when = report.nodeid, report.when or ""
+        if self._alone and when != "teardown":
+            self._running.go_on(2 if when == "setup" and report.outcome == "passed" else 3)
+        duration = getattr(report, "duration", 0.0)
+        says_more = report.sections or report.user_properties or hasattr(report, "wasxfail")
+        if report.outcome == "passed" and when in PHASES and not says_more:
+            self._silent.setdefault(nodeid, []).append((when, duration))
+            return
+        for earlier, took in self._silent.pop(nodeid, ()):
+            self._write("TestReport", nodeid=nodeid, when=earlier, outcome="passed", duration=took)
         self._write(
             "TestReport",
-            nodeid=report.nodeid,
-            when=report.when,
+            nodeid=nodeid,
+            when=when,
             outcome=report.outcome,
-            duration=getattr(report, "duration", 0.0),
+            duration=duration,
             xfail=hasattr(report, "wasxfail"),
             user_properties=[[str(name), finite(value)] for name, value in report.user_properties],
             **described(report),
         )
 
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        silent = self._silent.pop(nodeid, None)
+        if silent is not None:
+            phases = ", ".join(f'["{when}", {duration!r}]' for when, duration in silent)
+            name = self._encode(nodeid)
+            self._write_line(f'{{"$report_type": "TestPassed", "nodeid": {name}, "phases": [{phases}]}}')
+        if self._alone:
+            self._running.go_on(0)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         self._write("SessionFinish", exitstatus=int(exitstatus))
+
+
+class Only:
+    """Runs no other tests than those that the file names, by node ids or by those of files and classes above them."""
+
+    def __init__(self, path: Path) -> None:
+        self._wanted: set[str] = set()
+        with contextlib.suppress(FileNotFoundError):
+            self._wanted = set(path.read_text(encoding="utf-8").splitlines())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if not self._wanted:
+            return
+        kept, left_out = [], []
+        for item in items:
+            (left_out if self._wanted.isdisjoint(above(item.nodeid)) else kept).append(item)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def above(nodeid: str) -> Iterator[str]:
+    """A node id, and those of all that it is in."""
+    yield nodeid
+    name = nodeid.partition("[")[0]
+    while name:
+        yield name
+        name = name.rpartition("::")[0]
+
+
+class FirstTest:
+    """Does, once, what can be done only where the output of tests is captured: inside the setup of the first one."""
+
+    def __init__(self, folder: Path, worker: str, config: pytest.Config) -> None:
+        self._folder, self._worker, self._config = folder, worker, config
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self._config.pluginmanager.unregister(self)
+        about: dict[str, object] = {"pid": os.getpid(), "worker": self._worker}
+        about["stack"] = have_stack_written(self._folder / f"stack-{os.getpid()}")
+        with contextlib.suppress(OSError, AttributeError):
+            give_words(self._folder / "words", about)
+
+
+def have_stack_written(path: Path) -> bool:
+    """Have the stacks of all threads written to a file when STACK_SIGNAL comes, whatever Python is busy with."""
+    if STACK_SIGNAL is None or not hasattr(faulthandler, "register"):
+        return False
+    try:
+        # never closed: it is written to when the process hangs
+        faulthandler.register(STACK_SIGNAL, file=path.open("w"), all_threads=True, chain=False)
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def give_words(path: Path, about: dict[str, object]) -> None:
+    """Hand over the files that standard output and error are captured in, as `sendmsg(2)` does it with SCM_RIGHTS.
+
+    What stands in them is lost when the process dies, unless another one has them open.
+    """
+    files = [number for number in (1, 2) if stat.S_ISREG(os.fstat(number).st_mode)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(2)
+        connection.connect(str(path))
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
+        connection.sendmsg([json.dumps(about).encode()], rights)
 
 
 def described(report: Any) -> dict[str, object]:
