@@ -60,13 +60,19 @@ class UseSample(Record, frozen=True, kw_only=True):
     """What the process tree of a child uses at a moment, `seconds` after its start.
 
     `processors` is processor seconds a second since the sample before (1.8: almost two processors), `memory` the
-    resident bytes of all processes.
+    resident bytes of all processes; `disk_read` and `disk_written` are bytes a second, where the system tells them.
+    `gpu` is how busy it keeps GPUs (1.5: one and a half), None where that is not told; `gpu_memory` bytes of them.
     """
 
     seconds: float
     processors: float
     memory: int
     processes: int = 1
+    threads: int = 0
+    disk_read: float = 0
+    disk_written: float = 0
+    gpu: float | None = None
+    gpu_memory: int = 0
 
 
 class ModelFile(Record, frozen=True, kw_only=True):
@@ -90,6 +96,8 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     metrics: tuple[MetricPoint, ...] = ()
     environment_digest: str = ""
+    outputs: tuple[ModelFile, ...] = ()
+    """Files that are kept beside the model; each has its name in the project."""
 
     @property
     def tag(self) -> str:
@@ -102,11 +110,38 @@ class ModelVersion(Record, frozen=True, kw_only=True):
         return f"{self.name}@v{self.number}"
 
 
+class Variable(Record, frozen=True, kw_only=True):
+    """An environment variable that training ran with; `value` only where it is known to hold no secret."""
+
+    name: str
+    value: str = ""
+
+
+class SweepRun(Record, frozen=True, kw_only=True):
+    """One run of a sweep: its parameters, how it stands, and the last values of its metrics.
+
+    `score` is its value of the metric that the best run is chosen by, `problem` what ended it otherwise.
+    """
+
+    number: int
+    parameters: tuple[Parameter, ...]
+    state: Literal["waiting", "running", "done", "failed", "cancelled"] = "waiting"
+    metrics: tuple[MetricPoint, ...] = ()
+    progress: float | None = None
+    seconds: float = 0
+    score: float | None = None
+    is_best: bool = False
+    problem: str = ""
+
+
 class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
     """One training run. `metrics` are the last values of each metric that it printed.
 
     `dangerous` names what loading the model file would import and never should, such as `os.system`;
-    `unknown_imports` are names of no well-known package; `not_scanned` says why nobody knows.
+    `unknown_imports` are names of no well-known package; `not_scanned` says why nobody knows. `found` says where the
+    model was found, unless it is where it was asked to be; `missing_outputs` are patterns that no file of this run has.
+    `seed` is the seed of randomness, where one could be told. Of a sweep, all else is of the best run, `best_by` is the
+    metric that it was chosen by.
     """
 
     command: str
@@ -121,3 +156,11 @@ class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):
     dangerous: tuple[str, ...] = ()
     unknown_imports: tuple[str, ...] = ()
     not_scanned: str = ""
+    found: str = ""
+    outputs: tuple[ModelFile, ...] = ()
+    missing_outputs: tuple[str, ...] = ()
+    seed: str = ""
+    variables: tuple[Variable, ...] = ()
+    memory_limit: int = 0
+    sweep: tuple[SweepRun, ...] = ()
+    best_by: str = ""

@@ -1,12 +1,17 @@
-"""What a child and all that it started use while they run: processors and memory, looked at about once a second."""
+"""What a child and all that it started use while they run: processors, memory, threads and disk.
+
+They are looked at about once a second.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlconsole.evidence.training import UseSample
+from mlconsole.services.gpu import Gpus, GpuUse, open_gpus
 
 if TYPE_CHECKING:
     import psutil
@@ -17,6 +22,14 @@ SAMPLES_BEFORE_SLOWER = 600
 """A run of an hour is looked at as often as draws well, not six times as often."""
 COST = 0.01
 """Looking takes at most this part of a processor's time."""
+
+
+class _Used(NamedTuple):
+    """What a process has used since it began: seconds of processors, bytes of disks."""
+
+    seconds: float = 0
+    read: float = 0
+    written: float = 0
 
 
 class TreeSampler:
@@ -32,7 +45,9 @@ class TreeSampler:
         self._report = report
         self._started = self._at = time.monotonic()
         self._due = self._started + LEAST_SECONDS / 2
-        self._seconds: dict[tuple[int, float], float] = {}
+        self._before: dict[tuple[int, float], _Used] = {}
+        self._gpus: Gpus | None = None
+        self._looked_for_gpus = False
 
     def step(self) -> None:
         """Look, where it is time to."""
@@ -49,27 +64,45 @@ class TreeSampler:
     def _sample(self, at: float) -> UseSample | None:
         import psutil
 
-        memory, used, seconds = 0, 0.0, dict[tuple[int, float], float]()
+        memory, threads, now = 0, 0, dict[tuple[int, float], _Used]()
+        total = _Used()
         for process in self._descendants():
             try:
                 with process.oneshot():
                     times = process.cpu_times()
                     memory += process.memory_info().rss
+                    threads += process.num_threads()
                     key = (process.pid, process.create_time())
             except psutil.Error:
                 continue
-            seconds[key] = times.user + times.system
-            # one that was not there the last time has used all of its time since then
-            used += max(seconds[key] - self._seconds.get(key, 0.0), 0.0)
-        passed, self._at, self._seconds = at - self._at, at, seconds
-        if not seconds or passed <= 0:
+            now[key] = _Used(times.user + times.system, *_disk(process))
+            # one that was not there the last time has used all of it since then
+            total = _Used(*map(_grown, total, now[key], self._before.get(key, _Used())))
+        passed, self._at, self._before = at - self._at, at, now
+        gpu = self._gpu({pid for pid, _ in now})
+        if not now or passed <= 0:
             return None
         return UseSample(
             seconds=round(at - self._started, 2),
-            processors=round(used / passed, 3),
+            processors=round(total.seconds / passed, 3),
             memory=memory,
-            processes=len(seconds),
+            processes=len(now),
+            threads=threads,
+            disk_read=round(total.read / passed),
+            disk_written=round(total.written / passed),
+            gpu=gpu.share,
+            gpu_memory=gpu.memory,
         )
+
+    def _gpu(self, pids: set[int]) -> GpuUse:
+        """What they use of GPUs. Whether there are any is found out beside, which may take its time."""
+        if not self._looked_for_gpus:
+            self._looked_for_gpus = True
+            threading.Thread(target=self._look_for_gpus, name="gpus", daemon=True).start()
+        return self._gpus.use_of(pids) if self._gpus is not None else GpuUse()
+
+    def _look_for_gpus(self) -> None:
+        self._gpus = open_gpus()
 
     def _descendants(self) -> Iterator[psutil.Process]:
         import psutil
@@ -78,3 +111,19 @@ class TreeSampler:
             yield from psutil.Process(self._pid).children(recursive=True)
         except psutil.Error:
             return
+
+
+def _disk(process: psutil.Process) -> tuple[int, int]:
+    """The bytes that a process has read from disks and written to them; none where the system does not tell."""
+    import psutil
+
+    counters = getattr(process, "io_counters", None)
+    try:
+        found = counters() if counters is not None else None
+    except (psutil.Error, OSError):
+        found = None
+    return (found.read_bytes, found.write_bytes) if found is not None else (0, 0)
+
+
+def _grown(total: float, now: float, before: float) -> float:
+    return total + max(now - before, 0)

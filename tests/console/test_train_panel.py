@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from mlconsole.console.panels.train import TrainPanel
+import pytest
+
+from mlconsole.console.panels.train import TrainPanel, use_lines
+from mlconsole.console.widgets.metrics_chart import MetricsChart
+from mlconsole.console.widgets.plot import area_of
 from mlconsole.evidence.release import MetricSeen, UseSeen
 from mlconsole.evidence.training import MetricPoint, UseSample
 
-from .builder import model_version
+from .builder import model_version, train_evidence
 from .conftest import Build, Drive
 
 
@@ -51,3 +55,41 @@ async def test_curves_of_the_last_version_are_drawn_behind_and_left_out_by_a_key
         await console.shows("valid_mae 8", "v1 valid_mae")
         await console.press("p")
         await console.until(lambda: "v1 valid_mae" not in console.text)
+
+
+async def test_the_mouse_reads_the_step_below_it_and_a_click_stays_there(build: Build, drive: Drive) -> None:
+    builder = build("training")
+    async with drive(builder.project.root, (160, 50)) as console:
+        await console.shows("60%")
+        panel = console.app.main.panel
+        assert isinstance(panel, TrainPanel)
+        chart = panel.chart
+        steps = chart._at()
+        area = area_of(chart._series(), chart.content_size.width, chart.content_size.height - 1)
+        assert area is not None
+        for x, step in ((0, steps[0]), (area.left, steps[0]), (area.left + area.cells - 1, steps[-1])):
+            await console.pilot.hover(MetricsChart, offset=(x, 4))
+            await console.until(lambda step=step: chart.cursor == step)
+        await console.pilot.click(MetricsChart, offset=(area.left, 4))
+        await console.pilot.hover("Rail")
+        await console.until(lambda: chart._hovered is None)
+        assert chart.cursor == steps[0]
+        await console.shows(f"step {steps[0]:g}")
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_gpus_are_told_where_the_training_is_on_one(ended: bool) -> None:
+    samples = [
+        UseSample(seconds=1, processors=1, memory=1, gpu=None, gpu_memory=0),
+        UseSample(seconds=2, processors=1, memory=1, gpu=0.9, gpu_memory=4 * 2**30),
+        UseSample(seconds=3, processors=1, memory=1, gpu=0.5, gpu_memory=2**30),
+    ]
+    evidence = train_evidence() if ended else None
+    text = "\n".join(part.plain for part in use_lines(samples, evidence, 60))
+    assert ("GPU        70%   Memory at most 4.0 GiB" if ended else "GPU        50%   Memory 1.0 GiB") in text
+    assert "GPU" not in "\n".join(part.plain for part in use_lines(samples[:1], evidence, 60))
+
+
+def test_a_gpu_that_does_not_tell_whose_work_it_does_is_in_use() -> None:
+    shared = UseSample(seconds=2, processors=1, memory=1, gpu=None, gpu_memory=2**30)
+    assert "GPU        in use" in use_lines([shared], None, 60)[-1].plain

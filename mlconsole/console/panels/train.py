@@ -205,6 +205,27 @@ def use_lines(uses: Sequence[UseSample], evidence: TrainEvidence | None, width: 
             (now[1], STRONG),
             (f" {word([sample.memory for sample in recent])}".rstrip(), BUSY),
             (f"   {tail}", DIM),
+        ),
+        *_gpu_lines(uses, recent, most),
+    ]
+
+
+def _gpu_lines(uses: Sequence[UseSample], recent: Sequence[UseSample], most: str) -> list[Content]:
+    """GPUs, where the training was seen on one."""
+    if not any(sample.gpu_memory for sample in uses):
+        return []
+    told = [sample.gpu for sample in uses if sample.gpu is not None]
+    # at the end, what it came to on the whole
+    share = (sum(told) / len(told) if most else told[-1]) if told else None
+    memory = max(sample.gpu_memory for sample in uses) if most else uses[-1].gpu_memory
+    return [
+        line(
+            ("GPU        ", DIM),
+            (f"{share:.0%}" if share is not None else "in use", STRONG),
+            (f" {word([sample.gpu or 0 for sample in recent])}".rstrip(), BUSY),
+            (f"   Memory {most}".rstrip() + " ", DIM),
+            (size(memory), STRONG),
+            (f" {word([sample.gpu_memory for sample in recent])}".rstrip(), BUSY),
         )
     ]
 

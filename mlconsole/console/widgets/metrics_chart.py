@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.events import Click
+from textual.events import Click, MouseMove
 from textual.widget import Widget
 
 from mlconsole.console.curves import Group
 from mlconsole.console.paint import DIM, KEY, fit_line, line
-from mlconsole.console.widgets.plot import LEAST_HEIGHT, frame_of, legend, plot
+from mlconsole.console.widgets.plot import LEAST_HEIGHT, Series, area_of, legend, plot
 from mlconsole.text import number
 
 
@@ -35,6 +35,7 @@ class MetricsChart(Widget, can_focus=True):
         self._groups: tuple[Group, ...] = ()
         self._measure = ""
         self._cursor: float | None = None
+        self._hovered: float | None = None
         self._with_past = True
 
     @property
@@ -45,8 +46,8 @@ class MetricsChart(Widget, can_focus=True):
 
     @property
     def cursor(self) -> float | None:
-        """The step that is read; None: the last one."""
-        return self._cursor
+        """The step that is read, the one under the mouse first; None: the last one."""
+        return self._cursor if self._hovered is None else self._hovered
 
     def show(self, groups: tuple[Group, ...]) -> None:
         """Show other curves; measure and cursor stay."""
@@ -88,15 +89,37 @@ class MetricsChart(Widget, can_focus=True):
         self.refresh()
 
     def on_click(self, event: Click) -> None:
-        """Put the cursor near where it was clicked."""
-        group, steps = self.group, self._at()
-        frame = frame_of(group.series) if group else None
-        if frame is None or not steps:
-            return
-        part = min(max((event.x - 8) / max(self.size.width - 24, 1), 0.0), 1.0)
-        wanted = frame.left + part * (frame.right - frame.left)
-        self._cursor = min(steps, key=lambda step: abs(step - wanted))
-        self.refresh()
+        """Put the cursor at the step that was clicked."""
+        step = self._step_at(event.x)
+        if step is not None:
+            self._cursor = step
+            self.refresh()
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Read the step under the mouse."""
+        self._hover(self._step_at(event.x))
+
+    def on_leave(self) -> None:
+        """Read the cursor's step again."""
+        self._hover(None)
+
+    def _hover(self, step: float | None) -> None:
+        if step != self._hovered:
+            self._hovered = step
+            self.refresh()
+
+    def _step_at(self, x: int) -> float | None:
+        """The step of this training that is nearest to a column."""
+        steps = self._at()
+        area = area_of(self._series(), self.content_size.width, self.content_size.height - 1)
+        if area is None or not steps:
+            return None
+        wanted = area.step_at(x)
+        return min(steps, key=lambda step: abs(step - wanted))
+
+    def _series(self) -> tuple[Series, ...]:
+        group = self.group
+        return tuple(entry for entry in group.series if self._with_past or not entry.past) if group else ()
 
     def render(self) -> Content:
         """Title, values, curves."""
@@ -104,15 +127,15 @@ class MetricsChart(Widget, can_focus=True):
         width, height = self.content_size
         if group is None or width < 1 or height < 1:
             return Content("")
-        series = group.series if self._with_past else tuple(entry for entry in group.series if not entry.past)
+        series, cursor = self._series(), self.cursor
         steps = self._at()
-        step = self._cursor if self._cursor is not None else steps[-1] if steps else None
+        step = cursor if cursor is not None else steps[-1] if steps else None
         place = f" {self._groups.index(group) + 1}/{len(self._groups)}" if len(self._groups) > 1 else ""
         at = f"step {number(step)}" if step is not None else ""
         style = f"{KEY} reverse" if self.has_focus else KEY
         head = line((group.measure, style), (f"{place}  {at}   ", DIM))
-        values = Content.assemble(head, legend(series, self._cursor))
+        values = Content.assemble(head, legend(series, cursor))
         lines = [fit_line(values, width)]
         if height > LEAST_HEIGHT:
-            lines += plot(series, width, height - 1, cursor=self._cursor)
+            lines += plot(series, width, height - 1, cursor=cursor)
         return Content("\n").join(lines)

@@ -40,6 +40,19 @@ class Frame(NamedTuple):
     top: float
 
 
+class Area(NamedTuple):
+    """Where the curves are in the chart: cells from the left edge, how many, and what they show."""
+
+    left: int
+    cells: int
+    frame: Frame
+
+    def step_at(self, x: float) -> float:
+        """The step of a cell's middle."""
+        part = min(max((x - self.left + 0.5) / self.cells, 0.0), 1.0)
+        return self.frame.left + part * (self.frame.right - self.frame.left)
+
+
 class _Canvas:
     """Dots in cells, two by four each; a cell has the style of the last curve that came by."""
 
@@ -124,17 +137,15 @@ def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | N
         height: in lines, the line of steps included.
         cursor: the step at which an upright is drawn.
     """
-    series = [entry._replace(points=tuple(p for p in entry.points if math.isfinite(p[1]))) for entry in series]
-    frame = frame_of(series)
+    series = _finite(series)
     rows = max(height, LEAST_HEIGHT) - 1
-    if frame is None or width < 24:
+    area = area_of(series, width, height)
+    if area is None:
         return []
+    frame = area.frame
     scale = _scale(frame, rows)
-    wide = max(cell_len(text) for text in scale.values())
-    room = min(max(len(entry.name) for entry in series) + 1, _LABEL_ROOM) if width >= 56 else 0
-    if width - wide - 2 - room < 4:
-        return []
-    canvas = _Canvas(width - wide - 2 - room, rows, frame)
+    wide, room = area.left - 2, width - area.left - area.cells
+    canvas = _Canvas(area.cells, rows, frame)
     order = sorted(range(len(series)), key=lambda place: (not series[place].past, -place))
     for place in order:
         style, gap = style_of(series, place)
@@ -149,6 +160,21 @@ def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | N
         end = line((f" {fit(name, room - 1)}", style)) if room else ""
         lines.append(Content.assemble(start, canvas.row(row, upright), end))
     return [*lines, _steps(frame, wide + 2, canvas.width)]
+
+
+def _finite(series: Sequence[Series]) -> list[Series]:
+    return [entry._replace(points=tuple(p for p in entry.points if math.isfinite(p[1]))) for entry in series]
+
+
+def area_of(series: Sequence[Series], width: int, height: int) -> Area | None:
+    """Where `plot` draws the curves; None where there is nothing to draw, or no room."""
+    frame = frame_of(series)
+    if frame is None or width < 24:
+        return None
+    wide = max(cell_len(text) for text in _scale(frame, max(height, LEAST_HEIGHT) - 1).values())
+    room = min(max(len(entry.name) for entry in series) + 1, _LABEL_ROOM) if width >= 56 else 0
+    cells = width - wide - 2 - room
+    return Area(wide + 2, cells, frame) if cells >= 4 else None
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[float, float]]:
