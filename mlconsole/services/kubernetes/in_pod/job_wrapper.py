@@ -6,7 +6,8 @@ It travels in a ConfigMap, so that an image needs no part of mlconsole:
 
 What the command prints goes on as it comes, line by line. Between its lines stand marks, each a line of
 `::mlconsole:: ` and JSON, which whoever reads the log takes out: `start` (the Python), `packages`, `use` (what the
-processes use, once a second, and how many lines went before) and `end` (how it ended, and the model's digest).
+processes use, once a second, and how many lines went before), `report` (what the helper `mlconsole.report` told) and
+`end` (how it ended, and the model's digest).
 
 A model goes to `<store>/sha256/<first two>/<digest>/<name>`: by copying for `file://` and plain paths, for all others
 by fsspec, with whatever rights the pod has. Exit code 97 is ours: the command ended well, but there is no model, or it
@@ -37,6 +38,7 @@ NO_MODEL = 97
 LONGEST_LINE = 8 * 1024
 PACKAGES_A_LINE = 100
 SAMPLE_SECONDS = 1.0
+LOOK_SECONDS = 0.1
 SAMPLE_COST = 0.01
 CHUNK = 1 << 20
 
@@ -86,6 +88,32 @@ def write_all(data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(1, view) :]
+
+
+class Reports:
+    """What the helper `mlconsole.report` appends to a file, where it came with the wrapper."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read, self._rest = path, 0, b""
+        self._helper = Path(__file__).resolve().parent / "helper"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that put the helper in the command's reach."""
+        paths = [str(self._helper), os.environ.get("PYTHONPATH", "")]
+        return {"MLCONSOLE_REPORT": str(self._path), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+    def look(self, output: Output) -> None:
+        """Hand on what is new."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                data = file.read()
+        except OSError:
+            return
+        self._read += len(data)
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            output.mark(report=line[:LONGEST_LINE].decode("utf-8", "replace"))
 
 
 class Use:
@@ -149,7 +177,7 @@ class Failed(Exception):
     """There is no model, or it can't be brought to the store: in a sentence."""
 
 
-def run(command: list[str], cwd: str, output: Output) -> tuple[int, dict[str, Any]]:
+def run(command: list[str], cwd: str, output: Output, reports: Reports) -> tuple[int, dict[str, Any]]:
     """Run the command to its end; returns its exit code, a shell's for a signal, and what it used."""
     began = time.monotonic()
     if command[0] in ("python", "python3"):
@@ -158,7 +186,7 @@ def run(command: list[str], cwd: str, output: Output) -> tuple[int, dict[str, An
         child = subprocess.Popen(
             command,
             cwd=cwd or None,
-            env=dict(os.environ, PYTHONUNBUFFERED="1"),
+            env=dict(os.environ, PYTHONUNBUFFERED="1", **reports.environment()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -169,18 +197,22 @@ def run(command: list[str], cwd: str, output: Output) -> tuple[int, dict[str, An
         return 127, {"seconds": 0.0}
     signal.signal(signal.SIGTERM, lambda *_: signal_all(child.pid, signal.SIGTERM))
     assert child.stdout is not None
-    use, descriptor = Use(child.pid), child.stdout.fileno()
+    use, descriptor, looked = Use(child.pid), child.stdout.fileno(), 0.0
     while True:
-        if select.select([descriptor], [], [], use.left())[0]:
+        if select.select([descriptor], [], [], min(use.left(), LOOK_SECONDS))[0]:
             data = os.read(descriptor, 1 << 16)
             if not data:
                 break
             output.feed(data)
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            looked = time.monotonic()
+            reports.look(output)
         if not use.left():
             output.mark(use=use.look(), lines=output.lines)
     code = child.wait()
     signal_all(child.pid, signal.SIGKILL)
     output.close()
+    reports.look(output)
     import resource
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -305,7 +337,7 @@ def main(arguments: list[str]) -> int:
     copy = model.parent / "output.gz" if options.copy else None
     output, began = Output(copy), time.time()
     tell_python(output)
-    code, used = run(options.command, options.cwd, output)
+    code, used = run(options.command, options.cwd, output, Reports(model.parent / "reports.jsonl"))
     end: dict[str, Any] = {"exit_code": code, "lines": output.lines, **used}
     try:
         if copy is not None:
