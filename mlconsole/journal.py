@@ -12,7 +12,7 @@ import os
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -361,16 +361,29 @@ class Journal:
 
     def emit(self, release: int, body: EventBody, stage: StageName | None = None) -> Event:
         """Write down that something happened."""
+        return self.emit_all(release, [body], stage)[0]
+
+    def emit_all(self, release: int, bodies: Sequence[EventBody], stage: StageName | None = None) -> tuple[Event, ...]:
+        """Write down several things that happened, in their order: all of them or none."""
         with self.transaction():
-            event_id = self._rows("SELECT coalesce(max(id), 0) FROM events")[0][0] + 1
-            event = Event(id=event_id, release=release, at=now(), body=body, stage=stage)
-            self._write("INSERT INTO events VALUES (?, ?, ?)", event_id, release, msgspec.json.encode(event))
-        return event
+            first, at = self._rows("SELECT coalesce(max(id), 0) FROM events")[0][0] + 1, now()
+            events = tuple(
+                Event(id=event_id, release=release, at=at, body=body, stage=stage)
+                for event_id, body in enumerate(bodies, first)
+            )
+            for event in events:
+                self._write("INSERT INTO events VALUES (?, ?, ?)", event.id, release, msgspec.json.encode(event))
+        return events
 
     def events(self, release: int, after: int = 0, most: int = 100_000) -> tuple[Event, ...]:
         """A release's events in order, from behind the id `after` on."""
         query = "SELECT body FROM events WHERE release = ? AND id > ? ORDER BY id LIMIT ?"
         return self._records(Event, query, release, after, most)
+
+    def last_event(self, release: int) -> Event | None:
+        """The latest event of a release."""
+        query = "SELECT body FROM events WHERE release = ? ORDER BY id DESC LIMIT 1"
+        return next(iter(self._records(Event, query, release)), None)
 
     def decide(
         self, release: int, kind: DecisionKind, stage: StageName, *, who: str, reason: str = "", subject: str = ""

@@ -10,7 +10,7 @@ from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan
 from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import Phase, TestEvidence, TestOutcome
-from mlconsole.evidence.training import MetricPoint, ModelVersion, TrainEvidence, TrainingProgress, UseSample
+from mlconsole.evidence.training import MetricPoint, ModelVersion, SweepRun, TrainEvidence, TrainingProgress, UseSample
 
 Evidence = RepoEvidence | DataEvidence | TrainEvidence | TestEvidence | DeployEvidence | PodsEvidence
 
@@ -179,6 +179,13 @@ class UseSeen(Record, frozen=True, kw_only=True, tag="use"):
     use: UseSample
 
 
+class SweepSeen(Record, frozen=True, kw_only=True, tag="sweep"):
+    """A run of a sweep began, moved on or ended; `total` is how many there are."""
+
+    run: SweepRun
+    total: int
+
+
 class VersionMade(Record, frozen=True, kw_only=True, tag="version"):
     """Training's model was stored as a version."""
 
@@ -263,6 +270,7 @@ EventBody = (
     | MetricSeen
     | ProgressSeen
     | UseSeen
+    | SweepSeen
     | VersionMade
     | TestsCollected
     | TestRunning

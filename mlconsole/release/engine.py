@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -428,7 +428,11 @@ class Engine:
         return self._release is not None and self._release.kind == "rollback"
 
     def _emit(self, body: EventBody, stage: StageName | None = None) -> None:
-        self._listen(self._journal.emit(self._number, body, stage))
+        self._emit_all([body], stage)
+
+    def _emit_all(self, bodies: Sequence[EventBody], stage: StageName | None = None) -> None:
+        for event in self._journal.emit_all(self._number, bodies, stage):
+            self._listen(event)
 
     def _context(self, stage: StageName) -> StageContext:
         return StageContext(
@@ -439,6 +443,7 @@ class Engine:
             cancelled=self._cancelled,
             release=self._release,
             emit=lambda body: self._emit(body, stage),
+            emit_all=lambda bodies: self._emit_all(bodies, stage),
             approves=self._approves,
             chooses=self._chooses,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -90,6 +90,8 @@ class StageContext:
     release: Release | None
     emit: Callable[[EventBody], None]
     approves: Callable[[DeployPlan], bool]
+    emit_all: Callable[[Sequence[EventBody]], None] = lambda bodies: None
+    """Reports many things at once, in their order: what floods in is cheaper to write down together."""
     chooses: Callable[[tuple[ObjectConflict, ...]], ConflictChoice] = lambda conflicts: "ask"
     """What a person decided to do with fields that others own."""
 

@@ -10,25 +10,19 @@ import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict, now
-from mlconsole.evidence.release import MetricSeen, ProgressSeen, UseSeen, VersionMade
-from mlconsole.evidence.training import (
-    MetricPoint,
-    ModelFile,
-    ModelVersion,
-    PythonEnvironment,
-    TrainEvidence,
-    TrainingProgress,
-)
+from mlconsole.evidence.release import VersionMade
+from mlconsole.evidence.training import ModelFile, ModelVersion, PythonEnvironment, TrainEvidence
 from mlconsole.project import Project
-from mlconsole.project.settings import seconds
+from mlconsole.project.settings import TrainSettings, size_in_bytes
 from mlconsole.services.models import scan
-from mlconsole.services.processes import child_environment
 from mlconsole.services.training import command as commands
-from mlconsole.services.training import parameters as parameter_files
+from mlconsole.services.training import notebook, variables
 from mlconsole.services.training.environment import find_python
-from mlconsole.services.training.run import train
-from mlconsole.stages.base import Stage, StageContext, digest_of_files, model_store, needed
-from mlconsole.text import listed
+from mlconsole.services.training.run import TrainResult
+from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
+from mlconsole.stages.train_here import check as check_here
+from mlconsole.stages.train_here import train_here, working_folder
+from mlconsole.text import count, listed
 
 
 class CommandNotNamed(WrongUse):
@@ -44,14 +38,12 @@ def command_template(project: Project) -> str:
     """The training command of the settings, with its placeholders.
 
     Raises:
-        CommandNotNamed: there is none, or it has no place for the model's path.
+        CommandNotNamed: there is none, or it can't be split into words.
     """
     template = project.settings.train.command
     if not template:
         hint = 'Name it in mlconsole.toml: [train] command = "python train_model.py --data {data} --output {model}"'
         raise CommandNotNamed("No training script was found.", hint)
-    if "{model}" not in template:
-        raise CommandNotNamed("train.command does not say where the model goes.", "Put {model} where its path belongs.")
     try:
         shlex.split(template)
     except ValueError as error:
@@ -81,6 +73,28 @@ def _unknown_reasons(names: tuple[str, ...], trusted: tuple[str, ...]) -> list[R
     return [Reason(level="warn", sentence=sentence, next_step=hint)]
 
 
+def _digest_of_code(project: Project, sources: tuple[Path, ...]) -> str:
+    """The digest of the code that trains; of notebooks, without what their cells put out."""
+    notebooks = [path for path in sources if path.suffix == notebook.SUFFIX]
+    digest = digest_of_files(project.root, [path for path in sources if path not in notebooks])
+    return digest_of(digest, *map(notebook.code, notebooks)) if notebooks else digest
+
+
+def _more_inputs(settings: TrainSettings) -> tuple[Input, ...]:
+    """What else of the settings decides what comes out, where it is set."""
+    more: dict[str, object] = {
+        "folder": settings.cwd,
+        "place of the model": settings.model,
+        "outputs": settings.outputs,
+        "sweep": settings.sweep and [*settings.sweep.items(), settings.best],
+    }
+    return tuple(
+        Input(name=name, digest=value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in more.items()
+        if value
+    )
+
+
 class TrainStage(Stage[TrainEvidence]):
     """Runs the project's own training command and makes what it wrote a version."""
 
@@ -90,70 +104,57 @@ class TrainStage(Stage[TrainEvidence]):
         project = context.project
         template = command_template(project)
         parameters = [project.root / name for name in [project.settings.train.parameters] if name]
+        sources = commands.sources(project.root, shlex.split(template), working_folder(project))
         return (
             Input(name="data", digest=context.known.data_digest),
             Input(name="command", digest=template),
             Input(name="parameters", digest=digest_of_files(project.root, parameters)),
-            Input(
-                name="training code",
-                digest=digest_of_files(project.root, commands.sources(project.root, shlex.split(template))),
-            ),
+            Input(name="training code", digest=_digest_of_code(project, sources)),
             Input(name="Python environment", digest=project_python(project).digest),
             Input(name="model name", digest=project.settings.name),
+            *_more_inputs(project.settings.train),
         )
 
     def check(self, project: Project) -> None:
         command_template(project)
-        project_python(project)
+        check_here(project, project_python(project))
 
     def run(self, context: StageContext) -> TrainEvidence:
         project, settings = context.project, context.project.settings
         environment = project_python(project)
-        python = Path(environment.executable)
         number = context.journal.next_version_number(settings.name)
-        model_path = context.folder / "model.pkl"
-        command = commands.fill(
-            command_template(project),
-            data=settings.data.path,
-            model=model_path,
-            version=f"v{number}",
-            commit=self._commit(context),
-            python=python,
-            params=settings.train.parameters,
-        )
-        context.command(shlex.join(command))
-        parameters = parameter_files.read(project.root / settings.train.parameters) if settings.train.parameters else ()
-
-        def report(seen: MetricPoint | TrainingProgress) -> None:
-            context.emit(MetricSeen(point=seen) if isinstance(seen, MetricPoint) else ProgressSeen(progress=seen))
-
-        trained = train(
-            root=project.root,
-            command=command,
-            model_path=model_path,
-            environment=child_environment(python),
-            log_path=context.log_path("train"),
-            report=report,
-            cancelled=context.cancelled,
-            timeout=seconds(settings.train.timeout, "train.timeout"),
-            on_sample=lambda use: context.emit(UseSeen(use=use)),
-        )
-        model = model_store(project).adopt(model_path)
-        model_path.unlink(missing_ok=True)
+        trained = train_here(context, number, environment)
+        store, result = model_store(project), trained.result
+        model = store.adopt(result.model)
+        if result.model.is_relative_to(context.folder):
+            result.model.unlink(missing_ok=True)
         evidence = TrainEvidence(
-            command=shlex.join(command),
+            command=trained.command,
             environment=environment,
-            parameters=parameters,
-            exit_code=trained.child.exit_code,
-            use=trained.child.use,
-            metrics=trained.metrics,
-            lines=trained.child.lines,
-            tail=trained.child.tail,
+            parameters=trained.parameters,
+            exit_code=result.child.exit_code,
+            use=result.child.use,
+            metrics=result.metrics,
+            lines=result.child.lines,
+            tail=result.child.tail,
+            found=result.found,
+            outputs=self._outputs(context, result),
+            missing_outputs=result.missing,
+            seed=variables.seed_of(trained.parameters, shlex.split(trained.command), trained.environment),
+            variables=variables.kept(trained.environment),
+            memory_limit=size_in_bytes(settings.train.memory, "train.memory") or 0,
+            sweep=trained.sweep,
+            best_by=trained.best_by,
         )
-        evidence = _scanned(evidence, model_store(project).path(model.digest))
+        evidence = _scanned(evidence, store.path(model.digest))
         version = self._version(context, number, model, evidence)
         context.emit(VersionMade(version=version))
         return msgspec.structs.replace(evidence, version=version)
+
+    def _outputs(self, context: StageContext, result: TrainResult) -> tuple[ModelFile, ...]:
+        """Store what is kept beside the model, each file by its name in the project."""
+        store = model_store(context.project)
+        return tuple(msgspec.structs.replace(store.adopt(path), filename=name) for name, path in result.outputs)
 
     def _version(self, context: StageContext, number: int, model: ModelFile, evidence: TrainEvidence) -> ModelVersion:
         return ModelVersion(
@@ -167,6 +168,7 @@ class TrainStage(Stage[TrainEvidence]):
             parameters=evidence.parameters,
             metrics=evidence.metrics,
             environment_digest=evidence.environment.digest,
+            outputs=evidence.outputs,
         )
 
     def _commit(self, context: StageContext) -> str:
@@ -185,6 +187,13 @@ class TrainStage(Stage[TrainEvidence]):
             reasons += _unknown_reasons(evidence.unknown_imports, context.project.settings.train.trusted)
         if evidence.not_scanned:
             reasons.append(Reason(level="warn", sentence=f"Nobody knows what loading it runs: {evidence.not_scanned}"))
+        if evidence.missing_outputs:
+            sentence = f"Training wrote no {listed(list(evidence.missing_outputs))}: there is nothing to keep."
+            reasons.append(Reason(level="warn", sentence=sentence, next_step="Check `outputs` under [train]."))
+        failed = [run for run in evidence.sweep if run.state == "failed"]
+        if failed:
+            sentence = f"{count(len(failed), 'run')} of {len(evidence.sweep)} failed: {failed[0].problem}"
+            reasons.append(Reason(level="warn", sentence=sentence))
         if not evidence.metrics:
             sentence = "Training printed no metric: only the tests can judge this model."
             reasons.append(Reason(level="warn", sentence=sentence, next_step="Print one, as in: mae=24.1"))

@@ -16,6 +16,10 @@ from mlconsole.services.sampling import COST, LEAST_SECONDS, TreeSampler
 BUSY_FAMILY = """
     import os, time
     held = bytearray(30_000_000)
+    with open("written", "wb") as file:
+        file.write(held)
+        file.flush()
+        os.fsync(file.fileno())
     child = os.fork()
     until = time.monotonic() + 1.4
     while time.monotonic() < until:
@@ -36,6 +40,8 @@ def test_a_child_is_looked_at_with_all_that_it_started(tmp_path: Path) -> None:
     )
     assert seen, "a run of more than a second is looked at"
     assert seen[0].processes == 2
+    assert seen[0].threads >= 2
+    assert seen[0].disk_written >= 0
     assert seen[0].memory > 30_000_000
     assert 0.1 < seen[0].processors < 2.5
 

@@ -12,6 +12,7 @@ from rapidfuzz import process
 
 from mlconsole.errors import WrongUse
 from mlconsole.services.training import imports
+from mlconsole.services.training.notebook import SUFFIX, is_notebook, notebook_command
 
 # Single-quoted, double-quoted, an escaped character, an operator, blanks, or a run of anything else.
 _PIECE = re.compile(
@@ -20,6 +21,7 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]\w*)\}")
+RECIPES = ("Makefile", "makefile", "GNUmakefile", "dvc.yaml", "justfile", "Taskfile.yml", "Snakefile", "noxfile.py")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
@@ -28,28 +30,41 @@ class CommandUnusable(WrongUse):
 
 
 def fill(
-    template: str, *, data: str, model: Path, version: str, commit: str, python: Path, params: str = ""
+    template: str,
+    values: Mapping[str, str],
+    python: Path,
+    *,
+    cwd: Path | None = None,
+    executed: Path | None = None,
+    varied: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """Turn the command of the settings into program and arguments.
+    """Turn the training command of the settings into program and arguments.
 
     A leading `python` becomes the project's Python, and another tool that is installed beside it is taken from there.
     A line that uses the shell (`|`, `&&`, `;`, `>`, `$NAME`, `$(…)`, `*`) is given to `sh -c`; values are quoted so
-    that the shell takes them as they are.
+    that the shell takes them as they are. A notebook is run by papermill.
 
     Args:
-        template: such as `python train_model.py --data {data} --output {model}`.
-        data: the path of the data, as the settings have it.
-        model: where the model is to be written.
-        version: such as `v3`.
-        commit: the commit that is trained.
+        template: such as `python train_model.py --data {data} --output {model}`, or `train.ipynb`.
+        values: of the placeholders: `data`, `model`, `params`, `version`, `commit`, and those of a sweep.
         python: the project's Python.
-        params: the path of the parameter file.
+        cwd: the folder that a notebook is in and runs in.
+        executed: where a notebook goes with what its cells put out.
+        varied: what a sweep passes to a notebook's variables.
 
     Raises:
         CommandUnusable: it is empty, has a quote too many, or a placeholder that is not known.
+        NotebookUnusable: it is a notebook that can't be read.
     """
-    values = {"data": data, "model": str(model), "version": version, "commit": commit, "params": params}
-    return fill_words(template, values, python)
+    if not is_notebook(template) or cwd is None or executed is None:
+        return fill_words(template, values, python)
+    words = _filled(template, values, "train.command")
+    return notebook_command(words, values, python, cwd, executed, varied)
+
+
+def placeholders(template: str) -> frozenset[str]:
+    """The names in braces that a command of the settings wants to have filled in."""
+    return frozenset(_PLACEHOLDER.findall(template))
 
 
 def fill_words(
@@ -60,35 +75,53 @@ def fill_words(
     Raises:
         CommandUnusable: as `fill` says.
     """
-    what = "training command" if setting == "train.command" else setting
+    what = _what(setting)
     section, _, key = setting.partition(".")
     if not template.strip():
         raise CommandUnusable(f"There is no {what}.", f"Set `{key}` under `[{section}]` in the settings.")
     _check(template, values, what)
     if _needs_shell(template):
         return ("sh", "-c", _shell_line(template, values, python))
+    filled = _filled(template, values, setting)
+    return (_program(filled[0], python), *filled[1:])
+
+
+def _what(setting: str) -> str:
+    return "training command" if setting == "train.command" else setting
+
+
+def _filled(template: str, values: Mapping[str, str], setting: str) -> list[str]:
+    what = _what(setting)
+    _check(template, values, what)
     try:
         words = shlex.split(template)
     except ValueError as error:
         raise CommandUnusable(f"The {what} `{template}` has a quote without its second half.") from error
     if not words:
         raise CommandUnusable(f"The {what} `{template}` names no program.")
-    filled = [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in words]
-    return (_program(filled[0], python), *filled[1:])
+    return [_PLACEHOLDER.sub(lambda match: values[match[1]], word) for word in words]
 
 
-def sources(root: Path, command: Sequence[str]) -> tuple[Path, ...]:
-    """The Python files of the project that a command runs, found by reading `import` statements, not by running any.
+def sources(root: Path, command: Sequence[str], cwd: Path | None = None) -> tuple[Path, ...]:
+    """The files of the project that a command runs, found by reading `import` statements, not by running any.
+
+    Args:
+        root: the project's folder.
+        command: program and arguments.
+        cwd: the folder that it runs in; `root` where None.
 
     Returns:
         Paths below `root` (joined with it), sorted: the script or `-m` module of the command and all that they import
         from the project. Where the command names neither, every `*.py` but those in hidden folders, tests and virtual
-        environments.
+        environments, the notebook that is run, and what `make` and `dvc` and their like read.
     """
-    entries = [path for word, after in _words(command) for path in _entry(root, word, after)]
-    if entries:
-        return tuple(sorted(imports.closure(root, entries)))
-    return tuple(sorted(_all_python(root)))
+    here = cwd or root
+    entries = [path for word, after in _words(command) for path in _entry(root, here, word, after)]
+    found = imports.closure(root, entries) if entries else set(_all_python(root))
+    if not entries:
+        names = (*RECIPES, *(word for word, _ in _words(command) if word.endswith(SUFFIX)))
+        found |= {here / name for name in names if (here / name).is_file()}
+    return tuple(sorted(found))
 
 
 def _check(template: str, values: Mapping[str, str], what: str) -> None:
@@ -170,14 +203,14 @@ def _words(command: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield from zip(words, [*words[1:], ""], strict=True)
 
 
-def _entry(root: Path, word: str, after: str) -> Iterator[Path]:
+def _entry(root: Path, cwd: Path, word: str, after: str) -> Iterator[Path]:
     """The file that a word of a command makes run: a script, or the module after `-m`."""
     word = word.strip("();&|")
-    path = root / word
+    path = cwd / word
     if word.endswith(".py") and path.is_file() and path.resolve().is_relative_to(root.resolve()):
         yield Path(os.path.normpath(path))
     elif word == "-m" and after:
-        yield from imports.module_files(root, after)
+        yield from imports.module_files(root, after, cwd)
 
 
 def _all_python(root: Path) -> Iterator[Path]:

@@ -34,9 +34,9 @@ def closure(root: Path, entries: Sequence[Path]) -> set[Path]:
     return found
 
 
-def module_files(root: Path, module: str) -> Iterator[Path]:
-    """The files that `python -m module` runs, in `root` or `root/src`: the module or its `__main__`."""
-    for place in (root, root / "src"):
+def module_files(root: Path, module: str, cwd: Path | None = None) -> Iterator[Path]:
+    """The files that `python -m module` runs, in `cwd`, `root` or `root/src`: the module or its `__main__`."""
+    for place in dict.fromkeys((cwd or root, root, root / "src")):
         files = list(_resolve(place, module)) + list(_resolve(place, f"{module}.__main__"))
         if files:
             yield from dict.fromkeys(files)

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from mlconsole.evidence.training import MetricPoint, TrainingProgress
+from mlconsole.evidence.training import MetricPoint, Parameter, TrainingProgress
 from mlconsole.services.training.progress import Counter, ProgressMeter, counters, own_seconds_left
+from mlconsole.services.training.reports import ReportReader
 from mlconsole.text import shorten
 
 LONGEST_READ = 16 * 1024
@@ -25,6 +26,11 @@ MOST_METRICS = 256
 LONGEST_NAME = 64
 MOST_WORDS = 5
 
+# A number, and somewhere a sign or word that makes it a value or a count.
+_TELLING = re.compile(
+    r"^(?=[^\d]*\d)(?=.*(?:[=:：/%\[]|epoch|step|iter|batch|round|fold|trial|tree|done|cv|fit|processed|\bof\b))",
+    re.IGNORECASE | re.DOTALL,
+)
 # What is cut out of a line before metrics are looked for: none of it is one.
 _NOISE = re.compile(
     r"\b[a-z][a-z0-9+.-]{1,12}://\S*"  # an address
@@ -57,7 +63,7 @@ _PACKAGE = re.compile(
     r"|lightgbm|catboost|joblib|mlflow|transformers|cuda|cudnn|driver|pip|conda|.*\bversion)",
     re.IGNORECASE,
 )
-_STEP_NAMES = ("global_step", "step", "iteration", "iter", "epoch", "round")
+STEP_NAMES = ("global_step", "step", "iteration", "iter", "epoch", "round")
 
 
 class OutputReader:
@@ -70,14 +76,19 @@ class OutputReader:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._meter = ProgressMeter(clock)
         self._heading: int | None = None
+        self._reports = ReportReader(clock)
 
     def feed(self, line: str) -> tuple[MetricPoint | TrainingProgress, ...]:
         """Return what a line tells: its metrics in their order, then how far training is. Never raises."""
-        text = line.strip()
-        if not text:
+        # most lines tell nothing, and are to cost nothing
+        if not _TELLING.search(line):
             return ()
-        if text[0] == "{" and text[-1] == "}" and (record := _json_object(text)) is not None:
-            return tuple(self._of_record(record))
+        text = line.strip()
+        if text[0] == "{" and text[-1] == "}":
+            if text.startswith('{"mlconsole"') and (exact := self._reports.read(text)) is not None:
+                return () if isinstance(exact, Parameter) else (exact,)
+            if (record := _json_object(text)) is not None:
+                return tuple(self._of_record(record))
         text = text[:LONGEST_READ]
         found = counters(text)
         step = _step(found)
@@ -85,7 +96,7 @@ class OutputReader:
         if step is None and points:
             printed = _printed_step(points)
             step = self._heading if printed is None else printed
-        points = [point for point in points if point.name.lower() not in _STEP_NAMES]
+        points = [point for point in points if point.name.lower() not in STEP_NAMES]
         if not points and step is not None and any(counter.kind == "epoch" for counter in found):
             self._heading = step
         told: list[MetricPoint | TrainingProgress] = [
@@ -95,12 +106,12 @@ class OutputReader:
         return (*told, progress) if progress else tuple(told)
 
     def _of_record(self, record: Mapping[str, object]) -> Iterator[MetricPoint | TrainingProgress]:
-        values = dict(_numbers("", record, 0))
+        values = dict(numbers("", record, 0))
         by_name = {name.lower(): value for name, value in values.items()}
-        steps = [by_name[name] for name in _STEP_NAMES if name in by_name]
+        steps = [by_name[name] for name in STEP_NAMES if name in by_name]
         step = int(steps[0]) if steps and 0 <= steps[0] < 1e12 else None
         for name, value in list(values.items())[:MOST_METRICS]:
-            if name.lower() not in _STEP_NAMES and _is_metric_name(name):
+            if name.lower() not in STEP_NAMES and _is_metric_name(name):
                 yield MetricPoint(name=name, value=value, step=step)
         for name, totals in (("epoch", ("epochs", "total_epochs", "num_epochs")), ("step", ("total_steps", "steps"))):
             total = next((by_name[key] for key in totals if key in by_name), None)
@@ -120,11 +131,12 @@ def _json_object(text: str) -> dict[str, object] | None:
         return None
 
 
-def _numbers(prefix: str, record: Mapping[str, object], depth: int) -> Iterator[tuple[str, float]]:
+def numbers(prefix: str, record: Mapping[str, object], depth: int) -> Iterator[tuple[str, float]]:
+    """The finite numbers in a record, nested names joined by dots."""
     for key, value in record.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and depth < 3:
-            yield from _numbers(f"{name}.", value, depth + 1)
+            yield from numbers(f"{name}.", value, depth + 1)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             number = _finite(value)
             if number is not None:
@@ -147,7 +159,7 @@ def _step(found: list[Counter]) -> int | None:
 
 def _printed_step(points: list[MetricPoint]) -> int | None:
     values = {point.name.lower(): point.value for point in points}
-    return next((int(values[name]) for name in _STEP_NAMES if name in values and 0 <= values[name] < 1e12), None)
+    return next((int(values[name]) for name in STEP_NAMES if name in values and 0 <= values[name] < 1e12), None)
 
 
 def _masked(text: str, found: list[Counter]) -> str:

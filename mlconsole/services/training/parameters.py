@@ -51,6 +51,49 @@ def read(path: Path) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
+def write_varied(path: Path, changes: tuple[Parameter, ...], target: Path) -> None:
+    """Write the parameters of a file anew with other values, in the same format.
+
+    Args:
+        path: a YAML or JSON file of parameters.
+        changes: their new values, nested names joined by dots.
+        target: where to write to.
+
+    Raises:
+        ParametersUnreadable: the file can't be read, has no such parameter, or is of a format that can't be written.
+    """
+    if path.suffix.lower() == ".toml":
+        raise ParametersUnreadable(
+            f"{path.name} can't be written with other values.", "Keep them in YAML or JSON, or put them in the command."
+        )
+    content = _parse(path, path.read_text("utf-8"))
+    for change in changes:
+        *above, last = change.name.split(".")
+        place = content
+        for name in above:
+            place = place.get(name) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            raise ParametersUnreadable(f"{path.name} has no parameter {change.name}.", "Check [train.sweep].")
+        place[last] = _value(change.value)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".json":
+        target.write_bytes(msgspec.json.encode(content))
+    else:
+        import yaml
+
+        target.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+
+
+def _value(text: str) -> object:
+    """A value as YAML reads it from a command line: a number, `true`, or the text."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
 def _parse(path: Path, text: str) -> object:
     try:
         match path.suffix.lower():

@@ -16,9 +16,8 @@ PYTHON = Path("/project/.venv/bin/python")
 
 
 def filled(template: str, *, data: str = "data/training.csv", params: str = "") -> tuple[str, ...]:
-    return fill(
-        template, data=data, model=Path("models/m.pkl"), version="v3", commit="abc", python=PYTHON, params=params
-    )
+    values = {"data": data, "model": "models/m.pkl", "version": "v3", "commit": "abc", "params": params}
+    return fill(template, values, PYTHON)
 
 
 def test_placeholders_are_filled_and_python_is_the_projects() -> None:
@@ -48,9 +47,7 @@ def test_a_tool_of_the_projects_environment_is_taken_from_there(tmp_path: Path) 
     tool = tmp_path / "bin" / "torchrun"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
-    command = fill(
-        "torchrun train.py", data="", model=Path("m"), version="", commit="", python=tmp_path / "bin" / "python"
-    )
+    command = fill("torchrun train.py", {}, tmp_path / "bin" / "python")
     assert command == (str(tool), "train.py")
 
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import signal
+import sqlite3
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mlconsole.errors import Cancelled, Exit
-from mlconsole.evidence.training import MetricPoint, TrainingProgress
+from mlconsole.evidence.training import MetricPoint, Parameter, TrainingProgress
 from mlconsole.services.processes import CommandMissing, child_environment
-from mlconsole.services.training.run import NoModelWritten, TrainingFailed, TrainResult, train
+from mlconsole.services.training.left_model import ModelUnclear, NoModelWritten
+from mlconsole.services.training.run import Training, TrainingFailed, TrainResult, train
+
+
+def let_the_clock_tick() -> None:
+    """Until what is written now can be told from what was written before."""
+    before = time.monotonic()
+    while time.monotonic() < before + 0.03:
+        time.sleep(0.01)
+
 
 WRITE = "open('models/m.pkl', 'wb').write(b'model')\n"
 
 
-class Training:
-    """Runs a script in a folder of its own and keeps what was reported."""
+class Project:
+    """Runs scripts in a folder of its own and keeps what was reported."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -29,38 +41,30 @@ class Training:
         self.cancelled = threading.Event()
         self.told: list[MetricPoint | TrainingProgress] = []
 
-    def __call__(
-        self,
-        script: str,
-        report: Callable[[MetricPoint | TrainingProgress], None] | None = None,
-        timeout: float | None = 60,
-    ) -> TrainResult:
-        return self.command([sys.executable, "-c", textwrap.dedent(script)], report, timeout)
+    def __call__(self, script: str, **changes: Any) -> TrainResult:
+        return self.command([sys.executable, "-c", textwrap.dedent(script)], **changes)
 
-    def command(
-        self,
-        command: list[str],
-        report: Callable[[MetricPoint | TrainingProgress], None] | None = None,
-        timeout: float | None = 60,
-    ) -> TrainResult:
-        return train(
+    def command(self, command: list[str], **changes: Any) -> TrainResult:
+        report = changes.pop("report", self.told.extend)
+        training = Training(
             root=self.root,
+            cwd=self.root,
+            folder=self.root / ".mlconsole",
             command=command,
-            model_path=self.model_path,
             environment=child_environment(Path(sys.executable)),
             log_path=self.root / ".mlconsole" / "train.log",
-            report=report or self.told.append,
-            cancelled=self.cancelled,
-            timeout=timeout,
+            given=self.model_path,
+            timeout=60,
         )
+        return train(dataclasses.replace(training, **changes), report, self.cancelled)
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Training:
-    return Training(tmp_path)
+def training(tmp_path: Path) -> Project:
+    return Project(tmp_path)
 
 
-def test_a_training_tells_its_metrics_and_leaves_a_model(training: Training) -> None:
+def test_a_training_tells_its_metrics_and_leaves_a_model(training: Project) -> None:
     script = "for e in (1, 2):\n    print(f'epoch {e}/2 loss={1 / e}')\nprint('mae: 3.5')\n" + WRITE
     result = training(script)
     assert [told for told in training.told if isinstance(told, MetricPoint)] == [
@@ -74,7 +78,7 @@ def test_a_training_tells_its_metrics_and_leaves_a_model(training: Training) -> 
     assert training.model_path.read_bytes() == b"model"
 
 
-def test_metrics_are_never_dropped_and_progress_is_thinned_out(training: Training) -> None:
+def test_metrics_are_never_dropped_and_progress_is_thinned_out(training: Project) -> None:
     script = "for n in range(1, 5001):\n    print(f'step {n}/5000 loss={n}')\n" + WRITE
     result = training(script)
     values = [told.value for told in training.told if isinstance(told, MetricPoint)]
@@ -84,7 +88,7 @@ def test_metrics_are_never_dropped_and_progress_is_thinned_out(training: Trainin
     assert shown[-1] == 1.0
 
 
-def test_a_failure_tells_its_exit_code_and_last_lines(training: Training) -> None:
+def test_a_failure_tells_its_exit_code_and_last_lines(training: Project) -> None:
     with pytest.raises(TrainingFailed) as caught:
         training("for n in range(30): print('line', n)\nraise SystemExit('no such column: bikers')")
     assert caught.value.sentence == "Training failed with exit code 1."
@@ -95,66 +99,255 @@ def test_a_failure_tells_its_exit_code_and_last_lines(training: Training) -> Non
 
 
 @pytest.mark.parametrize("way", ["os.kill(os.getpid(), 9)", "sys.exit(137)"])
-def test_a_killed_training_points_at_memory(training: Training, way: str) -> None:
+def test_a_killed_training_points_at_memory(training: Project, way: str) -> None:
     with pytest.raises(TrainingFailed, match="Training was killed") as caught:
         training(f"import os, sys\n{way}")
     assert "out of memory" in caught.value.next_step
 
 
-def test_a_crash_tells_its_signal(training: Training) -> None:
+def test_a_crash_tells_its_signal(training: Project) -> None:
     with pytest.raises(TrainingFailed, match=f"failed with signal {int(signal.SIGABRT)}"):
         training("import os\nos.abort()")
 
 
-def test_a_training_without_a_model_names_what_it_wrote(training: Training) -> None:
+def test_a_training_without_a_model_names_what_it_wrote(training: Project) -> None:
     with pytest.raises(NoModelWritten) as caught:
         training("open('model_final.pkl', 'wb').write(b'x' * 100)")
     assert caught.value.sentence == "Training ended well, but there is no model at models/m.pkl."
-    assert caught.value.next_step.startswith("It wrote model_final.pkl: let the training command write to {model}.")
+    assert caught.value.next_step.startswith("It wrote model_final.pkl: let the training command write to {model}, or")
+    assert caught.value.next_step.endswith('[train] model = "model_final.pkl".')
 
 
-def test_a_training_that_wrote_nothing_names_nothing(training: Training) -> None:
+def test_a_training_that_wrote_nothing_names_nothing(training: Project) -> None:
     (training.root / "old.pkl").write_bytes(b"old")
-    os.utime(training.root / "old.pkl", (1_000_000_000, 1_000_000_000))
+    let_the_clock_tick()
     with pytest.raises(NoModelWritten) as caught:
         training("print('done')")
     assert caught.value.next_step == "Let the training command write to {model}."
 
 
-def test_the_model_of_an_earlier_training_does_not_count(training: Training) -> None:
+def test_the_model_of_an_earlier_training_does_not_count(training: Project) -> None:
     training.model_path.parent.mkdir()
     training.model_path.write_bytes(b"old")
     with pytest.raises(NoModelWritten, match=r"left the model at models/m\.pkl as it was before"):
         training("print('done')")
 
 
-def test_an_empty_model_is_none(training: Training) -> None:
+def test_an_empty_model_is_none(training: Project) -> None:
     with pytest.raises(NoModelWritten, match=r"wrote an empty file to models/m\.pkl"):
         training("open('models/m.pkl', 'wb')")
 
 
-def test_a_folder_is_no_model_yet(training: Training) -> None:
+def test_a_folder_is_no_model_yet(training: Project) -> None:
     with pytest.raises(NoModelWritten, match=r"wrote a folder to models/m\.pkl; a model has to be one file"):
         training("import os\nos.mkdir('models/m.pkl')")
 
 
-def test_a_cancel_ends_a_training(training: Training) -> None:
+def test_a_cancel_ends_a_training(training: Project) -> None:
     with pytest.raises(Cancelled, match="Training was cancelled after"):
-        training("import time\nprint('loss=1')\ntime.sleep(60)", lambda told: training.cancelled.set(), timeout=None)
+        training("import time\nprint('loss=1')\ntime.sleep(60)", report=lambda told: training.cancelled.set())
 
 
-def test_a_training_that_takes_too_long_is_ended(training: Training) -> None:
+def test_a_training_that_takes_too_long_is_ended(training: Project) -> None:
     with pytest.raises(TrainingFailed, match=r"did not end within .* and was stopped") as caught:
         training("import time\nprint('waiting for a lock')\ntime.sleep(60)", timeout=0.3)
     assert caught.value.exit_code is Exit.REFUSED
 
 
-def test_a_command_that_is_not_there_is_a_sentence(training: Training) -> None:
+def test_a_command_that_is_not_there_is_a_sentence(training: Project) -> None:
     with pytest.raises(CommandMissing, match="no-such-tool"):
         training.command(["no-such-tool", "train.py"])
 
 
-def test_escapes_in_its_output_reach_nobody(training: Training) -> None:
+def test_escapes_in_its_output_reach_nobody(training: Project) -> None:
     with pytest.raises(TrainingFailed) as caught:
         training(r"print('\x1b]52;c;aGk=\x07\x1b[31mred'); raise SystemExit(1)")
     assert caught.value.tail == ("red",)
+
+
+def test_a_training_without_a_given_path_leaves_the_only_model_that_it_wrote(training: Project) -> None:
+    (training.root / "older.pkl").write_bytes(b"old")
+    let_the_clock_tick()
+    result = training("open('out.joblib', 'wb').write(b'm'); open('notes.txt', 'w').write('x')", given=None)
+    assert (result.model, result.found) == (training.root / "out.joblib", "the model file that the training wrote")
+
+
+def test_a_model_that_is_replaced_by_one_with_an_old_time_is_found(training: Project) -> None:
+    script = "import os; open('m.pkl', 'wb').write(b'm'); os.utime('m.pkl', (1_000_000_000, 1_000_000_000))"
+    assert training(script, given=None).model == training.root / "m.pkl"
+
+
+def test_two_models_are_asked_about_in_a_sentence(training: Project) -> None:
+    with pytest.raises(ModelUnclear) as caught:
+        training("for name in ('model.pkl', 'scaler.pkl'): open(name, 'wb').write(b'm')", given=None)
+    assert caught.value.sentence == "Training wrote scaler.pkl and model.pkl: which of them is the model?"
+    assert '[train] model = "scaler.pkl"' in caught.value.next_step
+    assert caught.value.exit_code is Exit.REFUSED
+
+
+def test_no_model_at_all_is_a_sentence(training: Project) -> None:
+    with pytest.raises(NoModelWritten, match="wrote no file that looks like a model") as caught:
+        training("open('notes.txt', 'w').write('x')", given=None)
+    assert caught.value.next_step.startswith("It wrote notes.txt. Say where the model is")
+
+
+def test_of_a_pattern_the_newest_is_the_model(training: Project) -> None:
+    script = """
+        import os, time
+        os.makedirs("models")
+        for epoch in (1, 2, 10):
+            open(f"models/epoch-{epoch}.pkl", "wb").write(b"%d" % epoch)
+            time.sleep(0.02)
+    """
+    result = training(script, given=None, pattern="models/*.pkl")
+    assert result.model.name == "epoch-10.pkl"
+    assert result.found == "the newest file of models/*.pkl"
+
+
+def test_of_a_pattern_two_kinds_of_files_are_asked_about(training: Project) -> None:
+    script = "import os; os.makedirs('models')\nfor n in ('a', 'b'): open(f'models/{n}.pkl', 'wb').write(b'm')"
+    with pytest.raises(ModelUnclear, match=r"models/[ab]\.pkl and models/[ab]\.pkl: which of them"):
+        training(script, given=None, pattern="models/*.pkl")
+
+
+def test_what_a_pattern_means_but_was_there_before_is_no_model_of_this_run(training: Project) -> None:
+    (training.root / "m.pkl").write_bytes(b"old")
+    let_the_clock_tick()
+    with pytest.raises(NoModelWritten, match=r"left \*\.pkl as it was before"):
+        training("print('done')", given=None, pattern="*.pkl")
+    with pytest.raises(NoModelWritten, match=r"no file is called \*\.joblib"):
+        training("print('done')", given=None, pattern="*.joblib")
+
+
+def test_make_leaves_what_is_up_to_date_and_that_is_the_model(training: Project) -> None:
+    (training.root / "Makefile").write_text("train: m.pkl\nm.pkl: data.csv\n\tcp data.csv m.pkl\n")
+    (training.root / "data.csv").write_text("1")
+    first = training.command(["make", "train"], given=None, pattern="m.pkl")
+    let_the_clock_tick()
+    again = training.command(["make", "train"], given=None, pattern="m.pkl")
+    assert first.model == again.model == training.root / "m.pkl"
+    assert again.child.tail[-1].startswith("make: ")
+
+
+def test_a_training_runs_in_its_folder_and_its_outputs_are_kept(training: Project) -> None:
+    (training.root / "ml").mkdir()
+    (training.root / "report.html").write_text("of last week")
+    let_the_clock_tick()
+    script = """
+        import os
+        os.makedirs("plots/deep")
+        open("m.pkl", "wb").write(b"m")
+        open("plots/a.png", "w").write("a")
+        open("plots/deep/b.png", "w").write("b")
+    """
+    result = training(
+        script,
+        cwd=training.root / "ml",
+        given=None,
+        outputs=("ml/plots", "report.html", "none/*.txt"),
+    )
+    assert result.model == training.root / "ml" / "m.pkl"
+    assert [name for name, _ in result.outputs] == ["ml/plots/a.png", "ml/plots/deep/b.png"]
+    assert result.missing == ("report.html", "none/*.txt")
+
+
+def test_a_script_reports_exactly_by_the_helper(training: Project) -> None:
+    script = """
+        from mlconsole.report import metric, metrics, parameter, progress
+        print("mae=3.5 other=1")
+        metric("mae", 3.25, step=2)
+        print("mae=99")
+        metrics({"r2": 0.5, "nothing": float("nan"), "not one": "x"})
+        progress(1, 4, "fold")
+        parameter("seed", 42)
+    """
+    result = training(textwrap.dedent(script) + WRITE)
+    values = {point.name: (point.value, point.step) for point in result.metrics}
+    assert values == {"mae": (3.25, 2), "other": (1.0, None), "r2": (0.5, None)}
+    assert [told.message for told in training.told if isinstance(told, TrainingProgress)] == ["fold 1/4"]
+    assert result.parameters == (Parameter(name="seed", value="42"),)
+
+
+def test_a_file_of_metrics_is_read_as_it_changes(training: Project) -> None:
+    (training.root / "metrics.json").write_text('{"mae": 9, "stale": 1}')
+    let_the_clock_tick()
+    seen = training.root / "seen"
+
+    def report(told: Sequence[MetricPoint | TrainingProgress]) -> None:
+        training.told.extend(told)
+        seen.touch()
+
+    script = """
+        import json, os, time
+        def write(**values):
+            with open("new", "w") as file:
+                json.dump(values, file)
+            os.replace("new", "metrics.json")
+        write(step=1, mae=3.5, by={"r2": 0.5}, name="x")
+        until = time.monotonic() + 30
+        while not os.path.exists("seen") and time.monotonic() < until:
+            time.sleep(0.01)
+        write(step=2, mae=3.5, by={"r2": 0.75})
+    """
+    training(textwrap.dedent(script) + WRITE, report=report)
+    assert training.told == [
+        MetricPoint(name="mae", value=3.5, step=1),
+        MetricPoint(name="by.r2", value=0.5, step=1),
+        MetricPoint(name="mae", value=3.5, step=2),
+        MetricPoint(name="by.r2", value=0.75, step=2),
+    ]
+
+
+MLFLOW_SCHEMA = """
+    CREATE TABLE runs (run_uuid VARCHAR(32) NOT NULL PRIMARY KEY, name VARCHAR(250), start_time BIGINT);
+    CREATE TABLE params (key VARCHAR(250) NOT NULL, value VARCHAR(8000) NOT NULL, run_uuid VARCHAR(32) NOT NULL,
+        PRIMARY KEY (key, run_uuid));
+    CREATE TABLE metrics (key VARCHAR(250) NOT NULL, value FLOAT NOT NULL, timestamp BIGINT NOT NULL,
+        run_uuid VARCHAR(32) NOT NULL, step BIGINT DEFAULT '0' NOT NULL, is_nan BOOLEAN DEFAULT '0' NOT NULL,
+        PRIMARY KEY (key, timestamp, step, run_uuid, value, is_nan));
+"""
+
+
+def test_an_mlflow_run_in_sqlite_is_read_while_it_is_written(training: Project) -> None:
+    with sqlite3.connect(training.root / "mlflow.db") as store:
+        store.executescript(MLFLOW_SCHEMA)
+        store.execute("INSERT INTO runs VALUES ('old', 'of last week', 1000)")
+        store.execute("INSERT INTO metrics VALUES ('mae', 99, 1, 'old', 0, 0)")
+    store.close()
+    let_the_clock_tick()
+    seen = training.root / "seen"
+
+    def report(told: Sequence[MetricPoint | TrainingProgress]) -> None:
+        training.told.extend(told)
+        seen.touch()
+
+    script = """
+        import os, sqlite3, time
+        store = sqlite3.connect("mlflow.db", isolation_level=None)
+        at = time.time_ns() // 1_000_000
+        store.execute("INSERT INTO runs VALUES ('a', 'first', ?)", [at])
+        store.execute("INSERT INTO params VALUES ('depth', '3', 'a')")
+        store.execute("INSERT INTO metrics VALUES ('mae', 3.5, ?, 'a', 1, 0)", [at])
+        until = time.monotonic() + 30
+        while not os.path.exists("seen") and time.monotonic() < until:
+            time.sleep(0.01)
+        store.execute("INSERT INTO metrics VALUES ('mae', 3.25, ?, 'a', 2, 0)", [at])
+        store.execute("INSERT INTO metrics VALUES ('bad', 0, ?, 'a', 2, 1)", [at])
+        store.execute("INSERT INTO runs VALUES ('b', 'second', ?)", [at + 1])
+        store.execute("INSERT INTO metrics VALUES ('mae', 1.5, ?, 'b', 1, 0)", [at])
+    """
+    result = training(textwrap.dedent(script) + WRITE, report=report)
+    assert training.told == [
+        MetricPoint(name="mae", value=3.5, step=1),
+        MetricPoint(name="mae", value=3.25, step=2),
+        MetricPoint(name="second/mae", value=1.5, step=1),
+    ]
+    assert result.parameters == (Parameter(name="depth", value="3"),)
+
+
+def test_a_training_that_takes_too_much_memory_is_ended_with_a_sentence(training: Project) -> None:
+    script = "held = []\nwhile True: held.append(bytearray(b'x' * 5_000_000))"
+    with pytest.raises(TrainingFailed) as caught:
+        training(script, memory=150_000_000)
+    assert "more than the 143 MiB that it may, and was ended after" in caught.value.sentence
+    assert "`memory` under [train]" in caught.value.next_step

@@ -1,0 +1,88 @@
+"""What a training wrote, told from what was there before."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+State = tuple[int, int, int]
+"""Inode, size and time of change of a file: another where it was written or replaced."""
+
+# The kernel stamps files with a clock that ticks this coarsely.
+_CLOCK_TICK_NS = 10_000_000
+_MOST_FOLDERS = 2_000
+_MOST_FILES = 10_000
+
+
+def state(path: Path) -> State | None:
+    """The state of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def moment() -> int:
+    """Now, as files that are written from now on are stamped at the earliest, in nanoseconds."""
+    return time.time_ns() - _CLOCK_TICK_NS
+
+
+def changed_since(path: Path, started: int) -> bool:
+    """Whether a file was written, or put in place, since a `moment`: a copy may keep the time of its original."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return max(status.st_mtime_ns, status.st_ctime_ns) >= started
+
+
+def newest_first(paths: list[Path]) -> list[Path]:
+    """Files by the time that they were written or put in place, the latest first."""
+    return sorted(paths, key=lambda path: (max(path.stat().st_mtime_ns, path.stat().st_ctime_ns), path), reverse=True)
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """The files that a path or pattern of the settings means; those in a folder where it names one."""
+    base = Path(os.path.normpath(root / pattern)) if not any(sign in pattern for sign in "*?[") else None
+    found = [base] if base is not None else _glob(root, pattern)
+    files: list[Path] = []
+    for path in found:
+        files += sorted(inner for inner in path.rglob("*") if inner.is_file()) if path.is_dir() else [path]
+        if len(files) > _MOST_FILES:
+            break
+    return [path for path in files if path.is_file()][:_MOST_FILES]
+
+
+def _glob(root: Path, pattern: str) -> list[Path]:
+    plain = Path(os.path.normpath(pattern))
+    if plain.is_absolute():
+        return sorted(Path(plain.anchor).glob(str(plain.relative_to(plain.anchor))))
+    while plain.parts[:1] == ("..",):
+        root, plain = root.parent, Path(*plain.parts[1:])
+    return sorted(root.glob(str(plain))) if plain.parts else []
+
+
+def written(*tops: Path, since: int) -> Iterator[Path]:
+    """The files below some folders that were written since a `moment`, but hidden ones and what Python leaves."""
+    for folder, names in islice(_folders(*tops), _MOST_FOLDERS):
+        yield from (folder / name for name in names if changed_since(folder / name, since))
+
+
+def _folders(*tops: Path) -> Iterator[tuple[Path, list[str]]]:
+    seen: set[str] = set()
+    for top in tops:
+        for folder, folders, files in os.walk(top):
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith(".")
+                and name not in ("__pycache__", "node_modules")
+                and not (Path(folder) / name / "pyvenv.cfg").exists()
+            ]
+            if folder not in seen:
+                seen.add(folder)
+                yield Path(folder), [name for name in files if not name.startswith(".")]
