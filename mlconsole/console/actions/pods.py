@@ -18,6 +18,14 @@ def _has_pods(view: View) -> str | None:
     return None if view.pods and view.pods.rows else "There is no pod."
 
 
+def _may_scale(view: View) -> str | None:
+    if view.pods is not None and not view.pods.rows and view.pods.watch.state in SEEN:
+        from mlconsole.console.panels.pods import workload_of_plan
+
+        return None if workload_of_plan(view) else "There is no pod, and no release that says whose there were."
+    return _may_ask(view)
+
+
 def _may_ask(view: View) -> str | None:
     if reason := _has_pods(view):
         return reason
@@ -56,6 +64,7 @@ ACTIONS = (
     Action(id="pod_sort_turn", keys="I", words="turn order", help="Sort the other way round."),
     Action(
         id="pod_forward",
+        operations="pod_changes",
         keys="p",
         words="port-forward",
         help="Open a port of this machine that leads to the pod, or close it again.",
@@ -63,6 +72,7 @@ ACTIONS = (
     ),
     Action(
         id="pod_delete",
+        operations="pod_changes",
         keys="D",
         words="delete pod",
         help="Delete a pod; its workload makes another in its place.",
@@ -72,14 +82,16 @@ ACTIONS = (
     ),
     Action(
         id="pod_scale",
+        operations="pod_changes",
         keys="S",
         words="scale",
-        help="Set how many pods the workload has.",
-        available=_may_ask,
+        help="Set how many pods the workload has, or how many more or fewer.",
+        available=_may_scale,
         changes=True,
     ),
     Action(
         id="pod_restart",
+        operations="pod_changes",
         keys="R",
         words="restart",
         help="Replace all pods of the workload one after another.",

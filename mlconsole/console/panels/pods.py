@@ -21,7 +21,7 @@ from mlconsole.console.usage_feed import UsageFeed, UsageSeen
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.console.widgets.table import Table
-from mlconsole.evidence.cluster import PodRow
+from mlconsole.evidence.cluster import PodRow, WorkloadRef
 from mlconsole.text import count, listed
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ class PodsPanel(Panel):
             for seconds in SETTLED_AFTER:
                 self.set_timer(seconds, gc.freeze)
         self.table.show_model(model)
+        for uid in [uid for uid in self.forwards if model.pod(uid) is None] if pods is not None else ():
+            self._end(self.forwards.pop(uid))
         if pods is not None and pods.watch.state == "live" and self._usage is None:
             self._usage = UsageFeed(self._connect, pods.target, self.post_message)
 
@@ -140,7 +142,11 @@ class PodsPanel(Panel):
         if self._usage is not None:
             self._usage.stop()
         for forward in self.forwards.values():
-            threading.Thread(target=forward.stop, name="console-forward-end", daemon=True).start()
+            self._end(forward)
+
+    @staticmethod
+    def _end(forward: PortForward) -> None:
+        threading.Thread(target=forward.stop, name="console-forward-end", daemon=True).start()
 
     def on_usage_seen(self, message: UsageSeen) -> None:
         """Show what the pods use."""
@@ -226,6 +232,14 @@ class PodsPanel(Panel):
         """Open a pod."""
         message.stop()
         self.post_message(Perform("log"))
+
+
+def workload_of_plan(view: View) -> WorkloadRef | None:
+    """The workload that the release of the view makes, where there is one."""
+    for change in view.plan.changes if view.plan else ():
+        if change.kind in ("Deployment", "StatefulSet") and change.action != "delete":
+            return WorkloadRef(kind=change.kind, name=change.name, namespace=change.namespace)
+    return None
 
 
 def state_lines(view: View, model: PodsModel, pod: PodRow | None, place: str, wrong: str, width: int) -> list[Content]:

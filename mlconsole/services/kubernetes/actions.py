@@ -9,12 +9,15 @@ import msgspec
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import WorkloadRef
+from mlconsole.services.kubernetes.objects import Workload
+from mlconsole.services.kubernetes.problems import decode
 from mlconsole.services.kubernetes.resources import PODS, WORKLOADS, Resource
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
 MERGE_TYPE = "application/merge-patch+json"
+SCALED = ("Deployment", "StatefulSet", "ReplicaSet")
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 
@@ -25,6 +28,20 @@ def delete_pod(connection: Connection, namespace: str, name: str) -> None:
         Problem: it is not there, or may not be deleted.
     """
     connection.request("DELETE", PODS.path(namespace, name))
+
+
+def replicas_of(connection: Connection, workload: WorkloadRef) -> int:
+    """Return how many pods a workload is to have.
+
+    Raises:
+        WrongUse: the kind has no replicas.
+        Problem: it can't be had.
+    """
+    if workload.kind not in SCALED:
+        raise WrongUse(f"A {workload.kind} can't be scaled.")
+    data = connection.request("GET", WORKLOADS[workload.kind].path(workload.namespace, workload.name))
+    wanted = decode(data, Workload).spec.replicas
+    return 1 if wanted is None else wanted
 
 
 def scale(connection: Connection, workload: WorkloadRef, replicas: int) -> None:
@@ -38,7 +55,7 @@ def scale(connection: Connection, workload: WorkloadRef, replicas: int) -> None:
     """
     if replicas < 0:
         raise WrongUse(f"{replicas} is no number of replicas.", "Give 0 or more.")
-    if workload.kind not in ("Deployment", "StatefulSet", "ReplicaSet"):
+    if workload.kind not in SCALED:
         raise WrongUse(f"A {workload.kind} can't be scaled.")
     _patch(connection, workload, {"spec": {"replicas": replicas}}, "mlconsole-scale")
 

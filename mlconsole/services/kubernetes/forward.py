@@ -183,6 +183,16 @@ class _Tunnel:
         return ""
 
 
+def first_port(connection: Connection, namespace: str, pod: str) -> int:
+    """Return the first port that a pod declares.
+
+    Raises:
+        WrongUse: it declares none.
+        Problem: the pod is not there, or can't be seen.
+    """
+    return port_of(decode(connection.request("GET", PODS.path(namespace, pod)), Pod), "")
+
+
 def port_of(pod: Pod, wanted: str) -> int:
     """Return the number of a pod's port: by number, by name, or the first that it declares.
 
