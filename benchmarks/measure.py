@@ -76,26 +76,47 @@ def command(name: str, arguments: Sequence[str], cwd: Path, environment: dict[st
 
 def first_frame(name: str, arguments: Sequence[str], cwd: Path, until: bytes) -> Contender:
     """A program in a pseudo-terminal of 160×50, timed from its start until `until` was drawn; then it is ended."""
+    return Contender(name, lambda: drawn(arguments, cwd, until)[0])
 
-    def once() -> float:
-        started = time.perf_counter()
-        child, terminal = pty.fork()
-        if child == 0:
-            os.chdir(cwd)
-            os.environ.update(TERM="xterm-256color", COLUMNS="160", LINES="50")
-            os.execvp(arguments[0], arguments)
+
+def drawn(
+    arguments: Sequence[str], cwd: Path, until: bytes, then: Sequence[tuple[bytes, bytes]] = ()
+) -> tuple[float, float]:
+    """Run a program in a pseudo-terminal of 160×50 until something was drawn, and press keys; then end it.
+
+    Args:
+        arguments: the program's.
+        cwd: its folder.
+        until: what the first frame draws.
+        then: keys (none: wait only), each with what is drawn once it has its effect.
+
+    Returns:
+        Seconds from the start to the first frame, and from there to the effect of the last key.
+    """
+    started = time.perf_counter()
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(cwd)
+        os.environ.update(TERM="xterm-256color", COLUMNS="160", LINES="50")
+        os.execvp(arguments[0], arguments)
+
+    def wait_for(mark: bytes) -> float:
         seen = b""
-        while until not in seen:
+        while mark not in seen:
             if not select.select([terminal], [], [], 20)[0]:
-                raise SystemExit(f"{name}: {until!r} was not drawn within 20 s")
+                raise SystemExit(f"{arguments[0]}: {mark!r} was not drawn within 20 s")
             seen += os.read(terminal, 1 << 16)
-        took = time.perf_counter() - started
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(terminal)
-        return took
+        return time.perf_counter()
 
-    return Contender(name, once)
+    first = last = wait_for(until)
+    for key, mark in then:
+        if key:
+            os.write(terminal, key)
+        last = wait_for(mark)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return first - started, last - first
 
 
 def compare(title: str, ours: Contender, peer: Contender, runs: int = 9) -> float:

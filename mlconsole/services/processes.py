@@ -24,6 +24,7 @@ import msgspec
 from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.training import ResourceUse, UseSample
+from mlconsole.services import readonly
 from mlconsole.services.sampling import TreeSampler
 from mlconsole.text import clean_line
 
@@ -134,7 +135,9 @@ def run_child(
     Raises:
         CommandMissing: the command can't be started at all.
         OutsideFailed: the folder is not there, or the log can't be written.
+        ReadOnly: this process changes nothing, and what a command of the project writes can't be known.
     """
+    readonly.check(f"`{Path(command[0]).name}` was not started")
     started = time.monotonic()
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with _opened(log_path, "ab") as target, _opened(log_path, "rb") as log:

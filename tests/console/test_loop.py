@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,31 +13,12 @@ from mlconsole.project import open_project
 
 from .builder import Builder
 from .conftest import Build
+from .watchdog import LIMIT, watchdog
 
-LIMIT = 0.050
 KEYS = (
     *"123456", "question_mark", "escape", "h", "escape", "colon", "escape", "l", "escape", "at", "k", "at", "z", "z",
     "3", "enter", "j", "j", "escape", "5", "enter", "pagedown", "escape", "6", "a", "escape", "r",
 )  # fmt: skip
-
-
-@contextmanager
-def watchdog() -> Iterator[list[tuple[float, str]]]:
-    """Measure the processor time of every callback of the loop; a busy machine makes it wait, but not work, longer."""
-    held: list[tuple[float, str]] = []
-    handle = asyncio.events.Handle
-    run = handle._run
-
-    def measured(self: asyncio.Handle) -> None:
-        what, began = repr(self), time.thread_time()
-        run(self)
-        held.append((time.thread_time() - began, what))
-
-    handle._run = measured
-    try:
-        yield held
-    finally:
-        handle._run = run
 
 
 async def use(root: Path, size: tuple[int, int]) -> None:

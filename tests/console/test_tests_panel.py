@@ -11,10 +11,16 @@ import pytest
 
 from mlconsole.console.interval_lines import forest, interval_of
 from mlconsole.console.operations import test as operation
+from mlconsole.console.panels.test import outcome_lines
 from mlconsole.console.screens.rerun import RerunScreen
+from mlconsole.console.story import Story, StoryTeller
 from mlconsole.console.test_tree import failed_ids, parts_of, slowest_rows, tree_rows
+from mlconsole.evidence.base import now
+from mlconsole.evidence.release import Event, EventBody, TestReported, TestRunning, TestsCollected
 from mlconsole.evidence.testing import Outcome, TestOutcome, TestRun
+from mlconsole.evidence.training import MetricPoint
 from mlconsole.project import Project
+from mlconsole.services import readonly
 
 from .builder import evidence_of_tests, outcomes
 from .conftest import Build, Drive
@@ -119,13 +125,73 @@ def test_running_again_is_a_run_of_pytest_on_the_stored_model(tmp_path: Path) ->
     from mlconsole.project import open_project
     from mlconsole.stages.base import model_store
 
-    (tmp_path / "test_it.py").write_text(
+    (tmp_path / "test_model_quality.py").write_text(
         "import os\n\ndef test_model():\n    assert open(os.environ['MODEL_PATH']).read() == 'a model'\n"
     )
     (tmp_path / "model.pkl").write_text("a model")
     project = open_project(tmp_path)
     model = model_store(project).adopt(tmp_path / "model.pkl")
     seen: list[TestOutcome] = []
-    run = operation.run_again(project, model.digest, ("test_it.py::test_model",), seen.append, threading.Event())
+    run = operation.run_again(
+        project, model.digest, ("test_model_quality.py::test_model",), seen.append, threading.Event()
+    )
     assert [test.outcome for test in run.outcomes] == [test.outcome for test in seen] == ["passed"]
     assert not project.journal_path.exists()
+
+
+def told(*bodies: EventBody) -> Story:
+    teller = StoryTeller()
+    teller.tell(Event(id=place, release=1, at=now(), body=body, stage="test") for place, body in enumerate(bodies))
+    return teller.story()
+
+
+def test_a_test_that_was_run_again_takes_the_place_of_its_first_run() -> None:
+    again = msgspec.structs.replace(TESTS[1], outcome="flaky", attempts=2)
+    story = told(*(TestReported(outcome=test) for test in (*TESTS, again)))
+    assert story.outcomes == (TESTS[0], again, *TESTS[2:])
+
+
+def test_what_runs_at_this_moment_is_in_the_story() -> None:
+    nodeids = tuple(test.nodeid for test in TESTS)
+    story = told(TestsCollected(count=4, nodeids=nodeids), TestRunning(tests=((nodeids[0], "setup"),)))
+    assert (story.tests, story.running) == (nodeids, ((nodeids[0], "setup"),))
+
+
+def test_a_flaky_test_says_how_it_failed_first_and_what_it_recorded() -> None:
+    flaky = TestOutcome(
+        nodeid="t.py::test_a",
+        outcome="flaky",
+        seconds=2,
+        message="TimeoutError: no answer",
+        setup_seconds=1.5,
+        metrics=(MetricPoint(name="mae", value=24.5),),
+        attempts=2,
+    )
+    text = "\n".join(content.plain for content in outcome_lines(flaky, 80))
+    assert "! flaky  2.0 s, of it setup 1.5 s" in text
+    assert "passed when it was run again" in text
+    assert "mae  24.5" in text
+    assert "TimeoutError: no answer" in text
+
+
+async def test_a_read_only_console_runs_no_tests_for_they_may_write(build: Build, drive: Drive) -> None:
+    async with drive(build("refused").project.root, (160, 50), readonly=True) as console:
+        await console.press("4")
+        for key in "eE":
+            await console.press(key)
+            await console.shows("The console was started with --readonly: it changes nothing.")
+            console.app.main.footer.hush()
+        assert console.app.screen is console.app.main
+
+
+def test_the_service_refuses_as_well(tmp_path: Path) -> None:
+    from mlconsole.project import open_project
+    from mlconsole.stages.base import model_store
+
+    (tmp_path / "test_model_quality.py").write_text("def test_writes():\n    open('written', 'w')\n")
+    (tmp_path / "model.pkl").write_text("a model")
+    project = open_project(tmp_path)
+    model = model_store(project).adopt(tmp_path / "model.pkl")
+    with readonly.switched_on(), pytest.raises(readonly.ReadOnly, match="was not started: this console is read-only"):
+        operation.run_again(project, model.digest, ("test_model_quality.py",), lambda test: None, threading.Event())
+    assert not (tmp_path / "written").exists()

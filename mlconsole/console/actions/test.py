@@ -11,6 +11,7 @@ from mlconsole.console.actions.action import LOOK
 if TYPE_CHECKING:
     from mlconsole.console.view import View
 
+# tests are the project's own code, which may write whatever it likes: to run them is a change
 Action = partial(action.Action, group=LOOK, operations="test", scope=("test",))
 
 
@@ -48,6 +49,7 @@ ACTIONS = (
         help="Run the test, class or file of the cursor again, outside of the release: the result is not recorded.",
         available=_may_run_again,
         footer=8,
+        changes=True,
     ),
     Action(
         id="failed_again",
@@ -56,6 +58,7 @@ ACTIONS = (
         help="Run all tests that failed again, outside of the release: the result is not recorded.",
         available=_may_run_failed,
         footer=9,
+        changes=True,
     ),
     Action(
         id="slowest",
