@@ -88,3 +88,22 @@ def export_model(version: str, target: str, directory: Path) -> None:
     from mlconsole.headless.models import export_version
 
     export_version(open_project_of(directory), version)
+
+
+@models.command("import")
+@click.argument("source", type=click.Choice(["mlflow"]))
+@click.argument("reference")
+@click.option("--file", "filename", default="", help="Which file is the model, where its folder has several.")
+@click.option("--to", "target", type=click.Path(path_type=Path, dir_okay=False), help="Only fetch the file to here.")
+@project_option
+@json_option
+def import_model(
+    source: str, reference: str, filename: str, target: Path | None, directory: Path, as_json: bool
+) -> None:
+    """Make a model of an MLflow server (MLFLOW_TRACKING_URI) a version: models:/NAME/3, models:/NAME@ALIAS, runs:/RUN.
+
+    With --to it is only fetched and scanned, and its metrics are printed: for train.command.
+    """
+    from mlconsole.headless.models import import_from_mlflow
+
+    import_from_mlflow(open_project_of(directory), reference, filename, target, as_json=as_json)

@@ -84,7 +84,10 @@ class ModelFile(Record, frozen=True, kw_only=True):
 
 
 class ModelVersion(Record, frozen=True, kw_only=True):
-    """`name@vN`: a model file and everything that it came from."""
+    """`name@vN`: a model file and everything that it came from.
+
+    One that was imported has no release (0), and `origin` says from where.
+    """
 
     name: str
     number: int
@@ -98,6 +101,7 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     environment_digest: str = ""
     outputs: tuple[ModelFile, ...] = ()
     """Files that are kept beside the model; each has its name in the project."""
+    origin: str = ""
 
     @property
     def tag(self) -> str:
@@ -108,6 +112,11 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     def label(self) -> str:
         """The version with its name: `ml-model@v3`."""
         return f"{self.name}@v{self.number}"
+
+    @property
+    def made_by(self) -> str:
+        """Who made it, in words: `release 3`, or where it was imported from."""
+        return f"release {self.release}" if self.release else self.origin
 
 
 class Variable(Record, frozen=True, kw_only=True):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.training import ModelVersion
@@ -14,6 +17,9 @@ from mlconsole.present import Lines, Table, comparison_lines, final_metrics, fur
 from mlconsole.project import Project
 from mlconsole.release.versions import ALIASES, find_version
 from mlconsole.text import count, number, short_digest, size
+
+if TYPE_CHECKING:
+    from mlconsole.services.models.mlflow_api import MlflowApi
 
 
 def show_version(project: Project, wanted: str, *, as_json: bool) -> None:
@@ -31,7 +37,9 @@ def show_version(project: Project, wanted: str, *, as_json: bool) -> None:
         f"commit      {version.commit or 'none'}",
         f"data        {version.data_digest}",
         f"packages    {version.environment_digest}",
-        f"made        {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} by release {version.release}",
+        f"made        {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} by release {version.release}"
+        if version.release
+        else f"imported    {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} from {version.origin}",
         f"releases    {', '.join(str(release.number) for release in reversed(releases)) or 'none'}",
     )
     metrics = tuple((metric.name, number(metric.value)) for metric in final_metrics(version.metrics))
@@ -75,7 +83,7 @@ def compare_versions(project: Project, first: str, second: str, *, as_json: bool
 def _side_by_side(ours: ModelVersion, theirs: ModelVersion) -> tuple[Table, ...]:
     def facts(version: ModelVersion) -> dict[str, str]:
         return {
-            "made by release": str(version.release),
+            "made by": version.made_by,
             "commit": version.commit[:12],
             "data": short_digest(version.data_digest),
             "packages": short_digest(version.environment_digest),
@@ -143,13 +151,52 @@ def export_version(project: Project, wanted: str) -> None:
     """Bring a version with its aliases to the MLflow server of MLFLOW_TRACKING_URI, and print where it is there."""
     import os
 
-    from mlconsole.services.models.mlflow import URI_VARIABLE, MlflowServer
+    from mlconsole.services.models.mlflow import export
+    from mlconsole.services.models.mlflow_api import URI_VARIABLE, MlflowApi
     from mlconsole.stages.base import model_store
 
-    server = MlflowServer(os.environ.get(URI_VARIABLE, ""))
+    api = MlflowApi(os.environ.get(URI_VARIABLE, ""))
     with journal_of(project) as journal:
         version = find_version(journal, project.settings.name, wanted)
         names = _aliases(journal, version)
-    done = server.export(version, model_store(project).path(version.model.digest), names)
+    done = export(api, version, model_store(project).path(version.model.digest), names)
     narrate(f"{version.label} {'was there already' if done.was_there else 'is registered'} as version {done.version}.")
     say(f"models:/{done.name}/{done.version}")
+
+
+def import_from_mlflow(project: Project, reference: str, filename: str, target: Path | None, *, as_json: bool) -> None:
+    """Make a model of the MLflow server of MLFLOW_TRACKING_URI a version, or only fetch its file where one is given.
+
+    A file that is fetched prints the metrics of its run, as a training would.
+    """
+    import os
+
+    from mlconsole.release.importing import import_version
+    from mlconsole.services.models.mlflow_api import URI_VARIABLE, MlflowApi
+
+    api = MlflowApi(os.environ.get(URI_VARIABLE, ""))
+    if target is not None:
+        _fetch_to(api, reference, filename, target)
+        return
+    with journal_of(project) as journal:
+        done = import_version(project, journal, api, reference, filename)
+    for warning in done.warnings:
+        narrate(warning)
+    if as_json:
+        say_json(done.version)
+        return
+    came = "was imported before" if done.was_there else "is imported"
+    narrate(f"{done.version.label} {came}: {size(done.version.model.size)} from {done.version.origin}.")
+    say(done.version.label)
+
+
+def _fetch_to(api: MlflowApi, reference: str, filename: str, target: Path) -> None:
+    from mlconsole.release.importing import fetch_scanned
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=target.parent) as folder:
+        fetched = fetch_scanned(api, reference, Path(folder), filename)
+        fetched.model.replace(target)
+    for metric in fetched.metrics:
+        say(f"{metric.name}={metric.value!r}")
+    narrate(f"{target} is {fetched.origin}, {short_digest(fetched.digest)}.")

@@ -108,7 +108,8 @@ def show_models(project: Project, *, as_json: bool) -> None:
         names = ", ".join(alias for alias, at in aliases.items() if at and at.number == version.number)
         metrics = ", ".join(f"{metric.name} {number(metric.value)}" for metric in final_metrics(version.metrics)[:3])
         digest = short_digest(version.model.digest)
-        rows.append((version.label, names, str(version.release), metrics, size(version.model.size), digest))
+        release = str(version.release or "imported")
+        rows.append((version.label, names, release, metrics, size(version.model.size), digest))
     columns = ("version", "aliases", "release", "metrics", "size", "digest")
     for line in lines_of(Table("", columns, tuple(rows), frozenset({2, 4}))) if rows else ["No version yet."]:
         say(line)

@@ -35,7 +35,8 @@ def look(project: Project, journal: Journal, keep: int) -> tuple[Kept, ...]:
     name = project.settings.name
     by_digest: dict[str, list[ModelVersion]] = {}
     for version in journal.versions(name):
-        by_digest.setdefault(version.model.digest, []).append(version)
+        for file in (version.model, *version.outputs):
+            by_digest.setdefault(file.digest, []).append(version)
     reasons = _reasons(journal, name, keep)
     found = []
     for digest in store.digests():

@@ -33,9 +33,12 @@ def gather(journal: Journal, number: int) -> ReleaseRecord:
 
 
 def releases_of(journal: Journal, version: ModelVersion) -> tuple[int, ...]:
-    """The numbers of the releases of a version, oldest first: the one that made it, and those that took it over."""
+    """The numbers of the releases of a version, oldest first: the one that made it, and those that took it over.
+
+    There is none where it was imported.
+    """
     numbers = {release.number for release in journal.releases(1_000_000) if release.version == version.label}
-    return tuple(sorted(numbers | {version.release}))
+    return tuple(sorted((numbers | {version.release}) - {0}))
 
 
 def _first_run(journal: Journal, run: StageRun | None) -> StageRun | None:

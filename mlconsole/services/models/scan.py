@@ -25,10 +25,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import msgspec
+
 from mlconsole.errors import OutsideFailed
 from mlconsole.text import clean_line
 
 _ARRAY_WRAPPER = "NumpyArrayWrapper"
+_SKOPS_SCHEMA = "schema.json"
 _CHUNK = 1 << 20
 _LARGEST_ITEM = 1 << 20
 _NP_ITEM_HASOBJECT = 1
@@ -88,8 +91,8 @@ class ScanFailed(OutsideFailed):
 def imports(path: Path) -> tuple[str, ...]:
     """Every name that a pickle or joblib file would look up when loaded, such as `sklearn.pipeline.Pipeline`, sorted.
 
-    Compressed joblib files (zlib, gzip, bz2, xz, lzma) and the pickles inside a zip (PyTorch) are read too. A file
-    of another format (ONNX, JSON) imports nothing.
+    Compressed joblib files (zlib, gzip, bz2, xz, lzma), the pickles inside a zip (PyTorch) and the schema of a skops
+    file are read too. A file of another format (ONNX, JSON) imports nothing.
 
     Raises:
         ScanFailed: the file can't be read, or it is a pickle that breaks off.
@@ -368,9 +371,29 @@ def _of_zip(path: Path) -> set[str]:
     found: set[str] = set()
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
+            if name == _SKOPS_SCHEMA:
+                found |= _of_skops(_exactly(_member(archive, name), archive.getinfo(name).file_size))
             if name.endswith((".pkl", ".pickle", ".joblib")):
                 found |= _of_stream(partial(_member, archive, name))
     return found
+
+
+def _of_skops(schema: bytes) -> set[str]:
+    """The names in a skops file's schema: every node tells its class and module, one of a function where that is."""
+    try:
+        nodes: list[object] = [msgspec.json.decode(schema)]
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _Broken("its schema is no JSON") from error
+    found = set()
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            nodes += node.values()
+            pairs = [("__module__", "__class__"), ("module_path", "function")]
+            found |= {f"{node[a]}.{node[b]}" for a, b in pairs if a in node and b in node}
+        elif isinstance(node, list):
+            nodes += node
+    return {clean_line(name) for name in found}
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> BinaryIO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import zipfile
@@ -104,6 +105,23 @@ def test_python_2_names_are_told_as_they_are_loaded(tmp_path: Path) -> None:
     path.write_bytes(b"c__builtin__\neval\n(S'1'\ntR.")
     assert imports(path) == ("builtins.eval",)
     assert dangerous(imports(path)) == ("builtins.eval",)
+
+
+def test_the_schema_of_a_skops_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    step = {"__class__": "Step", "__module__": "shop.steps", "__loader__": "ObjectNode"}
+    function = {"__class__": "function", "__module__": "os", "content": {"module_path": "os", "function": "system"}}
+    content = {"a": [step, function], "b": {"__class__": "str", "__module__": "builtins", "content": "true"}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", json.dumps({"__class__": "dict", "__module__": "builtins", "content": content}))
+    names = imports(path)
+    assert {"shop.steps.Step", "os.system", "builtins.str"} <= set(names)
+    assert "os.system" in dangerous(names)
+    assert "shop.steps.Step" in unknown(names)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", "{")
+    with pytest.raises(ScanFailed, match="no JSON"):
+        imports(path)
 
 
 def test_the_pickles_inside_a_zip_are_read(tmp_path: Path) -> None:
