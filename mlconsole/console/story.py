@@ -21,10 +21,11 @@ from mlconsole.evidence.release import (
     RolloutSeen,
     StageStarted,
     TestReported,
+    TestRunning,
     TestsCollected,
     UseSeen,
 )
-from mlconsole.evidence.testing import TestOutcome
+from mlconsole.evidence.testing import Phase, TestOutcome
 from mlconsole.evidence.training import MetricPoint, TrainingProgress, UseSample
 
 T = TypeVar("T")
@@ -61,6 +62,11 @@ class Story:
     progress: TrainingProgress | None = None
     progress_at: datetime | None = None
     collected: int | None = None
+    tests: tuple[str, ...] = ()
+    """The tests that were collected, by node id."""
+    running: tuple[tuple[str, Phase], ...] = ()
+    """The tests that are run now, where that lasts, each with its phase; seen so at `running_at`."""
+    running_at: datetime | None = None
     outcomes: tuple[TestOutcome, ...] = ()
     plan: DeployPlan | None = None
     rollouts: tuple[RolloutProgress, ...] = ()
@@ -81,6 +87,9 @@ class StoryTeller:
     _progress: TrainingProgress | None = None
     _progress_at: datetime | None = None
     _collected: int | None = None
+    _tests: tuple[str, ...] = ()
+    _running: tuple[tuple[str, Phase], ...] = ()
+    _running_at: datetime | None = None
     _outcomes: list[TestOutcome] = field(default_factory=list)
     _plan: DeployPlan | None = None
     _rollouts: dict[str, RolloutProgress] = field(default_factory=dict)
@@ -109,10 +118,8 @@ class StoryTeller:
                 self._metric(point)
             case ProgressSeen(progress=progress):
                 self._progress, self._progress_at = progress, event.at
-            case TestsCollected(count=count):
-                self._collected = count
-            case TestReported(outcome=outcome):
-                self._outcomes.append(outcome)
+            case TestsCollected() | TestRunning() | TestReported():
+                self._take_test(event.body, event.at)
             case PlanMade(plan=plan):
                 self._plan = plan
             case RolloutSeen(progress=rollout):
@@ -128,6 +135,15 @@ class StoryTeller:
             case _:
                 pass
 
+    def _take_test(self, body: TestsCollected | TestRunning | TestReported, at: datetime) -> None:
+        match body:
+            case TestsCollected():
+                self._collected, self._tests = body.count, body.nodeids
+            case TestRunning():
+                self._running, self._running_at = body.tests, at
+            case TestReported():
+                self._reported(body.outcome)
+
     def _begin(self, stage: StageName | None) -> None:
         """A stage that is tried again tells its story anew."""
         if stage is not None:
@@ -137,11 +153,20 @@ class StoryTeller:
             self._progress = self._progress_at = None
         elif stage == "test":
             self._outcomes.clear()
-            self._collected = None
+            self._collected, self._tests, self._running = None, (), ()
         elif stage == "deploy":
             self._rollouts.clear()
         elif stage == "pods":
             self._pods.clear()
+
+    def _reported(self, outcome: TestOutcome) -> None:
+        """One more; a test that was run again takes the place of its first run."""
+        if outcome.attempts > 1:
+            for place, before in enumerate(self._outcomes):
+                if before.nodeid == outcome.nodeid:
+                    self._outcomes[place] = outcome
+                    return
+        self._outcomes.append(outcome)
 
     def _metric(self, point: MetricPoint) -> None:
         points = self._metrics.setdefault(point.name, [])
@@ -160,6 +185,9 @@ class StoryTeller:
             progress=self._progress,
             progress_at=self._progress_at,
             collected=self._collected,
+            tests=self._tests,
+            running=self._running,
+            running_at=self._running_at,
             outcomes=tuple(self._outcomes),
             plan=self._plan,
             rollouts=tuple(self._rollouts.values()),

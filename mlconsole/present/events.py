@@ -22,6 +22,7 @@ from mlconsole.evidence.release import (
     TestsCollected,
     VersionMade,
 )
+from mlconsole.evidence.testing import TestOutcome
 from mlconsole.present.stages import plan_lines
 from mlconsole.present.words import glyph, reasons, word
 from mlconsole.text import count, listed, number, short_digest, size
@@ -68,7 +69,7 @@ def _progress_words(body: EventBody) -> str:
         case TestsCollected(count=tests):
             return f"{count(tests, 'test')} collected"
         case TestReported(outcome=outcome):
-            return f"{outcome.outcome} {outcome.nodeid}" + (f": {outcome.message}" if outcome.message else "")
+            return _outcome_words(outcome)
         case PlanMade(plan=plan):
             return "\n".join(plan_lines(plan))
         case RolloutSeen(progress=progress):
@@ -77,6 +78,13 @@ def _progress_words(body: EventBody) -> str:
             return f"{pod.name} {pod.ready} {pod.status} {pod.version}".rstrip()
         case _:
             return ""
+
+
+def _outcome_words(test: TestOutcome) -> str:
+    if test.outcome == "flaky":
+        return f"flaky {test.nodeid}: passed when it was run again, after: {test.message}"
+    again = f" {test.attempts} times" if test.attempts > 1 else ""
+    return f"{test.outcome}{again} {test.nodeid}" + (f": {test.message}" if test.message else "")
 
 
 def _finished_words(body: StageFinished) -> str:

@@ -236,16 +236,15 @@ def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
 
 def _test_blocks(test: TestEvidence) -> Iterator[Block]:
     run = test.run
-    yield Lines(
-        "Tests",
-        (
-            f"{test_fact(run)} of {run.collected} in {duration(run.seconds)} on {test.version}",
-            *filter(None, [run.ended]),
-        ),
-    )
-    bad = [outcome for outcome in run.outcomes if outcome.outcome in {"failed", "error"}]
-    for outcome in bad:
-        yield Lines(f"✗ {outcome.nodeid}", tuple((outcome.traceback or outcome.message).splitlines()[-12:]))
+    again = f", {count(run.run_again, 'test')} run again" if run.run_again else ""
+    head = [f"{test_fact(run)} of {run.collected} in {duration(run.seconds)} on {test.version}{again}", run.ended]
+    if test.junit:
+        head.append(f"JUnit XML: {test.junit}")
+    yield Lines("Tests", tuple(filter(None, head)))
+    for outcome in run.outcomes:
+        if outcome.outcome in {"failed", "error", "flaky"}:
+            sign = "!" if outcome.outcome == "flaky" else "✗"
+            yield Lines(f"{sign} {outcome.nodeid}", tuple((outcome.traceback or outcome.message).splitlines()[-12:]))
     yield Lines(
         "Candidate and champion", comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
     )
@@ -254,9 +253,17 @@ def _test_blocks(test: TestEvidence) -> Iterator[Block]:
     rows = tuple((outcome.outcome, outcome.nodeid, f"{outcome.seconds:.2f} s") for outcome in run.outcomes)
     yield Table("Outcomes", ("outcome", "test", "took"), rows, frozenset({2}))
     if run.metrics:
-        yield Table(
-            "Recorded", ("metric", "value"), tuple((m.name, number(m.value)) for m in run.metrics), frozenset({1})
-        )
+        yield Table("Recorded", ("metric", "value", "test"), tuple(_recorded_rows(run)), frozenset({1}))
+    if run.warnings:
+        seen = tuple((f"{w.count:,}", w.category, w.message, w.where, w.nodeid) for w in run.warnings)
+        yield Table("Warnings", ("times", "warning", "message", "where", "first in"), seen, frozenset({0}))
+
+
+def _recorded_rows(run: TestRun) -> Iterator[tuple[str, ...]]:
+    told = [(point, test.nodeid) for test in run.outcomes for point in test.metrics]
+    # a run that was kept by an earlier mlconsole does not say which test recorded what
+    for point, nodeid in told or [(point, "") for point in run.metrics]:
+        yield point.name, number(point.value), nodeid
 
 
 def further_table(further: tuple[Comparison, ...]) -> Table:

@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import Cancelled, WrongUse
-from mlconsole.evidence.base import Input, Reason, Verdict
-from mlconsole.evidence.release import TestReported, TestsCollected, UseSeen
+from mlconsole.evidence.base import GateLevel, Input, Reason, Verdict, now
+from mlconsole.evidence.release import TestReported, TestRunning, TestsCollected, UseSeen
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.models.compare import compare
 from mlconsole.services.models.unseen import seen_rows
 from mlconsole.services.processes import child_environment
+from mlconsole.services.testing import junit
 from mlconsole.services.testing.runner import run_tests
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
 from mlconsole.stages.deployed import taken_back_words
@@ -61,6 +62,19 @@ def _test_files(paths: tuple[Path, ...]) -> Iterator[Path]:
         )
 
 
+def _settings_digest(project: Project) -> str:
+    """A digest of what decides which tests are run and how; empty where nothing is set."""
+    settings = project.settings.test
+    return digest_of(*settings.args, str(settings.rerun)) if settings.args or settings.rerun else ""
+
+
+def _refuse_without_xdist(project: Project) -> None:
+    python = project_python(project)
+    if all(package.name.lower().replace("_", "-") != "pytest-xdist" for package in python.packages):
+        sentence = f"test.workers needs pytest-xdist, which is not installed in {python.executable}."
+        raise TestsMissing(sentence, f"Install it: {python.executable} -m pip install pytest-xdist")
+
+
 def rolled_back_words(context: StageContext) -> str:
     """Say that the candidate was taken out of the cluster by a rollback; empty where it never was."""
     candidate = context.known.candidate
@@ -89,6 +103,7 @@ class TestStage(Stage[TestEvidence]):
             Input(name="candidate", digest=candidate.model.digest),
             Input(name="candidate's version", digest=candidate.label),
             Input(name="tests", digest=digest_of_files(project.root, set(_test_files(test_paths(project))))),
+            Input(name="test settings", digest=_settings_digest(project)),
             Input(name="hold-out", digest=digest_of_files(project.root, [path for path in holdout if path.exists()])),
             Input(name="quality settings", digest=digest_of(msgspec.json.encode(quality).decode())),
             Input(name="champion", digest=rival.label + rival.model.digest if rival else ""),
@@ -98,14 +113,18 @@ class TestStage(Stage[TestEvidence]):
 
     def check(self, project: Project) -> None:
         test_paths(project)
+        if project.settings.test.workers:
+            _refuse_without_xdist(project)
 
     def run(self, context: StageContext) -> TestEvidence:
-        project = context.project
+        project, settings = context.project, context.project.settings.test
         candidate = context.known.candidate
         model_path = model_store(project).path(candidate.model.digest)
         python = Path(project_python(project).executable)
         paths = tuple(str(path.relative_to(project.root)) for path in test_paths(project))
-        context.command(f"MODEL_PATH={shlex.quote(str(model_path))} pytest {shlex.join(paths)}")
+        options = [*(["-n", str(settings.workers)] if settings.workers else []), *settings.args]
+        context.command(f"MODEL_PATH={shlex.quote(str(model_path))} pytest {shlex.join([*options, *paths])}")
+        started_at = now()
         run = run_tests(
             python=python,
             root=project.root,
@@ -118,10 +137,21 @@ class TestStage(Stage[TestEvidence]):
             cancelled=context.cancelled,
             timeout=seconds(project.settings.test.timeout, "test.timeout"),
             on_sample=lambda use: context.emit(UseSeen(use=use)),
+            on_running=lambda running: context.emit(TestRunning(tests=tuple((t.nodeid, t.phase) for t in running))),
+            args=settings.args,
+            workers=settings.workers,
+            rerun=settings.rerun,
         )
         if context.cancelled.is_set():
             raise Cancelled()
-        evidence = TestEvidence(version=candidate.label, run=run, not_compared=self._why_not(context, run))
+        junit_path = context.folder / "tests.xml"
+        junit.write(run, junit_path, name=candidate.label, started_at=started_at)
+        evidence = TestEvidence(
+            version=candidate.label,
+            run=run,
+            not_compared=self._why_not(context, run),
+            junit=str(junit_path.relative_to(project.root)),
+        )
         return evidence if evidence.not_compared else self._compared(context, evidence, python, model_path)
 
     def _why_not(self, context: StageContext, run: TestRun) -> str:
@@ -168,7 +198,8 @@ class TestStage(Stage[TestEvidence]):
         return msgspec.structs.replace(evidence, comparison=found[0], further=found[1:], seen_rows=seen or 0)
 
     def judge(self, context: StageContext, evidence: TestEvidence) -> Verdict:
-        reasons = [*_test_reasons(evidence.run), *_comparison_reasons(evidence)]
+        flaky = context.project.settings.test.flaky
+        reasons = [*_test_reasons(evidence.run), *_flaky_reasons(evidence.run, flaky), *_comparison_reasons(evidence)]
         if rolled_back := rolled_back_words(context):
             reasons.append(
                 Reason(level="fail", sentence=rolled_back, next_step="Override with a reason, or train anew.")
@@ -189,8 +220,16 @@ def _test_reasons(run: TestRun) -> Iterator[Reason]:
         yield Reason(level="fail", sentence=run.ended)
     elif not run.outcomes:
         yield Reason(level="fail", sentence="No test was run.", next_step="Check test.paths in the settings.")
-    elif not run.count("passed", "xpassed", "failed", "error"):
+    elif not run.count("passed", "xpassed", "flaky", "failed", "error"):
         yield Reason(level="warn", sentence="Every test was skipped: nothing was tested.")
+
+
+def _flaky_reasons(run: TestRun, level: GateLevel) -> Iterator[Reason]:
+    flaky = [test for test in run.outcomes if test.outcome == "flaky"]
+    if flaky and level != "pass":
+        names = listed([test.nodeid for test in flaky])
+        sentence = f"{count(len(flaky), 'test')} failed first, and passed when run again: {names}."
+        yield Reason(level=level, sentence=sentence, next_step=flaky[0].message)
 
 
 def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:

@@ -28,7 +28,7 @@ from mlconsole.stages.base import StageContext
 from mlconsole.stages.deploy import DeployStage
 from mlconsole.stages.pods import PodsStage
 from mlconsole.stages.repo import RepoStage
-from mlconsole.stages.test import _comparison_reasons, _test_reasons
+from mlconsole.stages.test import _comparison_reasons, _flaky_reasons, _test_reasons
 from mlconsole.stages.train import TrainStage
 
 NO_CONTEXT = cast("StageContext", None)
@@ -104,6 +104,15 @@ def a_run(*outcomes: str, ended: str = "") -> TestRun:
 )
 def test_tests(run: TestRun, levels: list[str]) -> None:
     assert [reason.level for reason in _test_reasons(run)] == levels
+
+
+@pytest.mark.parametrize(("level", "told"), [("warn", ["warn"]), ("fail", ["fail"]), ("pass", [])])
+def test_the_settings_say_what_a_flaky_test_is_worth(level: Any, told: list[str]) -> None:
+    run = a_run("passed", "flaky")
+    assert list(_test_reasons(run)) == []
+    reasons = list(_flaky_reasons(run, level))
+    assert [reason.level for reason in reasons] == told
+    assert all(reason.sentence == "1 test failed first, and passed when run again: t1." for reason in reasons)
 
 
 @pytest.mark.parametrize(

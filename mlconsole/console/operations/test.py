@@ -78,7 +78,9 @@ def run_again(
     return run_tests(
         python=python,
         root=project.root,
-        paths=nodeids,
+        paths=project.settings.test.paths,
+        only=nodeids,
+        args=project.settings.test.args,
         model_path=model_store(project).path(digest),
         environment=child_environment(python),
         log_path=log,

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.interval_lines import comparison_drawn
-from mlconsole.console.paint import BAD, DIM, STRONG, bar, blank, cut, heading, line, wrapped
+from mlconsole.console.paint import BAD, BUSY, DIM, STRONG, WARN, bar, blank, cut, heading, line, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.panels.train import use_lines
 from mlconsole.console.screens.detail import DetailScreen
@@ -17,12 +17,14 @@ from mlconsole.console.test_tree import BRANCH, MARKS, keyed, parts_of, slowest_
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.console.widgets.table import Table
-from mlconsole.evidence.testing import TestEvidence, TestOutcome
-from mlconsole.text import count, duration
+from mlconsole.evidence.testing import TestEvidence, TestOutcome, TestRun
+from mlconsole.text import count, duration, number
 
 LOW = 18
 """Below this height of the panel, the table needs the room: gate and comparison are said in short."""
 SLOW_SECONDS = 0.5
+PART_SECONDS = 0.1
+MOST_RUNNING, MOST_WARNINGS = 4, 3
 MANY = 1_000
 """From so many tests on, the tree grows in steps of a twentieth while they run: it is drawn anew each time."""
 
@@ -147,8 +149,9 @@ def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: 
     ended = wrapped(line(("✗ ", BAD), evidence.run.ended), width, indent=2) if evidence.run.ended else []
     if low:
         return [_counts(outcomes), *ended, *_comparison(evidence, width, low=True)]
-    counts = [_counts(outcomes), *_slowest(outcomes, width)]
-    return sections(counts, ended, run_lines(run, width), _comparison(evidence, width), command_lines(run))
+    counts = [_counts(outcomes), *_slowest(outcomes, width), *_recorded(evidence.run, width)]
+    told = [*ended, *_warnings(evidence.run, width)]
+    return sections(counts, told, run_lines(run, width), _comparison(evidence, width), command_lines(run))
 
 
 test_lines.__test__ = False  # type: ignore[attr-defined]
@@ -180,7 +183,38 @@ def _progress(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[C
     done = len(outcomes) / collected if collected else 1.0
     progress = line(bar(done, max(min(width - 14, 40), 10)), (f" {len(outcomes)}/{collected}", STRONG))
     use = use_lines(view.story.uses.get("test", ()), None, width)
-    return [progress, *([_counts(outcomes)] if outcomes else []), *use]
+    return [progress, *([_counts(outcomes)] if outcomes else []), *_running(view, outcomes, width), *use]
+
+
+def _running(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
+    """The tests that take their time at this moment, each with its phase."""
+    ended = {test.nodeid for test in outcomes[-MOST_RUNNING * 4 :]}
+    found = [(nodeid, phase) for nodeid, phase in view.story.running if nodeid not in ended]
+    lines = [
+        line(("● ", BUSY), (f"{phase:<9}", DIM), cut("::".join(parts_of(nodeid)[1:]) or nodeid, max(width - 11, 8)))
+        for nodeid, phase in found[:MOST_RUNNING]
+    ]
+    if len(found) > MOST_RUNNING:
+        lines.append(line((f"  and {len(found) - MOST_RUNNING} more", DIM)))
+    return lines
+
+
+def _recorded(run: TestRun, width: int) -> list[Content]:
+    """The metrics that tests recorded, in a line."""
+    words = ", ".join(f"{point.name} {number(point.value)}" for point in run.metrics)
+    return [line(("recorded ", DIM), cut(words, max(width - 9, 8)))] if words else []
+
+
+def _warnings(run: TestRun, width: int) -> list[Content]:
+    """The first warnings, each with how often it came."""
+    lines: list[Content] = []
+    for found in run.warnings[:MOST_WARNINGS]:
+        times = f" (×{found.count:,})" if found.count > 1 else ""
+        lines += wrapped(line(("! ", WARN), (f"{found.category}: ", DIM), found.message, (times, DIM)), width, indent=2)
+    if len(run.warnings) > MOST_WARNINGS:
+        more = len(run.warnings) - MOST_WARNINGS
+        lines.append(line((f"  and {count(more, 'other warning')}: mlconsole show N --stage test", DIM)))
+    return lines
 
 
 def _comparison(evidence: TestEvidence, width: int, *, low: bool = False) -> list[Content]:
@@ -194,7 +228,12 @@ def _comparison(evidence: TestEvidence, width: int, *, low: bool = False) -> lis
 def outcome_lines(test: TestOutcome, width: int) -> list[Content]:
     """One test in full: how it ended, its message, its traceback, what it printed."""
     mark, style = MARKS[test.outcome]
-    lines = [line((mark, f"bold {style}"), (f"  {duration(test.seconds)}", DIM))]
+    lines = [line((mark, f"bold {style}"), (f"  {duration(test.seconds)}{_parts_of_time(test)}", DIM))]
+    if test.outcome == "flaky":
+        lines += wrapped(line(("It failed as below, and passed when it was run again.", WARN)), width)
+    elif test.attempts > 1:
+        lines.append(line((f"It was run {test.attempts} times.", DIM)))
+    lines += [line((f"{point.name}  ", DIM), number(point.value)) for point in test.metrics]
     if test.message:
         lines += wrapped(line(test.message), width)
     for title, text in (("Traceback", test.traceback), ("Output", test.output)):
@@ -203,6 +242,13 @@ def outcome_lines(test: TestOutcome, width: int) -> list[Content]:
     if len(lines) == 1:
         lines.append(line(("It printed nothing.", DIM)))
     return lines
+
+
+def _parts_of_time(test: TestOutcome) -> str:
+    """How much of its time went into setting up and taking down, where that is worth a word."""
+    parts = [("setup", test.setup_seconds), ("teardown", test.teardown_seconds)]
+    words = [f"{name} {duration(seconds)}" for name, seconds in parts if seconds >= PART_SECONDS]
+    return f", of it {', '.join(words)}" if words else ""
 
 
 def _traced(text: str) -> Content:

@@ -180,11 +180,11 @@ class Reporter:
             self._running.begin(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        nodeid, when = report.nodeid, report.when or ""
+        nodeid, when = report.nodeid, str(report.when)
         if self._alone and when != "teardown":
             self._running.go_on(2 if when == "setup" and report.outcome == "passed" else 3)
         duration = getattr(report, "duration", 0.0)
-        says_more = report.sections or report.user_properties or hasattr(report, "wasxfail")
+        says_more = bool(report.sections) or bool(report.user_properties) or hasattr(report, "wasxfail")
         if report.outcome == "passed" and when in PHASES and not says_more:
             self._silent.setdefault(nodeid, []).append((when, duration))
             return
@@ -227,7 +227,8 @@ class Only:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         if not self._wanted:
             return
-        kept, left_out = [], []
+        kept: list[pytest.Item] = []
+        left_out: list[pytest.Item] = []
         for item in items:
             (left_out if self._wanted.isdisjoint(above(item.nodeid)) else kept).append(item)
         config.hook.pytest_deselected(items=left_out)
