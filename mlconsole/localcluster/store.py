@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 HISTORY = 5_000
 """Events kept for watches that start from an earlier version."""
 
-GENERATED = frozenset({"pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs"})
+GENERATED = frozenset(
+    {"pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "ingresses",
+     "networkpolicies", "poddisruptionbudgets"}
+)  # fmt: skip
 """Resources whose ``metadata.generation`` counts the changes of their spec."""
 
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 Object = dict[str, Any]
 Key = tuple[str, str]
+Recorder = Callable[[str, Object | None, Object, str, bool], None]
+"""Notes in a new object who manages what changed: the resource, the old and the new object, who, whether the status."""
+
 T = TypeVar("T")
 
 _SCHEMA = """
@@ -125,6 +131,7 @@ class Store:
         self._history: deque[tuple[str, Event]] = deque()
         self._subscriptions: set[Subscription] = set()
         self._database = _open(path) if path is not None else None
+        self.recorder: Recorder | None = None
         self._version = self._load()
         self._floor = self._version
 
@@ -155,8 +162,11 @@ class Store:
             if namespace is None or key[0] == namespace:
                 yield table[key]
 
-    def create(self, resource: str, obj: Object) -> Object:
-        """Stores a new object; fills uid, creationTimestamp, resourceVersion and generation. Raises AlreadyExists."""
+    def create(self, resource: str, obj: Object, *, manager: str = "") -> Object:
+        """Stores a new object; fills uid, creationTimestamp, resourceVersion and generation. Raises AlreadyExists.
+
+        ``manager``, here and in the other methods, is who is recorded to manage what is written; nobody where empty.
+        """
         new = clone(obj)
         meta = new.setdefault("metadata", {})
         if not meta.get("name") and meta.get("generateName"):
@@ -168,10 +178,11 @@ class Store:
         meta["creationTimestamp"] = meta.get("creationTimestamp") or timestamp()
         if resource in GENERATED:
             meta["generation"] = 1
+        self._record(resource, None, new, manager, status=False)
         self._write("ADDED", resource, key, new, None)
         return clone(new)
 
-    def update(self, resource: str, obj: Object, *, status: bool = False) -> Object:
+    def update(self, resource: str, obj: Object, *, status: bool = False, manager: str = "") -> Object:
         """Replaces an object and returns what is stored now.
 
         With ``status`` only the status of ``obj`` is taken, else everything but the status; a change of the spec
@@ -183,16 +194,17 @@ class Store:
         wanted = obj.get("metadata", {}).get("resourceVersion")
         if wanted and wanted != old["metadata"]["resourceVersion"]:
             raise Conflict(resource, key[1])
-        return self._replace(resource, key, old, _with_status(old, obj) if status else _without_status(old, obj))
+        new = _with_status(old, obj) if status else _without_status(old, obj)
+        return self._replace(resource, key, old, new, manager, status=status)
 
-    def replace(self, resource: str, obj: Object) -> Object:
+    def replace(self, resource: str, obj: Object, *, manager: str = "") -> Object:
         """Replaces metadata, spec and status at once, under the same rules as ``update``."""
         key = key_of(obj)
         old = self.peek(resource, *key)
         wanted = obj.get("metadata", {}).get("resourceVersion")
         if wanted and wanted != old["metadata"]["resourceVersion"]:
             raise Conflict(resource, key[1])
-        return self._replace(resource, key, old, clone(obj))
+        return self._replace(resource, key, old, clone(obj), manager, status=False)
 
     def mark_deleted(self, resource: str, namespace: str | None, name: str, grace_seconds: int) -> Object:
         """Sets deletionTimestamp and the grace period; a second call can only shorten it. Raises NotFound."""
@@ -243,7 +255,7 @@ class Store:
             self._database.close()
             self._database = None
 
-    def _replace(self, resource: str, key: Key, old: Object, new: Object) -> Object:
+    def _replace(self, resource: str, key: Key, old: Object, new: Object, manager: str, *, status: bool) -> Object:
         meta, old_meta = new["metadata"], old["metadata"]
         for field in ("uid", "creationTimestamp", "generation", "resourceVersion"):
             if field in old_meta:
@@ -252,8 +264,13 @@ class Store:
             return clone(old)
         if "generation" in old_meta and new.get("spec") != old.get("spec"):
             meta["generation"] = old_meta["generation"] + 1
+        self._record(resource, old, new, manager, status=status)
         self._write("MODIFIED", resource, key, new, old)
         return clone(new)
+
+    def _record(self, resource: str, old: Object | None, new: Object, manager: str, *, status: bool) -> None:
+        if manager and self.recorder is not None:
+            self.recorder(resource, old, new, manager, status)
 
     def _write(self, kind: str, resource: str, key: Key, obj: Object, previous: Object | None) -> None:
         version = self._version + 1

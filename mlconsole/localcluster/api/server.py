@@ -13,6 +13,7 @@ from aiohttp import web
 from mlconsole.localcluster.api import discovery, openapi, openapi_v2
 from mlconsole.localcluster.api.errors import ApiError, not_found, not_offered, unauthorized
 from mlconsole.localcluster.api.handlers import Handlers, respond
+from mlconsole.localcluster.api.ownership.managed import record_controller
 from mlconsole.localcluster.api.portforward import forward_ports
 from mlconsole.localcluster.api.registry import BY_PLURAL
 from mlconsole.localcluster.api.targets import resolve
@@ -46,6 +47,7 @@ class ApiServer:
 
     def __init__(self, store: Store, host: Host, token: str, faults: Choose | None = None) -> None:
         self.store = store
+        store.recorder = record_controller
         self.handlers = Handlers(store, host)
         self._token = token.encode()
         self._faults = faults

@@ -18,7 +18,7 @@ from mlconsole.localcluster.api.errors import (
     not_found,
     unsupported_media_type,
 )
-from mlconsole.localcluster.api.kinds.defaults import fill, prepare_create
+from mlconsole.localcluster.api.kinds.defaults import admit, bind_claim, fill, prepare_create
 from mlconsole.localcluster.api.kinds.validation import check
 from mlconsole.localcluster.api.options import WriteOptions
 from mlconsole.localcluster.api.ownership.managed import Manager, record_update
@@ -28,7 +28,7 @@ from mlconsole.localcluster.api.patching.strategic import strategic_merge
 from mlconsole.localcluster.api.registry import Resource
 from mlconsole.localcluster.api.schema.shapes import shape_of
 from mlconsole.localcluster.api.targets import Target
-from mlconsole.localcluster.controllers.quota import QuotaExceeded, admit_pod
+from mlconsole.localcluster.controllers.quota import QuotaExceeded, admit_object, admit_pod
 from mlconsole.localcluster.store import GENERATED, AlreadyExists, Conflict, NotFound, Store, clone, timestamp
 
 Object = dict[str, Any]
@@ -178,10 +178,13 @@ class Writer:
         if manager is not None:
             obj["metadata"].pop("managedFields", None)
             record_update(None, obj, manager, shape_of(resource.kind))
-        if resource.kind == "Pod":
-            _admit(self.store, resource, obj["metadata"])
+        admit(resource.kind, obj)
+        if target.namespace:
+            _admit(self.store, resource, obj)
         if options.dry_run:
             return self._dry_create(target, obj, name)
+        if resource.kind == "PersistentVolumeClaim":
+            bind_claim(obj)
         try:
             return self.store.create(resource.plural, obj)
         except AlreadyExists:
@@ -311,6 +314,8 @@ def _keep_assigned(kind: str, old: Object, new: Object) -> None:
         names = ["clusterIP", "clusterIPs", "healthCheckNodePort"]
     elif kind == "Pod":
         names = [name for name in was if name not in ("containers", "initContainers", "activeDeadlineSeconds")]
+    elif kind == "PersistentVolumeClaim":
+        names = ["volumeName", "storageClassName"]
     elif kind == "Job":
         names = ["selector"]
         _keep_job_labels(was, now)
@@ -347,8 +352,12 @@ def _as_if_stored(resource: Resource, old: Object, new: Object) -> Object:
     return result
 
 
-def _admit(store: Store, resource: Resource, meta: Object) -> None:
+def _admit(store: Store, resource: Resource, obj: Object) -> None:
+    meta = obj["metadata"]
     try:
-        admit_pod(store, meta["namespace"], meta["name"])
+        if resource.kind == "Pod":
+            admit_pod(store, obj)
+        else:
+            admit_object(store, resource.plural, resource.group, meta["namespace"], meta["name"])
     except QuotaExceeded as error:
         raise forbidden(resource, meta["name"], str(error)) from None

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY = 0.2
 LONGEST_RETRY = 30.0
+MANAGER = "kube-controller-manager"
+"""Who is told to have written what controllers write."""
 
 
 class WorkQueue:
@@ -111,6 +113,10 @@ class Controller(ABC):
     def _retry_delay(self, key: Key) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         return float(min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(failures - 1, 12)))
+
+    def write_status(self, resource: str, obj: Object) -> Object:
+        """Stores the status of `obj`; raises NotFound, and Conflict where the object was changed meanwhile."""
+        return self.store.update(resource, obj, status=True, manager=MANAGER)
 
     def find(self, resource: str, key: Key) -> Object | None:
         """A copy of the object, None where it is gone."""

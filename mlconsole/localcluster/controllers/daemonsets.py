@@ -13,10 +13,10 @@ from mlconsole.localcluster.controllers.objects import (
     is_finished,
     is_ready,
     labels_of,
-    safe_hash,
 )
 from mlconsole.localcluster.controllers.pods import PodWriter, owned_pods
 from mlconsole.localcluster.controllers.quota import QuotaExceeded
+from mlconsole.localcluster.controllers.revisions import forget_old, keep_template, revision_name, template_hash
 from mlconsole.localcluster.controllers.statefulsets import REVISION
 from mlconsole.localcluster.store import Event, Key, Object, Store, key_of
 
@@ -41,16 +41,17 @@ class DaemonSetController(Controller):
         found = self.find("daemonsets", key)
         if found is None or is_deleted(found):
             return None
+        keep_template(self.store, found, "DaemonSet", {REVISION: template_hash(found)})
         pods, wanted = owned_pods(self.store, found), self._is_wanted(found)
         updates = (found["spec"].get("updateStrategy") or {}).get("type") != "OnDelete"
         for pod in pods:
-            stale = updates and labels_of(pod).get(REVISION) != _revision(found)
+            stale = updates and labels_of(pod).get(REVISION) != template_hash(found)
             if not is_deleted(pod) and (stale or not wanted or is_finished(pod)):
                 self._pods.end(found, pod)
         again = None
         if wanted and not owned_pods(self.store, found):
             labels = {
-                REVISION: _revision(found),
+                REVISION: template_hash(found),
                 "pod-template-generation": str(found["metadata"].get("generation", 1)),
             }
             try:
@@ -58,6 +59,9 @@ class DaemonSetController(Controller):
             except QuotaExceeded:
                 again = self._retry_delay(key)
         wait = self._write_status(found, wanted)
+        name = found["metadata"]["name"]
+        used = {revision_name(found), *(f"{name}-{labels_of(pod).get(REVISION)}" for pod in pods)}
+        forget_old(self.store, found, used)
         return wait if again is None else min(again, wait or again)
 
     def _is_wanted(self, found: Object) -> bool:
@@ -70,7 +74,7 @@ class DaemonSetController(Controller):
         waits = [available_in(pod, found["spec"].get("minReadySeconds") or 0) for pod in pods]
         available = sum(wait == 0 for wait in waits)
         counts = {
-            "updatedNumberScheduled": sum(labels_of(pod).get(REVISION) == _revision(found) for pod in pods),
+            "updatedNumberScheduled": sum(labels_of(pod).get(REVISION) == template_hash(found) for pod in pods),
             "numberAvailable": available,
             "numberUnavailable": max(0, int(wanted) - available),
         }
@@ -82,9 +86,5 @@ class DaemonSetController(Controller):
             "observedGeneration": found["metadata"].get("generation", 1),
         } | {name: count for name, count in counts.items() if count}
         if status != found.get("status"):
-            self.store.update("daemonsets", found | {"status": status}, status=True)
+            self.write_status("daemonsets", found | {"status": status})
         return min((wait for wait in waits if wait), default=None)
-
-
-def _revision(found: Object) -> str:
-    return safe_hash(found["spec"]["template"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mlconsole.localcluster.controllers import deployment_status as progress
 from mlconsole.localcluster.controllers import rollout
-from mlconsole.localcluster.controllers.base import Controller, owner_key
+from mlconsole.localcluster.controllers.base import MANAGER, Controller, owner_key
 from mlconsole.localcluster.controllers.objects import (
     annotations_of,
     condition,
@@ -135,10 +135,10 @@ class DeploymentController(Controller):
         size = rollout.new_size(deployment, replicaset, old)
         replicaset["spec"]["replicas"] = size
         try:
-            created = self.store.create("replicasets", replicaset)
+            created = self.store.create("replicasets", replicaset, manager=MANAGER)
         except AlreadyExists:
             deployment.setdefault("status", {})["collisionCount"] = collisions + 1
-            self.store.update("deployments", deployment, status=True)
+            self.write_status("deployments", deployment)
             raise
         if size:
             self._say(deployment, f"Scaled up replica set {_name(created)} from 0 to {size}")
@@ -182,7 +182,7 @@ class DeploymentController(Controller):
         status = deployment.setdefault("status", {})
         status.setdefault("conditions", [])
         progress.put(status, "Progressing", True, reason, message, touch=True)
-        stored = self.store.replace("deployments", deployment)
+        stored = self.store.replace("deployments", deployment, manager=MANAGER)
         meta["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
     def _was_scaled(self, deployment: Object, new: Object | None, old: list[Object]) -> bool:
@@ -237,7 +237,7 @@ class DeploymentController(Controller):
         if current is not None and current["reason"] == progress.TIMED_OUT:
             return
         progress.put(status, "Progressing", value, reason, message)
-        stored = self.store.update("deployments", deployment, status=True)
+        stored = self.write_status("deployments", deployment)
         deployment["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"]
 
     def _write_status(self, deployment: Object) -> float | None:
@@ -246,7 +246,7 @@ class DeploymentController(Controller):
         if not deployment["spec"].get("paused"):
             progress.judge_progress(deployment, status, _name(new) if new else "")
         if status != deployment.get("status"):
-            self.store.update("deployments", deployment | {"status": status}, status=True)
+            self.write_status("deployments", deployment | {"status": status})
         return progress.next_look(deployment, status)
 
     def _forget_old(self, deployment: Object, old: list[Object]) -> None:

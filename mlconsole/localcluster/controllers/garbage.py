@@ -8,8 +8,18 @@ from mlconsole.localcluster.controllers.base import Controller
 from mlconsole.localcluster.controllers.pods import end_pod
 from mlconsole.localcluster.store import Event, Key, NotFound, Object, key_of
 
-OWNERS = ("deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "pods", "services")
-DEPENDENTS = ("replicasets", "pods", "jobs", "endpoints", "endpointslices", "configmaps", "secrets", "services")
+OWNERS = ("deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs", "jobs", "pods", "services")
+DEPENDENTS = (
+    "replicasets",
+    "pods",
+    "jobs",
+    "controllerrevisions",
+    "endpoints",
+    "endpointslices",
+    "configmaps",
+    "secrets",
+    "services",
+)
 NAMESPACED = (
     "deployments",
     "statefulsets",
@@ -20,10 +30,26 @@ NAMESPACED = (
     "persistentvolumeclaims",
     "leases",
     "resourcequotas",
+    "limitranges",
+    "cronjobs",
+    "horizontalpodautoscalers",
+    "ingresses",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "roles",
+    "rolebindings",
 )
 
-_RESOURCES = {"Deployment": "deployments", "ReplicaSet": "replicasets", "Job": "jobs", "Pod": "pods",
-              "Service": "services", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}  # fmt: skip
+_RESOURCES = {
+    "Deployment": "deployments",
+    "ReplicaSet": "replicasets",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "CronJob": "cronjobs",
+    "Job": "jobs",
+    "Pod": "pods",
+    "Service": "services",
+}
 
 
 class GarbageCollector(Controller):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 from mlconsole.localcluster.store import NAME_ALPHABET, Object, timestamp
@@ -28,6 +28,18 @@ def quantity(text: str | int | float | None) -> Decimal:
         return Decimal(number) * _FACTORS[word[len(number) :]]
     except (InvalidOperation, KeyError):
         return Decimal(0)
+
+
+def quantity_text(amount: Decimal, kind: str) -> str:
+    """An amount as the API writes it: `1500m`, `512Mi`; `kind` tells what it is of (`requests.memory`)."""
+    if amount == amount.to_integral_value():
+        whole = int(amount)
+        if "memory" in kind or "storage" in kind:
+            for power, suffix in ((50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")):
+                if whole and whole % 2**power == 0:
+                    return f"{whole >> power}{suffix}"
+        return str(whole)
+    return f"{int((amount * 1000).to_integral_value(ROUND_CEILING))}m"
 
 
 def labels_of(obj: Object) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mlconsole.localcluster.controllers.base import MANAGER
 from mlconsole.localcluster.controllers.events import EventRecorder
 from mlconsole.localcluster.controllers.objects import (
     condition,
@@ -131,12 +132,12 @@ class PodWriter:
         pod["metadata"]["labels"] |= labels or {}
         pod["metadata"]["name"] = prefix + random_suffix()
         try:
-            admit_pod(self._store, pod["metadata"]["namespace"], pod["metadata"]["name"])
+            admit_pod(self._store, pod)
         except QuotaExceeded as error:
             message = f"Error creating: {error}"
             self._events.record(self._component, self._kind, owner, "FailedCreate", message, warning=True)
             raise
-        stored = self._store.create("pods", pod)
+        stored = self._store.create("pods", pod, manager=MANAGER)
         self._say(owner, "SuccessfulCreate", f"Created pod: {stored['metadata']['name']}")
         return stored
 

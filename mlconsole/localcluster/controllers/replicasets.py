@@ -71,7 +71,7 @@ class ReplicaSetController(Controller):
         if failure:
             status["conditions"] = [_failure(replicaset, failure)]
         if status != replicaset.get("status"):
-            self.store.update("replicasets", replicaset | {"status": status}, status=True)
+            self.write_status("replicasets", replicaset | {"status": status})
         return min((wait for wait in waits if wait), default=None)
 
 

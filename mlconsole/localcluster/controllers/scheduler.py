@@ -51,7 +51,7 @@ class Scheduler(Controller):
         before = pod.get("status", {}).get("conditions") or []
         known = any(item.get("message") == message for item in before)
         _put(pod, {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message})
-        self.store.update("pods", pod, status=True)
+        self.store.update("pods", pod, status=True, manager="kube-scheduler")
         if not known:
             self.events.record("default-scheduler", "Pod", pod, "FailedScheduling", message, warning=True)
 

@@ -123,7 +123,7 @@ class PodWorker:
             status |= {"phase": "Failed", "reason": "DeadlineExceeded", "message": TOO_LONG}
         if status != pod.get("status"):
             try:
-                self._store.update("pods", {"metadata": _bare(pod), "status": status}, status=True)
+                self._store.update("pods", {"metadata": _bare(pod), "status": status}, status=True, manager="kubelet")
             except sqlite3.Error:
                 log.exception("the status of pod %s can't be written", "/".join(self.key))
 

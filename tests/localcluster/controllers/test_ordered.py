@@ -99,6 +99,53 @@ def test_a_partition_and_a_broken_pod_hold_an_update(ordered: Ordered) -> None:
     assert ordered.images()["db-1"] == "db:v1"
 
 
+def test_a_pod_below_the_partition_comes_back_as_it_was(ordered: Ordered) -> None:
+    ordered.put(podManagementPolicy="Parallel")
+    ordered.step()
+    ordered.put("db:v2", updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}})
+    for _ in range(5):
+        ordered.step()
+    for name in ("db-0", "db-2"):
+        ordered.store.delete("pods", "default", name)
+    for _ in range(3):
+        ordered.step()
+    assert ordered.images() == {"db-0": "db:v1", "db-1": "db:v1", "db-2": "db:v2"}
+
+
+def test_on_delete_leaves_pods_as_they_are_until_they_are_deleted(ordered: Ordered) -> None:
+    ordered.put(podManagementPolicy="Parallel")
+    ordered.step()
+    ordered.put("db:v2", updateStrategy={"type": "OnDelete"})
+    for _ in range(3):
+        ordered.step()
+    assert set(ordered.images().values()) == {"db:v1"}
+    ordered.store.delete("pods", "default", "db-1")
+    for _ in range(3):
+        ordered.step()
+    assert ordered.images() == {"db-0": "db:v1", "db-1": "db:v2", "db-2": "db:v1"}
+    assert (ordered.status()["updatedReplicas"], ordered.status()["currentReplicas"]) == (1, 2)
+
+
+def test_each_template_is_kept_as_a_revision_and_an_old_one_becomes_the_newest_again(ordered: Ordered) -> None:
+    def kept() -> list[tuple[int, str]]:
+        return sorted(
+            (item["revision"], item["data"]["spec"]["template"]["spec"]["containers"][0]["image"])
+            for item in ordered.store.scan("controllerrevisions")
+        )
+
+    for image in ("db:v1", "db:v2", "db:v3"):
+        ordered.put(image)
+        ordered.step()
+    assert kept() == [(1, "db:v1"), (2, "db:v2"), (3, "db:v3")]
+    ordered.put("db:v1")
+    ordered.step()
+    assert kept() == [(2, "db:v2"), (3, "db:v3"), (4, "db:v1")]
+    ordered.put("db:v4", revisionHistoryLimit=1)
+    for _ in range(12):
+        ordered.step()
+    assert [image for _, image in kept()][-1] == "db:v4" and len(kept()) == 2
+
+
 def test_pods_too_many_go_from_the_last_one_at_a_time(ordered: Ordered) -> None:
     ordered.put(podManagementPolicy="Parallel")
     ordered.step()

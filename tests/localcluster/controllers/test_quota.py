@@ -7,9 +7,21 @@ from typing import Any
 import pytest
 
 from mlconsole.localcluster.controllers.objects import condition
-from mlconsole.localcluster.controllers.quota import QuotaController, QuotaExceeded, admit_pod
+from mlconsole.localcluster.controllers.quota import QuotaController, QuotaExceeded, admit_object, admit_pod
 
 FULL = "is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"
+
+
+def pod(**resources: Any) -> dict[str, Any]:
+    """A pod that asks for `requests` and `limits`."""
+    container = {"name": "model", "image": "m", "resources": resources}
+    return {"metadata": {"name": "x", "namespace": "default"}, "spec": {"containers": [container]}}
+
+
+def kept(bench: Any, kind: str, spec: dict[str, Any]) -> None:
+    """Stores a quota or a limit."""
+    obj = {"kind": kind, "metadata": {"name": kind.lower(), "namespace": "default"}, "spec": spec}
+    bench.store.create(f"{kind.lower()}s", obj)
 
 
 @pytest.fixture
@@ -47,8 +59,55 @@ def test_finished_pods_do_not_count_and_use_is_shown(limited: Any) -> None:
     limited.deploy(replicas=2)
     limited.step()
     with pytest.raises(QuotaExceeded, match='pods "x" is forbidden'):
-        admit_pod(limited.store, "default", "x")
+        admit_pod(limited.store, pod())
     QuotaController(limited.store, limited.events).reconcile(("default", "q"))
     assert limited.store.get("resourcequotas", "default", "q")["status"]["used"] == {"pods": "2"}
     limited.finish(next(limited.store.scan("pods")), "Succeeded")
-    admit_pod(limited.store, "default", "x")
+    admit_pod(limited.store, pod())
+
+
+def test_processors_and_memory_are_counted_as_well(bench: Any) -> None:
+    kept(bench, "ResourceQuota", {"hard": {"requests.cpu": "1", "limits.memory": "1Gi"}})
+    bench.store.create("pods", pod(requests={"cpu": "600m"}, limits={"memory": "512Mi"}) | {"kind": "Pod"})
+    with pytest.raises(QuotaExceeded) as raised:
+        admit_pod(bench.store, pod(requests={"cpu": "500m"}, limits={"memory": "768Mi"}))
+    assert str(raised.value) == (
+        'pods "x" is forbidden: exceeded quota: resourcequota, requested: limits.memory=768Mi,requests.cpu=500m, '
+        "used: limits.memory=512Mi,requests.cpu=600m, limited: limits.memory=1Gi,requests.cpu=1"
+    )
+    admit_pod(bench.store, pod(requests={"cpu": "400m"}, limits={"memory": "512Mi"}))
+    QuotaController(bench.store, bench.events).reconcile(("default", "resourcequota"))
+    used = bench.store.get("resourcequotas", "default", "resourcequota")["status"]["used"]
+    assert used == {"requests.cpu": "600m", "limits.memory": "512Mi"}
+
+
+def test_a_quota_of_what_containers_do_not_name_refuses_them(bench: Any) -> None:
+    kept(bench, "ResourceQuota", {"hard": {"requests.cpu": "1", "limits.memory": "1Gi"}})
+    with pytest.raises(QuotaExceeded, match=r"failed quota: resourcequota: must specify limits.memory for: model; requ"):
+        admit_pod(bench.store, pod())
+
+
+def test_a_limit_fills_what_is_not_named_and_refuses_what_is_too_much(bench: Any) -> None:
+    container = {"type": "Container", "default": {"memory": "256Mi"}, "defaultRequest": {"memory": "128Mi"}}
+    kept(bench, "LimitRange", {"limits": [container | {"max": {"memory": "1Gi"}}]})
+    kept(bench, "ResourceQuota", {"hard": {"limits.memory": "1Gi"}})
+    filled = pod()
+    admit_pod(bench.store, filled)
+    assert filled["spec"]["containers"][0]["resources"] == {
+        "requests": {"memory": "128Mi"},
+        "limits": {"memory": "256Mi"},
+    }
+    told = "LimitRanger plugin set: memory request for container model; memory limit for container model"
+    assert filled["metadata"]["annotations"] == {"kubernetes.io/limit-ranger": told}
+    with pytest.raises(QuotaExceeded, match="maximum memory usage per Container is 1Gi, but limit is 2Gi"):
+        admit_pod(bench.store, pod(limits={"memory": "2Gi"}))
+
+
+@pytest.mark.parametrize("key", ["secrets", "count/secrets"])
+def test_objects_of_other_kinds_are_counted(bench: Any, key: str) -> None:
+    kept(bench, "ResourceQuota", {"hard": {key: "1"}})
+    admit_object(bench.store, "secrets", "", "default", "a")
+    bench.store.create("secrets", {"kind": "Secret", "metadata": {"name": "a", "namespace": "default"}})
+    with pytest.raises(QuotaExceeded, match=f'secrets "b" is forbidden: exceeded quota: .*used: {key}=1'):
+        admit_object(bench.store, "secrets", "", "default", "b")
+    admit_object(bench.store, "configmaps", "", "default", "b")

@@ -6,9 +6,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from mlconsole.localcluster.store import random_suffix
+from mlconsole.localcluster.api.kinds.policies import DEFAULTS
+from mlconsole.localcluster.store import clone, random_suffix
 
 Object = dict[str, Any]
+
+STORAGE_CLASS = "local-folder"
+"""The storage class of the claims here: each is a folder of the cluster's own."""
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
@@ -16,7 +20,9 @@ _NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 def fill(kind: str, obj: Object) -> None:
     """Fills the defaults of a kind in place; leaves alone what is set or of an unexpected type."""
-    default = _BY_KIND.get(kind)
+    default = _BY_KIND.get(kind) or DEFAULTS.get(kind)
+    if kind == "CronJob":
+        _template(_struct(_struct(_struct(obj, "spec"), "jobTemplate"), "spec"))
     if default is not None:
         default(obj)
 
@@ -34,19 +40,41 @@ def prepare_create(kind: str, obj: Object) -> None:
     elif kind == "Namespace":
         meta["labels"] = (meta.get("labels") or {}) | {"kubernetes.io/metadata.name": meta.get("name", "")}
         obj["spec"] = {"finalizers": ["kubernetes"]}
-        obj["status"] = {"phase": "Active"}
-    elif kind == "Service":
-        obj["status"] = {"loadBalancer": {}}
-    elif kind == "PersistentVolumeClaim":
-        obj["status"] = {"phase": "Pending"}
-    elif kind in ("Deployment",):
-        obj["status"] = {}
-    elif kind == "DaemonSet":
-        obj["status"] = dict.fromkeys(
-            ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
-        )
-    elif kind in ("ReplicaSet", "StatefulSet"):
-        obj["status"] = {"replicas": 0}
+    if kind in _FIRST_STATUS:
+        obj["status"] = clone(_FIRST_STATUS[kind])
+
+
+_FIRST_STATUS: dict[str, Object] = {
+    "CronJob": {},
+    "DaemonSet": dict.fromkeys(
+        ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
+    ),
+    "Deployment": {},
+    "HorizontalPodAutoscaler": {"currentReplicas": 0, "desiredReplicas": 0},
+    "Ingress": {"loadBalancer": {}},
+    "Namespace": {"phase": "Active"},
+    "PersistentVolume": {"phase": "Available"},
+    "PersistentVolumeClaim": {"phase": "Pending"},
+    "PodDisruptionBudget": dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0),
+    "ReplicaSet": {"replicas": 0},
+    "Service": {"loadBalancer": {}},
+    "StatefulSet": {"replicas": 0},
+}
+"""What a new object of a kind says of itself."""
+
+
+def admit(kind: str, obj: Object) -> None:
+    """Sets what the server sets for a new object behind its creator's back: nobody is recorded as its manager."""
+    if kind == "PersistentVolumeClaim":
+        _struct(obj, "spec").setdefault("storageClassName", STORAGE_CLASS)
+
+
+def bind_claim(claim: Object) -> None:
+    """Binds a claim to a folder, as a cluster whose storage class makes volumes at once."""
+    spec = claim["spec"]
+    spec.setdefault("volumeName", f"pvc-{claim['metadata']['uid']}")
+    requested = (spec.get("resources") or {}).get("requests") or {}
+    claim["status"] = {"phase": "Bound", "accessModes": spec.get("accessModes") or [], "capacity": requested}
 
 
 def _struct(owner: Object, name: str) -> Object:

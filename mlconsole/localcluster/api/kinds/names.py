@@ -85,6 +85,9 @@ def check_object_name(kind: str, meta: dict[str, Any]) -> list[Cause]:
         if len(name) <= 63 and re.fullmatch(_RFC1035, name):
             return []
         return [wrong("metadata.name", name, _RFC1035_TEXT)]
+    if kind in ("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"):
+        bad = next((text for text in ("/", "%") if text in name), "")
+        return [wrong("metadata.name", name, f"may not contain '{bad}'")] if bad else []
     if len(name) > 253:
         return [wrong("metadata.name", name, "must be no more than 253 characters")]
     return [] if re.fullmatch(_SUBDOMAIN, name) else [wrong("metadata.name", name, _SUBDOMAIN_TEXT)]

@@ -20,6 +20,7 @@ from mlconsole.localcluster.api.kinds.names import (
     wrong,
 )
 from mlconsole.localcluster.api.kinds.pods import check_pod_spec
+from mlconsole.localcluster.api.kinds.policies import CHECKS
 from mlconsole.localcluster.store import clone
 
 Object = dict[str, Any]
@@ -35,7 +36,7 @@ def check(kind: str, obj: Object, old: Object | None) -> list[Cause]:
     causes += check_labels(meta.get("labels"), "metadata.labels")
     for key in meta.get("annotations") or {}:
         causes += check_key(key, "metadata.annotations")
-    of_kind = _BY_KIND.get(kind)
+    of_kind = _BY_KIND.get(kind) or CHECKS.get(kind)
     if of_kind is not None:
         causes += of_kind(obj, old)
     return causes

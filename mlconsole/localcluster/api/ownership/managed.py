@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mlconsole.localcluster.api.ownership.fields import FieldSet, compare, from_v1, to_v1
-from mlconsole.localcluster.api.schema.shapes import Shape
+from mlconsole.localcluster.api.registry import BY_PLURAL
+from mlconsole.localcluster.api.schema.shapes import Shape, shape_of
 from mlconsole.localcluster.store import timestamp
 
 Object = dict[str, Any]
@@ -94,6 +95,14 @@ def owned_part(obj: Object, *, status: bool = False) -> Object:
     meta = {key: value for key, value in obj.get("metadata", {}).items() if key not in _UNOWNED_METADATA}
     part.pop("metadata", None)
     return part | ({"metadata": meta} if meta else {})
+
+
+def record_controller(resource: str, old: Object | None, new: Object, name: str, status: bool) -> None:
+    """Notes in ``new`` that a controller, or the kubelet, wrote it: its status, or all but that."""
+    served = BY_PLURAL.get(resource)
+    if served is not None:
+        manager = Manager(name, "Update", served.api_version, "status" if status else "")
+        record_update(old, new, manager, shape_of(served.kind))
 
 
 def record_update(old: Object | None, new: Object, manager: Manager, shape: Shape) -> None:

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from mlconsole.localcluster.api.schema.policies import POLICIES_WIRE
+
 WIRE = {
+    **POLICIES_WIRE,
     "DeleteOptions": "1:gracePeriodSeconds 2:preconditions 3:orphanDependents 4:propagationPolicy 5:dryRun",
     "Preconditions": "1:uid 2:resourceVersion",
     "ObjectMeta": """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from mlconsole.localcluster.api.tables import rows
+from mlconsole.localcluster.api.tables import policies, rows
 from mlconsole.localcluster.api.tables.pods import pod_row
 
 Object = dict[str, Any]
@@ -79,5 +79,30 @@ LAYOUTS: dict[str, Layout] = {
         rows.claim,
     ),
     "ResourceQuota": _layout("Name, Request, Limit, Age", rows.quota),
+    "ControllerRevision": _layout("Name, Controller, #Revision, Age", policies.controller_revision),
+    "Ingress": _layout("Name, Class, Hosts, Address, Ports, Age", policies.ingress),
+    "IngressClass": _layout("Name, Controller, Parameters, Age", policies.ingress_class),
+    "NetworkPolicy": _layout("Name, Pod-Selector, Age", policies.network_policy),
+    "HorizontalPodAutoscaler": _layout(
+        "Name, Reference, Targets, MinPods, #MaxPods, #Replicas, Age", policies.autoscaler
+    ),
+    "PodDisruptionBudget": _layout(
+        "Name, Min Available, Max Unavailable, #Allowed Disruptions, Age", policies.disruption_budget
+    ),
+    "RoleBinding": _layout("Name, Role, Age, +Users, +Groups, +ServiceAccounts", policies.binding),
+    "ClusterRoleBinding": _layout("Name, Role, Age, +Users, +Groups, +ServiceAccounts", policies.binding),
+    "StorageClass": _layout(
+        "Name, Provisioner, ReclaimPolicy, VolumeBindingMode, AllowVolumeExpansion, Age", policies.storage_class
+    ),
+    "PriorityClass": _layout("Name, #Value, Global-Default, Age, PreemptionPolicy", policies.priority_class),
+    "PersistentVolume": _layout(
+        "Name, Capacity, Access Modes, Reclaim Policy, Status, Claim, StorageClass, VolumeAttributesClass, Reason, "
+        "Age, +VolumeMode",
+        policies.volume,
+    ),
+    "CronJob": _layout(
+        "Name, Schedule, Timezone, Suspend, #Active, Last Schedule, Age, +Containers, +Images, +Selector",
+        policies.cron_job,
+    ),
     "Lease": _layout("Name, Holder, Age", rows.lease),
 }
