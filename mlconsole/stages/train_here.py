@@ -33,6 +33,8 @@ from mlconsole.text import count, duration, number
 
 TELL_SECONDS = 1.0
 """Runs of a sweep tell how far they are this often; that they began or ended, at once."""
+DRAWN = {"TTY_COMPATIBLE": "1"}
+"""Has rich draw its bars as they move, although nobody sees its terminal; other libraries do so by themselves."""
 
 
 class FolderMissing(WrongUse):
@@ -140,7 +142,7 @@ class _Preparation:
         """One training in a folder of its own, with some parameters varied."""
         settings = self._settings.train
         given = folder / f"model{_suffix(settings.model)}"
-        environment = child_environment(self._python, **(extra or {}))
+        environment = child_environment(self._python, **DRAWN, **(extra or {}))
         return Training(
             root=self._project.root,
             cwd=self._cwd,

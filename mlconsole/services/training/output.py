@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from mlconsole.evidence.training import MetricPoint, Parameter, TrainingProgress
+from mlconsole.services.training.own_lines import OwnLines
 from mlconsole.services.training.progress import Counter, ProgressMeter, counters, own_seconds_left
 from mlconsole.services.training.reports import ReportReader
 from mlconsole.text import shorten
@@ -43,7 +44,7 @@ _NOISE = re.compile(
 _VALUE = re.compile(
     r"\s{0,8}(?P<wrap>(?:np\.|numpy\.|torch\.)?(?:float|int|tensor)\d{0,3}\()?"
     r"(?P<number>[-+]?(?:[1-9]\d{0,2}(?:,\d{3}){1,6}(?:\.\d{1,30})?(?![\d,])|\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
-    r"(?:[eE][-+]?\d{1,4})?)(?P<percent>\s?%)?(?P<close>\))?"
+    r"(?:[eE][-+]?\d{1,4})?)(?:\s?\+\s?\d{1,30}(?:\.\d{0,30})?)?(?P<percent>\s?%)?(?P<close>\))?"
     r"(?=$|[\s;|)\]}'\"]|,(?!\d)|\.(?:\s|$))"
 )
 _SEPARATOR = re.compile(r"[=:：]")
@@ -55,7 +56,8 @@ _UNIT = re.compile(
 _SETTINGS = re.compile(
     r"(?:n_jobs|num_workers|workers|devices?|gpus?|cpus?|rank|world_size|batch_size|epochs|seed|random_state|pid|port"
     r"|line|lineno|year|date|time|timestamp|ts|id|gpu_id|local_rank|rows|samples|columns|features|n_samples"
-    r"|n_features|n_estimators|max_depth|v_num|exit_code|exit code|level|levelno|thread|process)",
+    r"|n_features|n_estimators|max_depth|v_num|exit_code|exit code|level|levelno|thread|process|nnzs|t"
+    r"|max depth|best_?iteration)",
     re.IGNORECASE,
 )
 _PACKAGE = re.compile(
@@ -77,12 +79,14 @@ class OutputReader:
         self._meter = ProgressMeter(clock)
         self._heading: int | None = None
         self._reports = ReportReader(clock)
+        self._own = OwnLines()
 
     def feed(self, line: str) -> tuple[MetricPoint | TrainingProgress, ...]:
         """Return what a line tells: its metrics in their order, then how far training is. Never raises."""
         # most lines tell nothing, and are to cost nothing
         if not _TELLING.search(line):
-            return ()
+            own = self._own.feed(line)
+            return tuple(own[0]) if own else ()
         text = line.strip()
         if text[0] == "{" and text[-1] == "}":
             if text.startswith('{"mlconsole"') and (exact := self._reports.read(text)) is not None:
@@ -90,8 +94,12 @@ class OutputReader:
             if (record := _json_object(text)) is not None:
                 return tuple(self._of_record(record))
         text = text[:LONGEST_READ]
-        found = counters(text)
-        step = _step(found)
+        own = self._own.feed(text)
+        if own is not None and (own[0] or own[1] is None):
+            return (*own[0], *self._progress([own[1]] if own[1] else [], None, heading=False))
+        found = [*counters(text), *([own[1]] if own and own[1] else [])]
+        step = self._meter.step(found)
+        step = _step(found) if step is None else step
         points = list(_metrics(_masked(text, found)))
         if step is None and points:
             printed = _printed_step(points)
@@ -102,8 +110,13 @@ class OutputReader:
         told: list[MetricPoint | TrainingProgress] = [
             MetricPoint(name=point.name, value=point.value, step=step) for point in points
         ]
-        progress = self._meter.see(found, own_seconds_left(text), heading=not points)
-        return (*told, progress) if progress else tuple(told)
+        return (*told, *self._progress(found, own_seconds_left(text), heading=not points))
+
+    def _progress(
+        self, found: list[Counter], seconds_left: float | None, *, heading: bool
+    ) -> tuple[TrainingProgress, ...]:
+        progress = self._meter.see(found, seconds_left, heading=heading)
+        return (progress,) if progress else ()
 
     def _of_record(self, record: Mapping[str, object]) -> Iterator[MetricPoint | TrainingProgress]:
         values = dict(numbers("", record, 0))
@@ -118,9 +131,7 @@ class OutputReader:
             done = by_name.get(name)
             if total and done is not None and 0 <= done <= total < 1e12:
                 counter = Counter(kind="epoch", label=f"{name} {done:g}/{total:g}", done=done, total=total, span=(0, 0))
-                progress = self._meter.see([counter], None, heading=False)
-                if progress:
-                    yield progress
+                yield from self._progress([counter], None, heading=False)
                 return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _PERCENT_BAR = re.compile(
     r"(?<![\d.])(?P<percent>\d{1,3})%\s{0,4}\|[^|]{0,300}\|\s{0,4}"
     r"(?:(?P<done>\d{1,12}(?:\.\d{1,6})?[kMG]?)/(?P<total>\d{1,12}(?:\.\d{1,6})?[kMG]?))?"
 )
+# rich: a bar of strokes, its percentage, and the time left, which is the time taken once it is full
+_STROKES = re.compile(r"[━╸╺]{6,200}\s{1,4}(?P<percent>\d{1,3})%(?:\s{1,4}(?P<left>\d{1,3}:\d\d:\d\d)(?!\S))?")
 _PERCENT = re.compile(
     r"(?:\bprogress|\bcompleted?|\bdone|\btraining)\b[^%\d]{0,20}(?P<percent>\d{1,3}(?:\.\d{1,6})?)\s?%", re.I
 )
@@ -29,8 +32,9 @@ _PLAIN = re.compile(
     r"(?(open)[ \t]{0,8}[\])])(?![\w%])"
 )
 _INNER = re.compile(r"(?<=\s)[\[(](?P<done>\d{1,12})/(?P<total>\d{1,12})[\])](?!\w)")
-# `[12]` of XGBoost and LightGBM, `12:` with a tab of CatBoost.
-_LEADING = re.compile(r"^(?:\[(?P<square>\d{1,9})\](?=\s)|(?P<colon>\d{1,9}):(?=\t))")
+# `[12]` of XGBoost and LightGBM, `12:` of CatBoost.
+_LEADING = re.compile(r"^(?:\[(?P<square>\d{1,9})\](?=\s)|(?P<colon>\d{1,9}):(?=\s{1,8}(?:learn|test|total):))")
+_HEADING = re.compile(r"Epoch \d{1,12}/\d{1,12}")
 _TQDM_LEFT = re.compile(r"\[\d+:\d\d(?::\d\d)?<(?:(?P<days>\d{1,3}) days?, ?)?(?P<clock>\d{1,3}:\d\d(?::\d\d)?)")
 _TOLD_LEFT = re.compile(
     r"\b(?:eta|remaining|time left)\b[: ]{1,6}(?:(?P<clock>\d{1,3}:\d\d(?::\d\d)?)(?!\d)"
@@ -57,13 +61,17 @@ MOST_COUNTERS = 16
 
 @dataclass(frozen=True)
 class Counter:
-    """One count in a line: `total` is None where only a position is told; `span` is where it stands."""
+    """One count in a line: `total` is None where only a position is told; `span` is where it stands.
+
+    A bar may have a `name`, by which bars inside each other are told apart.
+    """
 
     kind: Kind
     label: str
     done: float
     total: float | None
     span: tuple[int, int]
+    name: str = ""
 
     @property
     def rank(self) -> int:
@@ -84,7 +92,11 @@ def counters(text: str) -> list[Counter]:
     if bar := _PERCENT_BAR.search(text):
         done, total = (_amount(bar["done"]), _amount(bar["total"])) if bar["done"] else (0.0, 0.0)
         exact = total > 0 and done <= total
-        found.append(_counter("bar", bar, done if exact else float(bar["percent"]), total if exact else 100.0))
+        made = _counter("bar", bar, done if exact else float(bar["percent"]), total if exact else 100.0)
+        found.append(_named(made, text[: bar.start()], found))
+    elif strokes := _STROKES.search(text):
+        made = _counter("bar", strokes, float(strokes["percent"]), 100.0)
+        found.append(_named(made, text[: strokes.start()], found))
     elif percent := _PERCENT.search(text):
         found.append(_counter("bar", percent, float(percent["percent"]), 100.0))
     found += [
@@ -116,6 +128,15 @@ def _counter(kind: Kind, match: re.Match[str], done: float, total: float | None)
     return Counter(kind=kind, label=shorten(label, 40), done=done, total=total, span=match.span())
 
 
+def _named(bar: Counter, before: str, found: list[Counter]) -> Counter:
+    """A bar with the words that stand before it, unless they are a count themselves."""
+    name = " ".join(before.split()).strip(":, ")
+    if not name or any(counter.span[1] <= len(before) for counter in found):
+        return bar
+    name = shorten(name, 24)
+    return dataclasses.replace(bar, label=f"{name} {bar.label}", name=name)
+
+
 def _apart(found: list[Counter]) -> list[Counter]:
     kept: list[Counter] = []
     for counter in found:
@@ -133,6 +154,8 @@ def own_seconds_left(text: str) -> float | None:
     """The time left in the output's own words: tqdm's `[00:12<00:15, …]`, `ETA: 0:01:23`, `remaining: 4.9s`."""
     if match := _TQDM_LEFT.search(text):
         return int(match["days"] or 0) * 86400 + _clock(match["clock"])
+    if (match := _STROKES.search(text)) and match["left"]:
+        return 0.0 if match["percent"] == "100" else _clock(match["left"])
     if match := _TOLD_LEFT.search(text):
         if match["clock"]:
             return _clock(match["clock"])
@@ -161,6 +184,15 @@ class ProgressMeter:
         self._last = 0.0
         self._epoch: Counter | None = None
         self._bars_within = False
+        self._outer: Counter | None = None
+        self._inner: Counter | None = None
+
+    def step(self, found: list[Counter]) -> int | None:
+        """The step of a line such as Keras' `12/50 ━━━ loss: 0.1` below `Epoch 2/10`: counted from the start, 62."""
+        inner = next((counter for counter in found if counter.kind == "plain"), None)
+        if self._epoch is None or inner is None or not inner.total or any(one.kind == "epoch" for one in found):
+            return None
+        return int(max(self._epoch.done - 1, 0) * inner.total + inner.done)
 
     def see(self, found: list[Counter], seconds_left: float | None, *, heading: bool) -> TrainingProgress | None:
         """Return the progress after a line with these counters, or None where it tells none.
@@ -175,6 +207,7 @@ class ProgressMeter:
         inner = next((counter for counter in counting if counter.kind != "epoch"), None)
         if epoch and heading:
             self._epoch = epoch
+            self._bars_within = self._bars_within or _HEADING.fullmatch(epoch.label) is not None
         elif epoch and not inner:
             self._epoch = None
         outer = epoch or self._epoch
@@ -185,14 +218,32 @@ class ProgressMeter:
         if epoch and epoch.total:
             done = epoch.done - 1 if heading and self._bars_within else epoch.done
             return self._progress(max(done, 0) / epoch.total, epoch.label, seconds_left)
+        if inner and inner.name:
+            return self._nested(inner, seconds_left)
         if inner:
             return self._progress(inner.fraction or 0, inner.label, seconds_left)
         return None
 
+    def _nested(self, bar: Counter, seconds_left: float | None) -> TrainingProgress:
+        """A bar with a name; one that begins while another is not full is inside that one."""
+        before = self._inner
+        if before is not None and before.name != bar.name and (before.fraction or 0) < 1 and self._outer is None:
+            self._outer = before
+        if self._outer is not None and self._outer.name == bar.name:
+            self._outer, self._inner = (None, bar) if bar.fraction == 1 else (bar, None)
+            return self._progress(bar.fraction or 0, bar.label, seconds_left)
+        self._inner = bar
+        outer = self._outer
+        if outer is None or not outer.total:
+            return self._progress(bar.fraction or 0, bar.label, seconds_left)
+        fraction = (outer.done + (bar.fraction or 0)) / outer.total
+        return self._progress(fraction, f"{outer.label}, {bar.label}", None)
+
     def _progress(self, fraction: float, message: str, seconds_left: float | None) -> TrainingProgress:
         fraction = min(max(fraction, 0.0), 1.0)
         at = self._clock()
-        if fraction < self._last:
+        # what passes before anything is done, such as imports, says nothing of what is left
+        if fraction < self._last or fraction == self._at_start:
             self._since, self._at_start = at, fraction
         self._last = fraction
         gained, passed = fraction - self._at_start, at - self._since

@@ -136,7 +136,7 @@ def test_what_is_no_metric_is_left_out(line: str) -> None:
         ("12/100 files read", (0.12, "12/100")),
         ("step 120/1000", (0.12, "step 120/1000")),
         (" 45%|████▌     | 45/100 [00:12<00:15,  3.6it/s, loss=0.3]", (0.45, "45%")),
-        ("train:  50%|█████     | 1.5k/3.0k [00:01<00:01]", (0.5, "1500/3000")),
+        ("train:  50%|█████     | 1.5k/3.0k [00:01<00:01]", (0.5, "train 1500/3000")),
         ("Progress: 40%", (0.4, "40%")),
         ("building tree 3 of 100", (0.03, "tree 3 of 100")),
         ("[Parallel(n_jobs=1)]: Done  49 out of 100 | elapsed: 0.1s", (0.49, "Done 49 out of 100")),
