@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from mlconsole import __version__
-from mlconsole.cli import cluster, console, projects, records, releases
+from mlconsole.cli import ci, cluster, console, projects, records, releases
 from mlconsole.cli.models import models
 from mlconsole.errors import Exit, Problem
 
@@ -63,6 +63,7 @@ for _command in (
     *releases.COMMANDS,
     *records.COMMANDS,
     *cluster.COMMANDS,
+    *ci.COMMANDS,
     models,
 ):
     commands.add_command(_command)
