@@ -41,6 +41,13 @@ class Position(msgspec.Struct):
     last: Stamp = (0.0, "")
     at_last: list[str] = []
 
+    def move(self, stamp: Stamp, text: str) -> None:
+        """A line of this moment was taken."""
+        if stamp > self.last:
+            self.last, self.at_last = stamp, []
+            self.since = datetime.fromtimestamp(stamp[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.at_last.append(text)
+
 
 def tail(
     connection: Connection,
@@ -152,13 +159,11 @@ class _Seen:
             return False
         return True
 
-    def move(self, stamp: Stamp, text: str, second: str) -> None:
+    def move(self, stamp: Stamp, text: str) -> None:
         """A line was handed over."""
-        position = self._position
-        if stamp > position.last:
-            position.last, position.at_last, self._again = stamp, [], []
-        position.at_last.append(text)
-        position.since = second
+        if stamp > self._position.last:
+            self._again = []
+        self._position.move(stamp, text)
 
 
 class _Follower:
@@ -225,16 +230,17 @@ class _Follower:
 
     def _take(self, line: bytes) -> bool:
         text = line.decode("utf-8", "replace")
-        stamp, rest, second = split_stamp(text)
+        stamp, rest, _ = split_stamp(text)
+        rest = clean_line(rest)
         if stamp is not None:
             if not self._seen.new(stamp, rest):
                 return False
             self._last_stamp = stamp
         if self._cancelled.is_set():
             return True
-        self._on_line(self._last_stamp, clean_line(rest))
+        self._on_line(self._last_stamp, rest)
         if stamp is not None:
-            self._seen.move(stamp, rest, second)
+            self._seen.move(stamp, rest)
         return True
 
     def _ended(self) -> bool:
