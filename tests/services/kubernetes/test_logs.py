@@ -177,7 +177,7 @@ def test_any_log_read_in_any_pieces_comes_out_once(entries: list[tuple[int, str]
             assert moment is not None
             if second >= since and seen.new(moment, text):
                 got.append(text)
-                seen.move(moment, text, second)
+                seen.move(moment, text)
     assert got == [line.split(" ", 1)[1] for line in log]
 
 
