@@ -152,7 +152,8 @@ class _Preparation:
             log_path=folder / "train.log" if varied else self._context.log_path("train"),
             given=given if self._takes_model() else None,
             pattern=settings.model,
-            outputs=(*settings.outputs,),
+            outputs=settings.outputs,
+            executed=self._executed(folder),
             metric_files=settings.metrics,
             timeout=seconds(settings.timeout, "train.timeout"),
             memory=size_in_bytes(settings.memory, "train.memory"),
@@ -190,8 +191,17 @@ class _Preparation:
             **{parameter.name: parameter.value for parameter in varied},
         }
         passed = {parameter.name: parameter.value for parameter in by_file} if is_notebook else {}
-        executed = folder / Path(shlex.split(template)[0]).name if is_notebook else None
-        return commands.fill(template, values, self._python, cwd=self._cwd, executed=executed, varied=passed)
+        executed = self._executed(folder)
+        target = executed[1] if executed else None
+        return commands.fill(template, values, self._python, cwd=self._cwd, executed=target, varied=passed)
+
+    def _executed(self, folder: Path) -> tuple[str, Path] | None:
+        """A notebook's name in the project, and where it goes with what its cells put out."""
+        template = self._settings.train.command
+        if not notebook.is_notebook(template):
+            return None
+        source = self._cwd / shlex.split(template)[0]
+        return os.path.relpath(source, self._project.root), folder / source.name
 
     def _from_cwd(self, path: str) -> str:
         if not path or self._cwd == self._project.root or Path(path).is_absolute() or "://" in path:

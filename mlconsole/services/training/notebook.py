@@ -66,8 +66,10 @@ def notebook_command(
             options += ["-r", variable, value]
     for variable, value in (varied or {}).items():
         options += ["-p", variable, value]
-    if not {"-k", "--kernel"}.intersection(options):
-        options += ["-k", "python3"]
+    language = _language(notebook)
+    if not {"-k", "--kernel"}.intersection(options) and language in ("", "python"):
+        # the kernel of the project's Python, whatever the one was called that the notebook was written with
+        options += ["-k", "python3", *([] if language else ["-l", "python"])]
     return (str(python), "-m", "papermill", words[0], str(executed), "--log-output", "--cwd", str(cwd), *options)
 
 
@@ -112,21 +114,34 @@ def check_papermill(packages: Sequence[str], python: Path) -> None:
         )
 
 
+def _language(notebook: Path) -> str:
+    """The language of a notebook in small letters; empty where it does not say."""
+    metadata = _content(notebook).get("metadata", {})
+    for place, key in (("kernelspec", "language"), ("language_info", "name")):
+        found = metadata.get(place, {}) if isinstance(metadata, dict) else {}
+        if isinstance(found, dict) and isinstance(found.get(key), str):
+            return str(found[key]).lower()
+    return ""
+
+
 def _cells(notebook: Path) -> Iterator[Mapping[str, Any]]:
+    cells = _content(notebook).get("cells")
+    if not isinstance(cells, list):
+        raise NotebookUnusable(f"{notebook} is no notebook of version 4.", "Open and save it with a newer Jupyter.")
+    yield from (cell for cell in cells if isinstance(cell, dict) and isinstance(cell.get("metadata", {}), dict))
+
+
+def _content(notebook: Path) -> Mapping[str, Any]:
     try:
         if notebook.stat().st_size > LARGEST_NOTEBOOK:
             raise NotebookUnusable(f"{notebook} is too large for a notebook.", "Clear its outputs.")
-        content = msgspec.json.decode(notebook.read_bytes())
+        return msgspec.json.decode(notebook.read_bytes(), type=dict[str, Any])
     except OSError as error:
         raise NotebookUnusable(
             f"The notebook {notebook} can't be read: {error.strerror}.", "Check `command` under [train]."
         ) from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise NotebookUnusable(f"{notebook} is no notebook: {error}.") from error
-    cells = content.get("cells") if isinstance(content, dict) else None
-    if not isinstance(cells, list):
-        raise NotebookUnusable(f"{notebook} is no notebook of version 4.", "Open and save it with a newer Jupyter.")
-    yield from (cell for cell in cells if isinstance(cell, dict) and isinstance(cell.get("metadata", {}), dict))
 
 
 def _source(cell: Mapping[str, Any]) -> str:

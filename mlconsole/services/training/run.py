@@ -33,8 +33,9 @@ class Training:
 
     `folder` is the run's own, and `cwd` where the command runs. `given` is the path that the command takes for the
     model, where it takes one, and `pattern` where the model is otherwise; `outputs` are patterns of files that are kept
-    beside it. `timeout` is in seconds, `memory` in bytes. What is not `alone` in its folder is believed only what it
-    says itself: files of metrics may be another's.
+    beside it, and so is a notebook as it was `executed`, under its name in the project. `timeout` is in seconds,
+    `memory` in bytes. What is not `alone` in its folder is believed only what it says itself: files of metrics may be
+    another's.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class Training:
     given: Path | None = None
     pattern: str = ""
     outputs: Sequence[str] = ()
+    executed: tuple[str, Path] | None = None
     metric_files: Sequence[str] = ()
     timeout: float | None = None
     memory: int | None = None
@@ -147,7 +149,7 @@ def _metric_files(training: Training) -> Sequence[Path]:
 
 def _outputs(training: Training, search: ModelSearch) -> tuple[tuple[tuple[str, Path], ...], tuple[str, ...]]:
     """The files to keep by their names in the project, and the patterns that none of this run has."""
-    kept: dict[str, Path] = {}
+    kept = dict([training.executed]) if training.executed and training.executed[1].is_file() else {}
     missing = []
     for pattern in training.outputs:
         files = matching(training.root, pattern) or matching(training.cwd, pattern)
