@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import uuid
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -19,6 +21,8 @@ from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.text import clean_line, short_digest, shorten
 
 _CHUNK = 1 << 20
+_OBJECT_STORES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+"""Addresses of object stores, and the package that fsspec speaks with them by."""
 
 
 class SharedStoreFailed(OutsideFailed):
@@ -47,6 +51,8 @@ class SharedStore:
             )
         self.url = url.rstrip("/")
         from fsspec.core import url_to_fs
+
+        _use_obstore(urlsplit(url).scheme)
 
         try:
             self._fs, self._root = url_to_fs(self.url)
@@ -142,6 +148,19 @@ class SharedStore:
             ) from error
 
 
+def _use_obstore(scheme: str) -> None:
+    """Let obstore, a small package of its own, speak with a kind of object store, unless fsspec's own one is there."""
+    own = _OBJECT_STORES.get(scheme)
+    if own is None or find_spec(own) is not None or find_spec("obstore") is None:
+        return
+    from obstore.fsspec import register
+
+    register(scheme)
+
+
 def _why(error: Any) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return shorten(clean_line(str(text)).rstrip("."), 200)
+    text = str(getattr(error, "strerror", None) or error or type(error).__name__).partition("\n\nDebug source")[0]
+    # what an object store says itself is worth more than the request that it was said to
+    said = re.search(r"<Code>(?P<code>.*?)</Code>\s*<Message>(?P<message>.*?)</Message>", text)
+    text = f"{said['message'].rstrip('.')} ({said['code']})" if said else text
+    return shorten(clean_line(text).rstrip("."), 200)

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
 import pytest
 
 from mlconsole.services.models.shared import SharedStore, SharedStoreFailed, SharedStoreUnusable
 from mlconsole.services.models.store import ModelDamaged, ModelMissing, ModelStore
+from tests.services.models.s3_server import S3Server
 
 
-@pytest.fixture(params=["folder", "file", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The three kinds that need no network."""
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each kind of address; S3 is a server in small, and `MLCONSOLE_TEST_S3` may name a real one with a bucket."""
     name = uuid.uuid4().hex
-    yield {"folder": str(tmp_path / "team"), "file": f"file://{tmp_path}/team", "memory": f"memory://{name}"}[
-        request.param
-    ]
+    kinds = {"folder": str(tmp_path / "team"), "file": f"file://{tmp_path}/team", "memory": f"memory://{name}"}
+    server = S3Server() if request.param == "s3" and not os.environ.get("MLCONSOLE_TEST_S3") else None
+    if request.param == "s3":
+        use_s3(monkeypatch, server.address if server else os.environ["MLCONSOLE_TEST_S3"])
+    yield kinds.get(request.param, f"s3://bucket/{name}/models")
+    if server is not None:
+        server.close()
     if request.param == "memory":
         memory = fsspec.filesystem("memory")
         if memory.exists(f"/{name}"):
             memory.rm(f"/{name}", recursive=True)
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    variables = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    for key, value in {**variables, "ENDPOINT_URL": address}.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache() if "s3" in fsspec.registry else None
 
 
 @pytest.fixture
@@ -36,7 +51,8 @@ def model(tmp_path: Path) -> Path:
 
 def shared_files(url: str) -> dict[str, bytes]:
     fs, root = fsspec.core.url_to_fs(url)
-    return {name: fs.cat_file(name) for name in fs.find(root)}
+    fs.invalidate_cache()
+    return {name: bytes(fs.cat_file(name)) for name in fs.find(root)}
 
 
 def test_what_one_machine_stores_another_finds(url: str, model: Path, tmp_path: Path) -> None:
@@ -55,7 +71,7 @@ def test_the_uri_is_the_shared_ones_and_nothing_unfinished_is_left(url: str, mod
     (name,) = shared_files(url)
     assert name.endswith(f"/sha256/{stored.digest[7:9]}/{stored.digest[7:]}/model.pkl")
     uri = store.uri(stored)
-    assert uri.startswith("memory://" if url.startswith("memory") else "file://")
+    assert uri.startswith(f"{urlsplit(url).scheme or 'file'}://")
     with fsspec.open(uri, "rb") as file:
         assert file.read() == model.read_bytes()
     assert store.uri(stored, local=True) == store.path(stored.digest).as_uri()
@@ -73,7 +89,7 @@ def test_what_was_changed_there_is_not_taken(url: str, model: Path, tmp_path: Pa
     stored = ModelStore(tmp_path / "one", url).adopt(model)
     (name,) = shared_files(url)
     fs, _ = fsspec.core.url_to_fs(url)
-    if not url.startswith("memory"):
+    if not url.startswith(("memory", "s3")):
         Path(name).chmod(0o644)
     fs.pipe_file(name, b"other weights")
     other = ModelStore(tmp_path / "other", url)
@@ -91,15 +107,15 @@ def test_an_upload_that_comes_back_otherwise_is_not_named(
     url: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = ModelStore(tmp_path / "one", url)
-    fs, _ = fsspec.core.url_to_fs(url)
-    put = type(fs).put_file
+    fs = store._shared._fs if store._shared else None
+    put = fs.put_file
 
-    def lossy(self: Any, source: str, target: str, **options: Any) -> None:
-        put(self, source, target, **options)
+    def lossy(source: str, target: str, **options: Any) -> None:
+        put(source, target, **options)
         Path(target).chmod(0o644) if Path(target).exists() else None
-        self.pipe_file(target, b"half")
+        fs.pipe_file(target, b"half")
 
-    monkeypatch.setattr(type(fs), "put_file", lossy)
+    monkeypatch.setattr(fs, "put_file", lossy)
     with pytest.raises(SharedStoreFailed, match=r"where .* was written"):
         store.adopt(model)
     assert shared_files(url) == {}
@@ -119,3 +135,41 @@ def test_a_url_that_can_not_be_used_is_told(url: str, words: str) -> None:
     with pytest.raises(SharedStoreUnusable, match=words) as caught:
         SharedStore(url)
     assert "secret" not in str(caught.value)
+
+
+def test_machines_that_store_at_once_leave_one_whole_file_of_each_model(url: str, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.pkl" for number in range(2)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"weights %d" % number * 100_000)
+    found: list[str] = []
+    start = threading.Barrier(6)
+
+    def machine(number: int) -> None:
+        store = ModelStore(tmp_path / f"machine{number}", url)
+        start.wait(30)
+        found.append(store.adopt(paths[number % 2]).digest)
+
+    threads = [threading.Thread(target=machine, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 6
+    assert sorted(shared_files(url).values()) == sorted(path.read_bytes() for path in paths)
+    other = ModelStore(tmp_path / "other", url)
+    assert {other.path(digest).read_bytes() for digest in found} == {path.read_bytes() for path in paths}
+
+
+def test_an_object_store_that_is_full_is_a_sentence(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = S3Server()
+    use_s3(monkeypatch, server.address)
+    store = ModelStore(tmp_path / "one", "s3://bucket/models")
+    server.full.set()
+    with pytest.raises(SharedStoreFailed, match="The store is full"):
+        store.adopt(model)
+    assert server.objects == {}
+    server.full.clear()
+    assert store.uri(store.adopt(model)).startswith("s3://bucket/models/sha256/")
+    server.close()
