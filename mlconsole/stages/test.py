@@ -132,7 +132,7 @@ class TestStage(Stage[TestEvidence]):
             model_path=model_path,
             environment=child_environment(python),
             log_path=context.log_path("test"),
-            report=lambda outcome: context.emit(TestReported(outcome=outcome)),
+            report=lambda outcomes: context.emit_all([TestReported(outcome=outcome) for outcome in outcomes]),
             collected=lambda nodeids: context.emit(TestsCollected(count=len(nodeids), nodeids=nodeids)),
             cancelled=context.cancelled,
             timeout=seconds(project.settings.test.timeout, "test.timeout"),

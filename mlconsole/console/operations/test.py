@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,11 @@ def run_again(
     from mlconsole.stages.train import project_python
 
     python = Path(project_python(project).executable)
+
+    def tell(outcomes: Sequence[TestOutcome]) -> None:
+        for outcome in outcomes:
+            report(outcome)
+
     log = project.state / "tests-again.log"
     log.unlink(missing_ok=True)
     return run_tests(
@@ -84,7 +89,7 @@ def run_again(
         model_path=model_store(project).path(digest),
         environment=child_environment(python),
         log_path=log,
-        report=report,
+        report=tell,
         collected=lambda nodeids: None,
         cancelled=cancelled,
     )

@@ -23,7 +23,7 @@ from mlconsole.text import count, duration, listed
 
 REPORTER_FOLDER = Path(__file__).with_name("reporter")
 REPORTER = "mlconsole_reporter"
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 MOST_AGAIN = 100
 """Where more tests than this failed, that is no flakiness: they are not run again."""
 # How pytest marks what is wrong, the most telling first: arguments, its own errors, what was raised, why it stopped.
@@ -45,7 +45,7 @@ def run_tests(
     model_path: Path | None,
     environment: Mapping[str, str],
     log_path: Path,
-    report: Callable[[TestOutcome], None],
+    report: Callable[[Sequence[TestOutcome]], None],
     collected: Callable[[tuple[str, ...]], None],
     cancelled: threading.Event,
     timeout: float | None = None,
@@ -65,7 +65,8 @@ def run_tests(
         model_path: the model under test, which reaches the tests as MODEL_PATH.
         environment: the whole environment; what pytest needs for reporting is added.
         log_path: gets what pytest prints, as it is; show it only cleaned.
-        report: called with each test's outcome, in this thread; again with one that was run again.
+        report: called in this thread with the outcomes of tests that have just ended, at most some fifty times a
+            second; again with one that was run again.
         collected: called with the node ids of the tests once they are known, in this thread.
         cancelled: once set, pytest and all that it started is ended; what is known so far is returned.
         timeout: seconds after which it is ended in the same way.
@@ -96,8 +97,9 @@ def run_tests(
         timeout=timeout,
         on_sample=on_sample,
         on_running=on_running,
+        report=report,
     )
-    tally = Tally(report, collected, attempt.left)
+    tally = Tally(attempt.ready.append, collected, attempt.left)
     first = attempt.run(tally, only)
     if not tally.started and any(line.endswith("No module named pytest") for line in first.tail):
         raise PytestMissing(f"pytest is not installed in {python}.", f"Install it: {python} -m pip install pytest")
@@ -107,7 +109,7 @@ def run_tests(
         if not unsettled:
             break
         again.update(unsettled)
-        _run_again(tally, attempt, unsettled, report)
+        _run_again(tally, attempt, unsettled)
     return TestRun(
         command=_command_line(plain, model_path),
         exit_code=first.exit_code,
@@ -133,12 +135,12 @@ def _unsettled(tally: Tally, attempt: _Attempt) -> list[str]:
     )
 
 
-def _run_again(tally: Tally, attempt: _Attempt, nodeids: list[str], report: Callable[[TestOutcome], None]) -> None:
+def _run_again(tally: Tally, attempt: _Attempt, nodeids: list[str]) -> None:
     """Run some tests again, and put what is then known of them into the tally."""
 
     def told(test: TestOutcome) -> None:
         before = known.get(test.nodeid)
-        report(told_again(before, test) if before is not None else test)
+        attempt.ready.append(told_again(before, test) if before is not None else test)
 
     known = {test.nodeid: test for test in tally.outcomes.values()}
     second = Tally(told, lambda collected: None, attempt.left)
@@ -162,7 +164,10 @@ class _Attempt:
         timeout: float | None,
         on_sample: Callable[[UseSample], None] | None,
         on_running: Callable[[tuple[RunningTest, ...]], None],
+        report: Callable[[Sequence[TestOutcome]], None],
     ) -> None:
+        self.ready: list[TestOutcome] = []
+        """What is to be reported with the next look."""
         self.ended = ""
         self.crashed = False
         self.was_stopped = False
@@ -170,7 +175,7 @@ class _Attempt:
         self._command, self._root, self._environment = command, root, dict(environment)
         self._log_path, self._log_start = log_path, 0
         self._cancelled, self._timeout = cancelled, timeout
-        self._on_sample, self._on_running = on_sample, on_running
+        self._on_sample, self._on_running, self._report = on_sample, on_running, report
         self._watch: Watch | None = None
         self._running: tuple[RunningTest, ...] = ()
         self._stacks: dict[int, str] = {}
@@ -204,8 +209,9 @@ class _Attempt:
             finally:
                 stop.set()
             result = child.result()
-            _take_all(tally, lines)
+            self._take_all(tally, lines)
             self._conclude(tally, result, timed_out=timed_out)
+            self._hand_over()
         return result
 
     def _follow(self, child: Future[ChildResult], tally: Tally, lines: LineFile) -> bool:
@@ -215,7 +221,7 @@ class _Attempt:
         seen: tuple[RunningTest, ...] = ()
         while not wait([child], POLL_SECONDS).done:
             self._watch.look()
-            _take_all(tally, lines)
+            self._take_all(tally, lines)
             running = self._watch.running()
             # what did not end between two looks lasts
             if running != self._running and running == seen:
@@ -227,6 +233,16 @@ class _Attempt:
                 self._stacks = self._watch.stacks(test.slot for test in running)
                 return True
         return False
+
+    def _take_all(self, tally: Tally, lines: LineFile) -> None:
+        for line in lines.read():
+            tally.take(line)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self.ready:
+            ready, self.ready[:] = tuple(self.ready), ()
+            self._report(ready)
 
     def _conclude(self, tally: Tally, result: ChildResult, *, timed_out: bool) -> None:
         """Say how it ended, and that of the tests that were under way."""
@@ -266,11 +282,6 @@ class _Stop(threading.Event):
 
     def is_set(self) -> bool:
         return super().is_set() or self._cancelled.is_set()
-
-
-def _take_all(tally: Tally, lines: LineFile) -> None:
-    for line in lines.read():
-        tally.take(line)
 
 
 def _environment(given: Mapping[str, str], model_path: Path | None) -> dict[str, str]:

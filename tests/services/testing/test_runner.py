@@ -47,7 +47,7 @@ class Project:
             model_path=model_path,
             environment=child_environment(python, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTEST_ADDOPTS=""),
             log_path=self.root / "test.log",
-            report=self.report,
+            report=lambda outcomes: list(map(self.report, outcomes)),
             collected=lambda nodeids: self.collected.append(len(nodeids)),
             cancelled=self.cancelled,
             timeout=timeout,

@@ -32,7 +32,6 @@ import pytest
 
 LONGEST_TEXT = 64 * 1024
 SLOT = 2048
-SLOTS = 256
 PHASES = ("setup", "call", "teardown")
 STACK_SIGNAL = getattr(signal, "SIGUSR2", None)
 
@@ -81,18 +80,20 @@ class Running:
     """
 
     def __init__(self, path: Path, worker: str) -> None:
-        slot = int("".join(filter(str.isdigit, worker)) or -1) + 1
-        self._start = min(slot, SLOTS - 1) * SLOT
+        self._start = (int("".join(filter(str.isdigit, worker)) or -1) + 1) * SLOT
         self._process = os.getpid()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(descriptor, SLOT * SLOTS)
-        self._memory = mmap.mmap(descriptor, SLOT * SLOTS)
+        end = self._start + SLOT
+        # a byte of its own makes the file long enough, whichever other process does so at the same time
+        os.pwrite(descriptor, b"\0", end - 1)
+        self._memory = mmap.mmap(descriptor, end)
         os.close(descriptor)
 
     def begin(self, nodeid: str) -> None:
         # A test that forks runs on in the child, with this object in it.
         if os.getpid() == self._process:
-            name = nodeid.encode("utf-8", "replace")[: SLOT - 3]
+            # the last byte stays free: it is what the file was made with
+            name = nodeid.encode("utf-8", "replace")[: SLOT - 4]
             start = self._start
             self._memory[start] = 0
             self._memory[start + 1 : start + 3 + len(name)] = len(name).to_bytes(2, "big") + name
