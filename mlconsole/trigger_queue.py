@@ -178,6 +178,34 @@ class TriggerQueue:
         """
         return self._decide(numbers, "ended")
 
+    def again(self, numbers: Collection[int]) -> tuple[Trigger, ...]:
+        """Let triggers that ended be released after all, up to the approval: a person's decision, as if they were new.
+
+        Raises:
+            WrongUse: one of them has not ended.
+        """
+        with self._journal.transaction(durable=True):
+            chosen = tuple(self.trigger(number) for number in numbers)
+            if early := [str(trigger.id) for trigger in chosen if trigger.state != "ended"]:
+                raise WrongUse(f"Trigger {listed(early)} has not ended yet.", "See: mlconsole triggers")
+            made = tuple(
+                msgspec.structs.replace(
+                    trigger,
+                    state="waiting",
+                    then="run",
+                    release=None,
+                    outcome="",
+                    sentence="",
+                    tries=0,
+                    not_before=None,
+                    told="",
+                )
+                for trigger in chosen
+            )
+            for trigger in made:
+                self.save(trigger)
+        return made
+
     def _decide(self, numbers: Collection[int], state: TriggerState) -> tuple[Trigger, ...]:
         with self._journal.transaction(durable=True):
             chosen = [self.trigger(number) for number in numbers] or list(reversed(self.triggers({"proposed"})))

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from mlconsole import __version__
-from mlconsole.cli import ci, cluster, console, projects, records, releases
+from mlconsole.cli import ci, cluster, console, projects, records, releases, watching
 from mlconsole.cli.models import models
 from mlconsole.errors import Exit, Problem
 
@@ -64,6 +64,7 @@ for _command in (
     *records.COMMANDS,
     *cluster.COMMANDS,
     *ci.COMMANDS,
+    *watching.COMMANDS,
     models,
 ):
     commands.add_command(_command)

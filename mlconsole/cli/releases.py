@@ -45,14 +45,30 @@ def _deploy_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.option("--from", "again_from", type=STAGE, help="Run this stage and all after it again, changed or not.")
 @click.option("--until", type=STAGE, default="pods", help="Stop after this stage.")
+@click.option("--trigger", "triggers", type=int, multiple=True, help="Answer this trigger of `mlconsole triggers`.")
 @_order_options
 @_deploy_options
 def run(
-    directory: Path, as_json: bool, again_from: Any, until: Any, approved: bool, reason: str, **options: Any
+    directory: Path,
+    as_json: bool,
+    again_from: Any,
+    until: Any,
+    approved: bool,
+    reason: str,
+    triggers: tuple[int, ...],
+    **options: Any,
 ) -> int:
     """Release the model: each stage whose inputs changed, up to ready pods."""
     order = _order(until=until, again_from=again_from, approved=approved, reason=reason, **_asked_of(options))
-    return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
+
+    def begin(engine: Engine, journal: Journal) -> Outcome:
+        if not triggers:
+            return engine.run(order)
+        from mlconsole.watcher.answering import answer
+
+        return answer(open_project_of(directory), journal, engine, order, triggers)
+
+    return _carry_out(directory, order, begin, as_json)
 
 
 @click.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -173,6 +174,10 @@ class DeploySettings(Section, frozen=True, kw_only=True):
     protected: Annotated[
         tuple[str, ...], _key("Contexts (with * and ?) where a change needs the context's name typed.")
     ] = ("prod-*",)
+
+    def protects(self, context: str) -> bool:
+        """Whether a change in a context needs its name typed."""
+        return bool(context) and any(fnmatch(context, pattern) for pattern in self.protected)
 
 
 class StoreSettings(Section, frozen=True, kw_only=True):

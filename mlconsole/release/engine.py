@@ -6,6 +6,7 @@ when a person's approval is needed, or when it is cancelled; `resume` goes on fr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
@@ -107,6 +108,7 @@ class Engine:
         self._champion: ModelVersion | None = None
         self._who = ""
         self._refused: Evidence | None = None
+        self._held = contextlib.ExitStack()
 
     def run(self, order: Order) -> Outcome:
         """Begin a release, unless no stage has anything to do.
@@ -205,7 +207,7 @@ class Engine:
     def _carry_out(self, order: Order, *, resumed: bool) -> Outcome:
         self._who = order.who
         self._emit(ReleaseStarted(resumed=resumed))
-        with CancelWatch(self._journal, self._number, self._cancelled):
+        with CancelWatch(self._journal, self._number, self._cancelled), self._held:
             try:
                 self._check_all(order)
                 self._all_stages(order)
@@ -326,6 +328,7 @@ class Engine:
 
         context = dataclasses.replace(context, emit=emit)
         try:
+            self._held.enter_context(stage.turn(context))
             evidence = stage.run(context)
         except ApprovalNeeded as needed:
             run = msgspec.structs.replace(run, evidence=needed.evidence)

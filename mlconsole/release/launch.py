@@ -21,13 +21,18 @@ def launch(project: Project, arguments: Sequence[str]) -> int:
         OutsideFailed: the process can't be started.
         ReadOnly: this process changes nothing.
     """
+    return runner_process(project, arguments).pid
+
+
+def runner_process(project: Project, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """As `launch`, for those who want to see it end."""
     readonly.check("No release was started")
     project.state.mkdir(exist_ok=True)
     # -P: the project's folder must not come before our own modules
     command = [sys.executable, "-P", "-m", "mlconsole", *arguments]
     try:
         with (project.state / "runner.log").open("ab") as log:
-            runner = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 cwd=project.root,
                 stdin=subprocess.DEVNULL,
@@ -37,4 +42,3 @@ def launch(project: Project, arguments: Sequence[str]) -> int:
             )
     except OSError as error:
         raise OutsideFailed(f"Can't start a runner: {error.strerror}.") from error
-    return runner.pid

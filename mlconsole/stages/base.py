@@ -6,6 +6,7 @@ import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -155,6 +156,10 @@ class Stage(ABC, Generic[E]):
             Problem: it can't be done; the sentence says why.
             ApprovalNeeded: a person has to look at a plan first.
         """
+
+    def turn(self, context: StageContext) -> AbstractContextManager[object]:
+        """What is to be held from the beginning of this stage to the end of the release; by default nothing."""
+        return nullcontext()
 
     @abstractmethod
     def judge(self, context: StageContext, evidence: E) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 from mlconsole.errors import WrongUse
@@ -101,6 +101,14 @@ class DeployStage(Stage[DeployEvidence]):
             Input(name="target", digest=digest_of(context_name(context.project), deploy.namespace, deploy.selector)),
             Input(name="image", digest=deploy.image),
         )
+
+    def turn(self, context: StageContext) -> AbstractContextManager[object]:
+        """A shared target is held until its pods are ready; a local cluster is nobody else's."""
+        if context.project.is_local:
+            return nullcontext()
+        from mlconsole.stages.turn import Turn
+
+        return Turn(context, connect(context.project))
 
     def run(self, context: StageContext) -> DeployEvidence:
         with closing(connect(context.project)) as connection:

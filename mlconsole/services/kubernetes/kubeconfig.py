@@ -75,11 +75,15 @@ def contexts(kubeconfig: Path | None = None) -> ContextList:
 
 
 def find(context: str = "", kubeconfig: Path | None = None) -> Entry:
-    """Return a context's entry, the current one's where `context` is empty; the pod's own where there is no kubeconfig.
+    """Return a context's entry, the current one's where `context` is empty.
+
+    The pod's own is returned where there is no kubeconfig, and where the context is `in-cluster`.
 
     Raises:
         NoCluster: a file can't be read, the context is not in it or not whole, or there is neither file nor pod.
     """
+    if context == IN_CLUSTER and kubeconfig is None:
+        return _own_entry()
     paths = [path for path in files(kubeconfig) if path.is_file()]
     if not paths:
         if context or kubeconfig is not None:

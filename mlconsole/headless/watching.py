@@ -1,0 +1,121 @@
+"""The watcher as lines, and the triggers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Literal
+
+import click
+
+from mlconsole.errors import Exit
+from mlconsole.evidence.base import now
+from mlconsole.evidence.watching import Trigger, WatcherState
+from mlconsole.headless.output import narrate, say, say_json, styled, table_lines
+from mlconsole.headless.release import ended_by_signals
+from mlconsole.headless.reports import journal_of
+from mlconsole.present import Table, age
+from mlconsole.project import Project
+from mlconsole.text import listed
+from mlconsole.trigger_queue import TriggerQueue
+from mlconsole.watcher import control
+from mlconsole.watcher.loop import Watcher
+from mlconsole.watcher.telling import Teller
+from mlconsole.watcher.watches import with_defaults
+
+
+def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
+    """Watch until a signal ends it; each thing that happens is a line."""
+    from mlconsole.watcher.place import standing_of
+
+    aimed = with_defaults(project.aimed_at(context, namespace))
+    target = [*(["--context", context] if context else []), *(["--namespace", namespace] if namespace else [])]
+    with journal_of(project) as journal, ended_by_signals() as stopped:
+        watcher = Watcher(
+            aimed,
+            journal,
+            stopped=stopped,
+            say=_say_line,
+            teller=Teller(aimed, journal, say=_say_line),
+            standing=standing_of(aimed, say=_say_line),
+            target=target,
+        )
+        for entry in aimed.settings.watch:
+            _say_line(f"watching {entry.kind} {entry.path or entry.branch or entry.cron}".rstrip() + f": {entry.then}")
+        watcher.run()
+    return Exit.DONE
+
+
+def _say_line(words: str) -> None:
+    say(f"{styled(f'{datetime.now():%H:%M:%S}', fg='bright_black')}  {words}")
+
+
+def start(project: Project) -> int:
+    """Start the watcher as a process of its own."""
+    there = control.start(project)
+    narrate(f"Watching, process {there.runner.pid}.")
+    return Exit.DONE
+
+
+def stop(project: Project) -> int:
+    """End the watcher's process."""
+    there = control.stop(project)
+    narrate(f"The watcher, process {there.runner.pid}, has ended.")
+    return Exit.DONE
+
+
+def print_manifest(project: Project, *, image: str, namespace: str) -> int:
+    """Print what runs the watcher in the cluster."""
+    from mlconsole.watcher.manifest import manifest
+
+    click.echo(manifest(project, image=image, namespace=namespace), nl=False)
+    return Exit.DONE
+
+
+def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
+    """Print the latest triggers, newest first, and who watches."""
+    with journal_of(project) as journal:
+        queue = TriggerQueue(journal)
+        found, watcher = queue.triggers(most=most), queue.watcher()
+    if as_json:
+        for trigger in found:
+            say_json(trigger)
+        return
+    narrate(_watcher_words(watcher))
+    moment = now()
+    rows = tuple(
+        (
+            str(trigger.id),
+            trigger.outcome or trigger.state,
+            str(trigger.release or ""),
+            age(trigger.seen_at, moment),
+            trigger.kind,
+            trigger.words,
+            trigger.sentence,
+        )
+        for trigger in found
+    )
+    columns = ("trigger", "state", "release", "seen", "kind", "what", "why")
+    for line in table_lines(Table("", columns, rows, frozenset({0, 2}))) if rows else ["No trigger yet."]:
+        say(line)
+
+
+def _watcher_words(watcher: WatcherState | None) -> str:
+    if watcher is None:
+        return "Nobody watches. Start it: mlconsole watch"
+    watches = listed([found.name + (f" ({found.problem})" if found.problem else "") for found in watcher.watches], 5)
+    busy = f"; {watcher.busy}" if watcher.busy else ""
+    return f"Process {watcher.runner.pid} on {watcher.runner.host} watches {watches}{busy}."
+
+
+def decide(project: Project, what: Literal["accept", "dismiss", "again"], numbers: Collection[int]) -> None:
+    """Write down what a person decided about triggers."""
+    with journal_of(project) as journal:
+        queue = TriggerQueue(journal)
+        decided: tuple[Trigger, ...] = getattr(queue, what)(numbers)
+        watcher = queue.watcher()
+    names = listed([f"{trigger.id} ({trigger.words})" for trigger in decided])
+    narrate(f"{'Dismissed' if what == 'dismiss' else 'To be released'}: {names}.")
+    if what != "dismiss" and watcher is None:
+        options = " ".join(f"--trigger {trigger.id}" for trigger in decided)
+        narrate(f"Nobody watches. Release now: mlconsole run {options}")

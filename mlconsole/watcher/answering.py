@@ -1,0 +1,150 @@
+"""A release that answers triggers: what it needs is brought here first, then it is begun; one of them at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from mlconsole.errors import Problem, Refused
+from mlconsole.evidence.release import ReleaseFinished
+from mlconsole.evidence.watching import Trigger, TriggerOutcome
+from mlconsole.journal import Journal
+from mlconsole.project import Project
+from mlconsole.release.engine import Engine, Order, Outcome
+from mlconsole.services import git
+from mlconsole.trigger_queue import TakenAlready, TriggerQueue, merged
+from mlconsole.watcher.adding import NotFit, add, kept_content, refused_additions, take_out
+from mlconsole.watcher.pace import MOST_TRIES
+
+LOCK = "answering.lock"
+
+
+class AnotherAnswers(Refused):
+    """Another process is about to begin, or carries out, a release that answers triggers."""
+
+
+@contextmanager
+def only_one(project: Project) -> Iterator[None]:
+    """Be the only process of this project that answers triggers; the system ends that with the process.
+
+    Raises:
+        AnotherAnswers: there is one.
+    """
+    project.state.mkdir(exist_ok=True)
+    with (project.state / LOCK).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AnotherAnswers("Another process is answering triggers.", "Wait for it.") from error
+        yield
+
+
+def is_answered(project: Project) -> bool:
+    """Whether a process answers triggers right now."""
+    try:
+        with only_one(project):
+            return False
+    except AnotherAnswers:
+        return True
+
+
+def answer(project: Project, journal: Journal, engine: Engine, order: Order, numbers: Collection[int]) -> Outcome:
+    """Carry out the release that answers some triggers.
+
+    Args:
+        project: the project.
+        journal: its journal.
+        engine: to carry it out with.
+        order: what is asked of it besides.
+        numbers: of the triggers.
+
+    Raises:
+        AnotherAnswers: one is at it already.
+        TakenAlready: a trigger is answered already.
+        Problem: what it needs can't be brought here, or what `Engine.run` says. The triggers wait on, with the reason.
+    """
+    queue = TriggerQueue(journal)
+    with only_one(project):
+        settle_outcomes(project, journal)
+        triggers = tuple(queue.trigger(number) for number in numbers)
+        for trigger in triggers:
+            if trigger.state not in {"waiting", "proposed"}:
+                raise TakenAlready(f"Trigger {trigger.id} was answered already.", "See: mlconsole triggers")
+        try:
+            fit = _prepare(project, journal, triggers)
+            if not fit:
+                return Outcome(release=None, exit_code=1, sentence="Nothing of it fits the data.")
+            outcome = engine.run(msgspec.structs.replace(order, trigger=merged(fit)))
+        except Problem as problem:
+            for trigger in triggers:
+                present = queue.trigger(trigger.id)
+                if present.state in {"waiting", "proposed"}:
+                    queue.save(msgspec.structs.replace(present, sentence=str(problem)))
+            raise
+        if outcome.release is None:
+            queue.end(fit, "unchanged", outcome.sentence)
+        else:
+            settle_outcomes(project, journal)
+    return outcome
+
+
+def _prepare(project: Project, journal: Journal, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+    """Bring here what the triggers are about; returns those that can be released."""
+    queue = TriggerQueue(journal)
+    for addition in refused_additions(journal):
+        take_out(project, queue, addition)
+    if any(trigger.kind == "branch" for trigger in triggers):
+        git.pull(project.root, report=lambda progress: None, cancelled=threading.Event())
+    fit = []
+    for trigger in sorted(triggers, key=lambda trigger: trigger.id):
+        try:
+            if trigger.adds:
+                add(project, queue, trigger)
+            fit.append(trigger)
+        except NotFit as problem:
+            queue.end([trigger], "refused", str(problem))
+    return tuple(fit)
+
+
+OUTCOMES: dict[str, TriggerOutcome] = {
+    "done": "released",
+    "refused": "refused",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+def settle_outcomes(project: Project, journal: Journal) -> None:
+    """Write down what became of the triggers whose release ended, or was replaced by a later one while it waited.
+
+    A release that a person let go on after a gate had said no counts anew. Whoever is killed, the next one to ask does
+    it: it follows from what the journal holds.
+    """
+    queue = TriggerQueue(journal)
+    latest = journal.latest_release()
+    if latest is None:
+        return
+    numbers = {trigger.release for trigger in queue.triggers({"taken"}, 1000)} | {latest.number}
+    for number in sorted(number for number in numbers if number is not None):
+        release = journal.release(number)
+        outcome = OUTCOMES.get(release.state, "")
+        if release.state == "interrupted" and all(found.tries >= MOST_TRIES for found in queue.taken_by(number)):
+            outcome = "failed"
+        if not outcome and number != latest.number and release.state != "running":
+            outcome = "replaced"
+        changed = [found for found in queue.taken_by(number) if outcome and found.outcome != outcome]
+        changed = [found for found in changed if found.outcome != "dismissed"]
+        if changed:
+            queue.end(changed, outcome, _sentence(journal, number))
+        for trigger in changed:
+            if trigger.adds and outcome == "released":
+                kept_content(project, trigger).unlink(missing_ok=True)
+
+
+def _sentence(journal: Journal, release: int) -> str:
+    last = journal.last_event(release)
+    return last.body.sentence if last and isinstance(last.body, ReleaseFinished) else ""

@@ -1,0 +1,112 @@
+"""What follows next from the triggers that wait: nothing yet, a release that goes on, or a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from mlconsole.evidence.base import Record, now
+from mlconsole.evidence.release import Release
+from mlconsole.evidence.watching import Trigger
+from mlconsole.journal import Journal
+from mlconsole.trigger_queue import TriggerQueue
+
+MOST_TRIES = 5
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 900.0
+OUTSIDE_FAILED = 3
+PERSON_SECONDS = 600.0
+"""A release that a person began and left open is replaced once it was left alone for so long."""
+
+
+class Begin(Record, frozen=True, kw_only=True):
+    """Begin a release that answers these triggers."""
+
+    triggers: tuple[int, ...]
+    to_the_end: bool
+    words: str = ""
+
+
+class GoOn(Record, frozen=True, kw_only=True):
+    """Go on with a release whose runner died, or that something outside has stopped."""
+
+    release: int
+
+
+class Wait(Record, frozen=True, kw_only=True):
+    """There is nothing to do now. `why` says what is waited for; `seconds` is when to ask again, if that is known."""
+
+    why: str = ""
+    seconds: float | None = None
+
+
+def next_move(journal: Journal, moment: datetime | None = None) -> Begin | GoOn | Wait:
+    """Say what to do, from what the journal holds alone: whoever asks, and after whatever, the answer is the same."""
+    moment = moment or now()
+    latest = journal.latest_release()
+    if latest is not None and latest.state == "running":
+        return Wait(why=f"release {latest.number} is running")
+    if latest is not None and (left := _left_to_a_person(latest, moment)) > 0:
+        return Wait(why=f"release {latest.number}, which {latest.started_by} began, is open", seconds=left)
+    if latest is not None and (wait_or_go := _unfinished(journal, latest, moment)) is not None:
+        return wait_or_go
+    waiting = TriggerQueue(journal).triggers({"waiting"}, 10_000)
+    due = tuple(trigger for trigger in waiting if trigger.not_before is None or trigger.not_before <= moment)
+    if not due:
+        return _until([trigger.not_before for trigger in waiting], moment)
+    return Begin(
+        triggers=tuple(sorted(trigger.id for trigger in due)),
+        to_the_end=all(trigger.then == "release" for trigger in due),
+    )
+
+
+def _left_to_a_person(latest: Release, moment: datetime) -> float:
+    """For how many seconds a release that a person goes through step by step is not replaced by a new one."""
+    if latest.trigger is not None or latest.state not in {"waiting", "paused"} or latest.finished_at is None:
+        return 0
+    return PERSON_SECONDS - (moment - latest.finished_at).total_seconds()
+
+
+def _unfinished(journal: Journal, latest: Release, moment: datetime) -> GoOn | Wait | None:
+    """Whether the latest release goes on by itself: only one that a trigger set off, and that no person stopped."""
+    if latest.trigger is None or latest.state not in {"interrupted", "failed"}:
+        return None
+    if latest.state == "failed" and not _failed_outside(journal, latest.number):
+        return None
+    answered = TriggerQueue(journal).taken_by(latest.number)
+    tries = max((trigger.tries for trigger in answered), default=MOST_TRIES)
+    if tries >= MOST_TRIES:
+        return None
+    not_before = max((trigger.not_before for trigger in answered if trigger.not_before), default=moment)
+    if not_before > moment:
+        return Wait(
+            why=f"release {latest.number} is tried again in a while", seconds=(not_before - moment).total_seconds()
+        )
+    return GoOn(release=latest.number)
+
+
+def _failed_outside(journal: Journal, release: int) -> bool:
+    """Whether a deploy failed for what is not the project's fault, such as a cluster out of reach."""
+    failed = (run for run in journal.stage_runs(release) if run.state == "failed" and run.problem is not None)
+    return any(
+        run.stage in {"deploy", "pods"} and run.problem.exit_code == OUTSIDE_FAILED for run in failed if run.problem
+    )
+
+
+def _until(moments: Sequence[datetime | None], moment: datetime) -> Wait:
+    times = [found for found in moments if found is not None]
+    if not times:
+        return Wait()
+    return Wait(why="triggers are tried again in a while", seconds=(min(times) - moment).total_seconds())
+
+
+def count_try(queue: TriggerQueue, triggers: Sequence[Trigger]) -> None:
+    """Write down that these triggers were tried; each time the next try comes later, and the last one is the end."""
+    for trigger in triggers:
+        tries = trigger.tries + 1
+        if tries >= MOST_TRIES and trigger.state == "waiting":
+            queue.end([msgspec.structs.replace(trigger, tries=tries)], "failed", trigger.sentence)
+            continue
+        pause = min(FIRST_PAUSE * 4 ** (tries - 1), LONGEST_PAUSE)
+        queue.save(msgspec.structs.replace(trigger, tries=tries, not_before=now() + timedelta(seconds=pause)))
