@@ -217,6 +217,8 @@ class _Follower:
         try:
             stream = self._connection.stream(_path(self._namespace, self._pod), query)
             with _stopped_by(self._cancelled, stream):
+                if self._position.since:
+                    self._catch_up()
                 for line in stream:
                     got = self._take(line) or got
                 if stream.rest and not self._cancelled.is_set():
@@ -260,6 +262,18 @@ class _Follower:
         policy = pod.spec.restart_policy
         stays_so = policy == "Never" or (policy == "OnFailure" and terminated.exit_code == 0)
         return stays_so or pod.metadata.deletion_timestamp is not None
+
+    def _catch_up(self) -> None:
+        """Where the container has restarted since it was looked at, hand over its last words before the next run's."""
+        restarts = self._restarts
+        try:
+            self._status()
+        except NotFound:
+            # it is deleted; the stream still has what it wrote
+            return
+        if self._restarts > restarts:
+            self._last_words()
+            self._seen.reconnect()
 
     def _last_words(self) -> None:
         query = {"timestamps": "true", "container": self._container, "previous": "true"}

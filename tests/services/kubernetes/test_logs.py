@@ -103,6 +103,19 @@ def test_a_restart_in_between_loses_nothing(tmp_path: Path) -> None:
     assert followed(container, tmp_path) == ["one", "dying", "again"]
 
 
+def test_a_restart_that_is_only_seen_with_the_next_run_loses_nothing(tmp_path: Path) -> None:
+    container = Container(lines(f"{stamp(1)} one", breaks=True), lines(f"{stamp(5)} again", f"{stamp(6)} more"))
+    container.previous = f"{stamp(1)} one\n{stamp(2)} dying\n".encode()
+    second = container.answers[1]
+
+    def restarted() -> Reply:
+        container.restarts = 1
+        return second()
+
+    container.answers[1] = restarted
+    assert followed(container, tmp_path) == ["one", "dying", "again", "more"]
+
+
 def test_a_container_that_has_not_started_is_waited_for(tmp_path: Path) -> None:
     waiting = {"kind": "Status", "code": 400, "message": 'container "m" in pod "p" is waiting to start'}
     container = Container(lambda: Reply(400, waiting), lines(f"{stamp(1)} one"))
