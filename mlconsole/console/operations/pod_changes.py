@@ -116,13 +116,15 @@ async def pod_scale(app: MlconsoleApp) -> None:
         return wrapped(line(words), width)
 
     prompt = "How many pods? A number, or +1, or -1:"
-    answer = await asked(app, Question(f"Scale {name}", preview, "Go on", wants_reason=True, prompt=prompt))
+    answer = await asked(
+        app, Question(f"Scale {name}", preview, "Go on", wants_reason=True, prompt=prompt, changes=False)
+    )
     if answer is None:
         return
     wanted = wanted_pods(answer.reason, has)
     command = f"{kubectl(app.view)} scale {name} --replicas={wanted}"
     words = (
-        f"{has} → {count(wanted, 'pod')}. The next release asks whose number counts where its manifest says another."
+        f"{has} → {count(wanted, 'pod')}. A release whose manifest says another number asks which one counts."
     )
     if await _confirmed(app, f"Scale {name} to {wanted}?", words, command, "Scale it"):
         await _with_cluster(app, lambda connection: actions.scale(connection, workload, wanted))

@@ -30,6 +30,8 @@ class Question:
     wants_reason: bool = False
     prompt: str = ""
     """What is asked for in place of a reason, such as `How many pods?`."""
+    changes: bool = True
+    """Whether the answer changes something; otherwise Enter in the line gives it."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ class ConfirmScreen(Dialog[Answer | None]):
         self._judge(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes on to the button; it does not press it."""
+        """Enter goes on to the button; it does not press it where something changes."""
         button = self.query_one("#yes", Button)
         if not button.disabled:
-            button.focus()
+            button.focus() if self.question.changes else button.press()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer."""
