@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from mlconsole.evidence.base import Record
+from mlconsole.text import duration, number
 
 
 class MetricPoint(Record, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class PythonEnvironment(Record, frozen=True, kw_only=True):
     executable: str
     version: str
     digest: str
-    found: Literal["settings", ".venv", "active environment", "our own"] = "our own"
+    found: Literal["settings", ".venv", "active environment", "our own", "image"] = "our own"
     packages: tuple[Package, ...] = ()
 
 
@@ -141,6 +142,15 @@ class SweepRun(Record, frozen=True, kw_only=True):
     score: float | None = None
     is_best: bool = False
     problem: str = ""
+
+    def in_words(self, total: int) -> str:
+        """It on a line, as one of so many: `run 3 of 8 done, 24.1, in 12 s: depth=3, rate=0.1`."""
+        state = "is the best" if self.is_best else self.state
+        score = f", {number(self.score)}" if self.score is not None else ""
+        took = f", in {duration(self.seconds)}" if self.state in ("done", "failed") else ""
+        varied = ", ".join(f"{parameter.name}={parameter.value}" for parameter in self.parameters)
+        why = f" ({self.problem})" if self.problem else ""
+        return f"run {self.number} of {total} {state}{score}{took}: {varied}{why}"
 
 
 class TrainEvidence(Record, frozen=True, kw_only=True, tag="train"):

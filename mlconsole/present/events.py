@@ -18,6 +18,7 @@ from mlconsole.evidence.release import (
     StageFinished,
     StageReused,
     StageStarted,
+    SweepSeen,
     TestReported,
     TestsCollected,
     VersionMade,
@@ -63,6 +64,9 @@ def _progress_words(body: EventBody) -> str:
             return f"{point.name} {number(point.value)}" + (f" (step {point.step})" if point.step is not None else "")
         case ProgressSeen(progress=progress):
             return f"{progress.fraction:.0%} {progress.message}".rstrip()
+        case SweepSeen(run=run, total=total):
+            # that it began or ended; how it goes on between is for the screen
+            return run.in_words(total) if run.state != "running" or not run.seconds else ""
         case VersionMade(version=version):
             digest = short_digest(version.model.digest)
             return f"{version.label} stored, {size(version.model.size)}, digest {digest}"

@@ -103,6 +103,12 @@ def _training_lines(train: TrainEvidence) -> Iterator[str]:
         shown = ", ".join(f"{entry.name}={entry.value}" for entry in train.parameters[:MOST_PARAMETERS])
         more = len(train.parameters) - MOST_PARAMETERS
         yield f"parameters  {shown}" + (f" and {more} more" if more > 0 else "")
+    if train.seed:
+        yield f"seed        {train.seed}"
+    for output in train.outputs:
+        yield f"output      {output.digest}  {output.filename}, {size(output.size)}"
+    if train.sweep:
+        yield f"sweep       the best of {count(len(train.sweep), 'run')} by {train.best_by}"
 
 
 def _deploy_lines(deploy: DeployEvidence) -> Iterator[str]:

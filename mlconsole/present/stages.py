@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodRow, PodsEvidence
@@ -10,7 +10,7 @@ from mlconsole.evidence.data import ColumnProfile, DataChange, DataEvidence, Dri
 from mlconsole.evidence.release import Evidence, StageRun
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
-from mlconsole.evidence.training import MetricPoint, TrainEvidence
+from mlconsole.evidence.training import MetricPoint, SweepRun, TrainEvidence
 from mlconsole.text import count, duration, listed, number, short_digest, shorten, size
 
 
@@ -223,7 +223,10 @@ def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
         head.insert(
             0, f"version   {version.label}, {size(version.model.size)}, digest {short_digest(version.model.digest)}"
         )
+    head += _more_of_training(train)
     yield Lines("Training", tuple(head))
+    if train.sweep:
+        yield sweep_table(train.sweep, train.best_by)
     if train.metrics:
         yield Table(
             "Metrics", ("metric", "value"), tuple((m.name, number(m.value)) for m in train.metrics), frozenset({1})
@@ -232,6 +235,36 @@ def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
         yield Table("Parameters", ("parameter", "value"), tuple((p.name, p.value) for p in train.parameters))
     if train.tail:
         yield Lines("Last lines", train.tail)
+
+
+def _more_of_training(train: TrainEvidence) -> Iterator[str]:
+    if train.found:
+        yield f"model     {train.found}"
+    if train.seed:
+        yield f"seed      {train.seed}"
+    if train.memory_limit:
+        yield f"limit     {size(train.memory_limit)} of memory"
+    if train.outputs:
+        yield f"outputs   {listed([f'{output.filename} ({size(output.size)})' for output in train.outputs], 10)}"
+    shown = [f"{variable.name}={variable.value}" for variable in train.variables if variable.value]
+    if shown:
+        yield f"variables {listed(shown, 20)}"
+
+
+def sweep_table(runs: Sequence[SweepRun], best_by: str) -> Table:
+    """The runs of a sweep: what they were given, what came out by the metric that the best is chosen by."""
+    names = list(dict.fromkeys(parameter.name for run in runs for parameter in run.parameters))
+    rows = []
+    for run in runs:
+        given = {parameter.name: parameter.value for parameter in run.parameters}
+        state: str = "best" if run.is_best else run.state
+        if run.state == "running" and run.progress is not None:
+            state = f"{run.progress:.0%}"
+        score = number(run.score) if run.score is not None else ""
+        took = duration(run.seconds) if run.seconds else ""
+        rows.append((str(run.number), *(given.get(name, "") for name in names), score, took, state))
+    columns = ("run", *names, best_by or "score", "took", "state")
+    return Table("Sweep", columns, tuple(rows), frozenset({0, len(names) + 1, len(names) + 2}))
 
 
 def _test_blocks(test: TestEvidence) -> Iterator[Block]:

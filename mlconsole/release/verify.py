@@ -14,7 +14,7 @@ from mlconsole.evidence.cluster import DeployEvidence
 from mlconsole.evidence.data import DataFile, DataIdentity
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.release import StageRun
-from mlconsole.evidence.training import ModelVersion
+from mlconsole.evidence.training import ModelFile, ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release.record import gather, releases_of
@@ -41,7 +41,9 @@ def verify_version(
     project: Project, journal: Journal, version: ModelVersion, cancelled: threading.Event | None = None
 ) -> tuple[Check, ...]:
     """Compute every digest of a version and of its releases again."""
-    checks = [_model(model_store(project), version)]
+    store = model_store(project)
+    checks = [_file(store, version.model, f"model file of {version.label}")]
+    checks += [_file(store, output, f"output {output.filename} of {version.label}") for output in version.outputs]
     for index, number in enumerate(releases_of(journal, version)):
         record = gather(journal, number)
         if index == 0:
@@ -50,15 +52,14 @@ def verify_version(
     return tuple(checks)
 
 
-def _model(store: ModelStore, version: ModelVersion) -> Check:
-    part, digest = f"model file of {version.label}", version.model.digest
+def _file(store: ModelStore, file: ModelFile, part: str) -> Check:
     try:
-        store.verify(version.model)
+        store.verify(file)
     except (ModelDamaged, ModelMissing) as problem:
-        return Check(part=part, digest=digest, state="differs", sentence=problem.sentence)
+        return Check(part=part, digest=file.digest, state="differs", sentence=problem.sentence)
     except Problem as problem:
-        return Check(part=part, digest=digest, state="unknown", sentence=problem.sentence)
-    return Check(part=part, digest=digest, state="matches", sentence=f"{size(version.model.size)} read again")
+        return Check(part=part, digest=file.digest, state="unknown", sentence=problem.sentence)
+    return Check(part=part, digest=file.digest, state="matches", sentence=f"{size(file.size)} read again")
 
 
 def _origin(

@@ -29,7 +29,7 @@ from mlconsole.services.training import notebook, sweep
 from mlconsole.services.training import parameters as parameter_files
 from mlconsole.services.training.run import Training, TrainingFailed, TrainResult, train
 from mlconsole.stages.base import StageContext
-from mlconsole.text import count, duration, number
+from mlconsole.text import count, duration
 
 TELL_SECONDS = 1.0
 """Runs of a sweep tell how far they are this often; that they began or ended, at once."""
@@ -116,13 +116,14 @@ def train_here(context: StageContext, version: int, python: PythonEnvironment) -
     context.command(shlex.join(training.command))
 
     def report(told: Sequence[MetricPoint | TrainingProgress]) -> None:
-        context.emit_all(list(_events(told)))
+        context.emit_all(list(events_of(told)))
 
     result = train(training, report, context.cancelled, lambda use: context.emit(UseSeen(use=use)))
     return Trained(shlex.join(training.command), result, prepared.parameters(result, ()), training.environment)
 
 
-def _events(told: Sequence[MetricPoint | TrainingProgress]) -> Iterator[EventBody]:
+def events_of(told: Sequence[MetricPoint | TrainingProgress]) -> Iterator[EventBody]:
+    """What a training told, as events."""
     for seen in told:
         yield MetricSeen(point=seen) if isinstance(seen, MetricPoint) else ProgressSeen(progress=seen)
 
@@ -141,7 +142,7 @@ class _Preparation:
     def training(self, folder: Path, varied: tuple[Parameter, ...], extra: Mapping[str, str] | None = None) -> Training:
         """One training in a folder of its own, with some parameters varied."""
         settings = self._settings.train
-        given = folder / f"model{_suffix(settings.model)}"
+        given = folder / f"model{suffix_of(settings.model)}"
         environment = child_environment(self._python, **DRAWN, **(extra or {}))
         return Training(
             root=self._project.root,
@@ -209,7 +210,7 @@ class _Preparation:
         return os.path.relpath(self._project.root / path, self._cwd)
 
 
-def _suffix(pattern: str) -> str:
+def suffix_of(pattern: str) -> str:
     """The ending of a model's file: that of the settings, where they say one."""
     suffix = Path(pattern).suffix
     return suffix if suffix[1:].isalnum() else ".pkl"
@@ -310,12 +311,12 @@ class _Sweep:
             self._context.emit(SweepSeen(run=run, total=len(self._runs)))
             if run.state in ("done", "failed") and not run.is_best:
                 with self._context.log_path("train").open("a", encoding="utf-8") as log:
-                    log.write(f"{in_words(run, len(self._runs))}\n")
+                    log.write(f"{run.in_words(len(self._runs))}\n")
 
-    def _use(self, number_of_run: int, use: UseSample) -> None:
+    def _use(self, number: int, use: UseSample) -> None:
         """Tell what all runs use together."""
         with self._lock:
-            self._uses[number_of_run] = use
+            self._uses[number] = use
             if time.monotonic() - self._used_at < TELL_SECONDS:
                 return
             self._used_at = time.monotonic()
@@ -336,11 +337,3 @@ class _Sweep:
         for place, (training, _) in self._results.items():
             if place != best and training.given is not None:
                 training.given.unlink(missing_ok=True)
-
-
-def in_words(run: SweepRun, total: int) -> str:
-    """A run of a sweep on a line: `run 3 of 8 done, 24.1, in 12 s: depth=3, rate=0.1`."""
-    score = f", {number(run.score)}" if run.score is not None else ""
-    varied = ", ".join(f"{parameter.name}={parameter.value}" for parameter in run.parameters)
-    why = f" ({run.problem})" if run.problem else ""
-    return f"run {run.number} of {total} {run.state}{score}, in {duration(run.seconds)}: {varied}{why}"

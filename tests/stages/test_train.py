@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,8 +18,11 @@ import pytest
 from mlconsole.evidence.release import Event, MetricSeen, SweepSeen
 from mlconsole.evidence.training import SweepRun, TrainEvidence
 from mlconsole.journal import Journal
+from mlconsole.present import Table, blocks
 from mlconsole.project import open_project
+from mlconsole.release import collect
 from mlconsole.release.engine import Engine, Order, Outcome
+from mlconsole.release.verify import verify_version
 from mlconsole.stages.base import model_store
 
 TRAIN = """
@@ -130,6 +134,18 @@ def test_a_command_without_arguments_in_a_folder_of_its_own(bench: Bench, monkey
     assert (evidence.seed, [(p.name, p.value) for p in evidence.parameters]) == ("7", [("random_state", "7")])
     assert [output.filename for output in evidence.outputs] == ["ml/out/plot.svg"]
     assert evidence.missing_outputs == ("nothing.txt",)
+    assert evidence.version is not None
+    assert evidence.version.outputs == evidence.outputs
+    project = open_project(bench.root)
+    with contextlib.closing(Journal(project.journal_path)) as journal:
+        kept = collect.look(project, journal, keep=0)
+        checks = {check.part: check.state for check in verify_version(project, journal, evidence.version)}
+    assert {entry.labels for entry in kept} == {("m@v1",)}, "outputs stay as long as their version"
+    assert checks["output ml/out/plot.svg of m@v1"] == "matches"
+    told = "\n".join(str(block) for block in blocks(evidence))
+    assert all(
+        word in told for word in ("the model file that the training wrote", "ml/out/plot.svg (6 B)", "seed      7")
+    )
     variables = {variable.name: variable.value for variable in evidence.variables}
     assert (variables["OMP_NUM_THREADS"], variables["REGISTRY_TOKEN"]) == ("1", "")
     state = b"".join(path.read_bytes() for path in (bench.root / ".mlconsole").rglob("*") if path.is_file())
@@ -236,6 +252,10 @@ def test_a_sweep_runs_each_combination_and_the_best_is_the_candidate(bench: Benc
     assert evidence.best_by == "mae"
     assert [(p.name, p.value) for p in evidence.parameters] == [("depth", "5"), ("rate", "0.25")]
     assert evidence.metrics[0].value == 5.25
+    table = next(block for block in blocks(evidence) if block.title == "Sweep")
+    assert isinstance(table, Table)
+    assert table.columns == ("run", "depth", "rate", "mae", "took", "state")
+    assert [(row[0], row[3], row[5]) for row in table.rows][3:5] == [("4", "5.25", "best"), ("5", "7.5", "done")]
     assert {run.state for run in bench.runs()} == {"running", "done"}
     assert [event.body.point.value for event in bench.events if isinstance(event.body, MetricSeen)] == [5.25]
     folder = bench.root / ".mlconsole" / "releases" / "1"

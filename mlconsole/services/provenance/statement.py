@@ -120,7 +120,9 @@ def _definition(record: ReleaseRecord, train: TrainEvidence) -> BuildDefinition:
         "source": {"uri": repo.url if repo else "", "ref": repo.branch if repo else ""},
         "data": [file.path for file in data.profile.identity.files] if data else [],
     }
-    internal = {"uncommittedFiles": [change.path for change in repo.dirty] if repo else []}
+    internal: dict[str, Any] = {"uncommittedFiles": [change.path for change in repo.dirty] if repo else []}
+    if train.seed:
+        internal["seed"] = train.seed
     return BuildDefinition(
         build_type=BUILD_TYPE,
         external_parameters=external,

@@ -79,6 +79,12 @@ class Collector:
         self._budget = max(self._budget, 1.0)
         self._flush(time.monotonic())
 
+    def add(self, points: Sequence[MetricPoint]) -> None:
+        """Take in metrics from elsewhere, and report them."""
+        for point in points:
+            self._take(point)
+        self._flush(time.monotonic())
+
     def _look_at(self, source: Source) -> None:
         for told in source.look():
             if isinstance(told, Parameter):

@@ -38,6 +38,8 @@ class ModelSearch:
         command: program and arguments.
         given: the path that the command was given for the model, where it takes one.
         pattern: a path or pattern of the settings, where the model is found there.
+
+    `skips` is whether the command is a tool that leaves what is up to date.
     """
 
     def __init__(self, root: Path, cwd: Path, command: Sequence[str], given: Path | None, pattern: str = "") -> None:
@@ -45,7 +47,7 @@ class ModelSearch:
         self._line = shlex.join(command)
         self._before = state(given) if given else None
         words = shlex.split(command[2]) if list(command[:2]) == ["sh", "-c"] else list(command)
-        self._skips = any(Path(word).name in SKIPPING for word in words[:3])
+        self.skips = any(Path(word).name in SKIPPING for word in words[:3])
         self._started = moment()
 
     def find(self, tail: tuple[str, ...] = ()) -> tuple[Path, str]:
@@ -67,7 +69,7 @@ class ModelSearch:
 
     def is_of_this_run(self, path: Path) -> bool:
         """Whether a file was written by this training, or is what a tool such as make found up to date."""
-        return self._skips or changed_since(path, self._started)
+        return self.skips or changed_since(path, self._started)
 
     def _check_given(self, path: Path, tail: tuple[str, ...]) -> None:
         after = state(path)
@@ -76,7 +78,7 @@ class ModelSearch:
             sentence = f"Training wrote a folder to {shown}; a model has to be one file so far."
         elif after is None:
             sentence = f"Training ended well, but there is no model at {shown}."
-        elif after == self._before and not self._skips:
+        elif after == self._before and not self.skips:
             sentence = f"Training ended well, but left the model at {shown} as it was before."
         elif after[1] == 0:
             sentence = f"Training wrote an empty file to {shown}."
@@ -94,7 +96,7 @@ class ModelSearch:
         if not found and self._cwd != self._root:
             found = matching(self._cwd, self._pattern)
         fresh = newest_first([path for path in found if changed_since(path, self._started)])
-        if not fresh and self._skips:
+        if not fresh and self.skips:
             fresh = newest_first(found)[:1]
         if not fresh:
             what = f"left {self._pattern} as it was before" if found else f"no file is called {self._pattern}"

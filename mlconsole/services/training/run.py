@@ -98,7 +98,8 @@ def train(
         training.given.parent.mkdir(parents=True, exist_ok=True)
     environment, reports = reporting_environment(training.folder / WATCH_FOLDER, dict(training.environment))
     runs = mlflow_runs.MlflowRuns(_stores(training, environment) if training.alone else (), moment())
-    collector = Collector(report, [reports, metric_files.MetricFiles(_metric_files(training)), runs])
+    files = metric_files.MetricFiles(_metric_files(training))
+    collector = Collector(report, [reports, files, runs])
     search = ModelSearch(training.root, training.cwd, training.command, training.given, training.pattern)
     try:
         child = run_child(
@@ -114,6 +115,8 @@ def train(
             memory=training.memory,
         )
         collector.end()
+        if search.skips and not collector.last and not child.exit_code:
+            collector.add(files.present())
         parameters = {parameter.name: parameter for parameter in runs.parameters()} | collector.parameters
     finally:
         for source in (reports, runs):

@@ -220,13 +220,16 @@ def test_what_a_pattern_means_but_was_there_before_is_no_model_of_this_run(train
 
 
 def test_make_leaves_what_is_up_to_date_and_that_is_the_model(training: Project) -> None:
-    (training.root / "Makefile").write_text("train: m.pkl\nm.pkl: data.csv\n\tcp data.csv m.pkl\n")
-    (training.root / "data.csv").write_text("1")
+    (training.root / "Makefile").write_text(
+        "train: m.pkl\nm.pkl: data.csv\n\tcp data.csv m.pkl\n\tcp data.csv metrics.json\n"
+    )
+    (training.root / "data.csv").write_text('{"mae": 3.5}')
     first = training.command(["make", "train"], given=None, pattern="m.pkl")
     let_the_clock_tick()
     again = training.command(["make", "train"], given=None, pattern="m.pkl")
     assert first.model == again.model == training.root / "m.pkl"
     assert again.child.tail[-1].startswith("make: ")
+    assert first.metrics == again.metrics == (MetricPoint(name="mae", value=3.5),)
 
 
 def test_a_training_runs_in_its_folder_and_its_outputs_are_kept(training: Project) -> None:
