@@ -19,6 +19,7 @@ from mlconsole.services.training import command as commands
 from mlconsole.services.training import notebook, variables
 from mlconsole.services.training.environment import find_python
 from mlconsole.services.training.run import TrainResult
+from mlconsole.stages import train_on_cluster
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
 from mlconsole.stages.train_here import check as check_here
 from mlconsole.stages.train_here import train_here, working_folder
@@ -95,6 +96,13 @@ def _more_inputs(settings: TrainSettings) -> tuple[Input, ...]:
     )
 
 
+def _place_inputs(project: Project) -> tuple[Input, ...]:
+    """Where it runs, as far as that decides what comes out."""
+    if project.settings.train.on == "cluster":
+        return train_on_cluster.inputs(project)
+    return (Input(name="Python environment", digest=project_python(project).digest),)
+
+
 class TrainStage(Stage[TrainEvidence]):
     """Runs the project's own training command and makes what it wrote a version."""
 
@@ -110,20 +118,26 @@ class TrainStage(Stage[TrainEvidence]):
             Input(name="command", digest=template),
             Input(name="parameters", digest=digest_of_files(project.root, parameters)),
             Input(name="training code", digest=_digest_of_code(project, sources)),
-            Input(name="Python environment", digest=project_python(project).digest),
+            *_place_inputs(project),
             Input(name="model name", digest=project.settings.name),
             *_more_inputs(project.settings.train),
         )
 
     def check(self, project: Project) -> None:
         command_template(project)
-        check_here(project, project_python(project))
+        if project.settings.train.on == "cluster":
+            train_on_cluster.check(project)
+        else:
+            check_here(project, project_python(project))
 
     def run(self, context: StageContext) -> TrainEvidence:
         project, settings = context.project, context.project.settings
-        environment = project_python(project)
         number = context.journal.next_version_number(settings.name)
-        trained = train_here(context, number, environment)
+        if settings.train.on == "cluster":
+            trained, environment = train_on_cluster.train_on_cluster(context, number)
+        else:
+            environment = project_python(project)
+            trained = train_here(context, number, environment)
         store, result = model_store(project), trained.result
         model = store.adopt(result.model)
         if result.model.is_relative_to(context.folder):
@@ -149,6 +163,7 @@ class TrainStage(Stage[TrainEvidence]):
         evidence = _scanned(evidence, store.path(model.digest))
         version = self._version(context, number, model, evidence)
         context.emit(VersionMade(version=version))
+        train_on_cluster.forget(context)
         return msgspec.structs.replace(evidence, version=version)
 
     def _outputs(self, context: StageContext, result: TrainResult) -> tuple[ModelFile, ...]:

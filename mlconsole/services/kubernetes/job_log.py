@@ -201,15 +201,18 @@ def read_mark(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def copied_lines(data: bytes) -> list[str]:
-    """The lines of a pod's own copy, cleaned; raises ValueError where it is damaged."""
+def copied(data: bytes) -> tuple[list[str], list[str]]:
+    """The lines of a pod's own copy, cleaned, and the reports among them; raises ValueError where it is damaged."""
     import gzip
 
     try:
         text = gzip.decompress(data)
     except (OSError, EOFError) as error:
         raise ValueError(str(error)) from error
-    return [clean_line(line.decode("utf-8", "replace")) for line in text.split(b"\n")[:-1]]
+    every = [clean_line(line.decode("utf-8", "replace")) for line in text.split(b"\n")[:-1]]
+    marks = {line: mark for line in every if (mark := read_mark(line)) is not None}
+    reports = [str(marks[line].get("report", "")) for line in every if line in marks]
+    return [line for line in every if line not in marks], reports
 
 
 def _read_position(path: Path) -> _Position | None:

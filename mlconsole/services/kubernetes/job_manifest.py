@@ -57,6 +57,8 @@ class JobPlan(Record, frozen=True, kw_only=True):
         store: where the wrapper brings the file that the command wrote.
         filename: what that file is called.
         find: a pattern by which it is found instead of by its name.
+        outputs: patterns of files that are brought beside it.
+        watched: files of metrics that are handed on whenever they change.
         cwd: the folder to run in, below the image's own.
         cpu: processors, as Kubernetes writes them.
         memory: bytes.
@@ -79,6 +81,8 @@ class JobPlan(Record, frozen=True, kw_only=True):
     store: str
     filename: str = "model.pkl"
     find: str = ""
+    outputs: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
     cwd: str = ""
     cpu: str = ""
     memory: int | None = None
@@ -105,9 +109,9 @@ def model_path(filename: str = "model.pkl") -> str:
     return f"{MODEL_FOLDER}/{filename}"
 
 
-def copy_name(job: str, attempt: str = "$(MLCONSOLE_POD)") -> str:
-    """Where in the store a pod's whole output is, compressed."""
-    return f"logs/{job}/{attempt}.gz"
+def copies_of(job: str) -> str:
+    """The folder of the store with the whole output of a Job's pods."""
+    return f"logs/{job}"
 
 
 def name_of(plan: JobPlan, token: str) -> str:
@@ -215,11 +219,13 @@ def _wrapper_arguments(plan: JobPlan, name: str) -> list[str]:
     options = {
         "--model": model_path(plan.filename),
         "--store": literal(plan.store),
-        "--copy": copy_name(name),
+        "--copy": f"{copies_of(name)}/$(MLCONSOLE_POD).gz",
         "--find": literal(plan.find),
         "--cwd": literal(plan.cwd),
     }
     given = [word for option, value in options.items() if value for word in (option, value)]
+    given += [word for pattern in plan.outputs for word in ("--output", literal(pattern))]
+    given += [word for name in plan.watched for word in ("--watch", literal(name))]
     return [*given, "--", *(literal(word) for word in plan.command)]
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -20,12 +19,13 @@ from mlconsole.evidence.base import CommandRun, Record
 from mlconsole.evidence.training import ModelFile, Package, UseSample
 from mlconsole.services.kubernetes.in_pod.job_wrapper import NO_MODEL
 from mlconsole.services.kubernetes.job_follow import PASSING, JobEnd, JobFollower, JobRef, JobStuck
-from mlconsole.services.kubernetes.job_log import JobLog, copied_lines, write_whole
+from mlconsole.services.kubernetes.job_log import JobLog, copied, write_whole
 from mlconsole.services.kubernetes.job_manifest import (
     PLAN_ANNOTATION,
     TRAINING_LABEL,
     JobPlan,
     config_map,
+    copies_of,
     encoded,
     job,
 )
@@ -64,7 +64,8 @@ class JobRecord(Record, frozen=True, kw_only=True):
 class JobResult(Record, frozen=True, kw_only=True):
     """A training that ended well on the cluster.
 
-    `model` is what its pod says that it brought to the store; `missing` counts lines of the log that nobody has.
+    `model` is what its pod says that it brought to the store, `found` where it was unless it is where it was asked to
+    be; `outputs` are what it brought beside it. `missing` counts lines of the log that nobody has.
     """
 
     job: str
@@ -78,28 +79,47 @@ class JobResult(Record, frozen=True, kw_only=True):
     executable: str = ""
     packages: tuple[Package, ...] = ()
     missing: int = 0
+    found: str = ""
+    outputs: tuple[ModelFile, ...] = ()
+    missing_outputs: tuple[str, ...] = ()
 
 
-class Watch:
-    """What is told of a training while it runs; every call comes in the thread that follows it.
+class Watch(Protocol):
+    """Who is told of a training while it runs; every call comes in the thread that follows it."""
 
-    Args:
-        line: a line of its output.
-        look: called a few times a second.
-        report: a line that the helper `mlconsole.report` wrote.
-        use: what its processes use.
-        state: how the Job stands, whenever that changes.
-        note: a sentence that is worth a line.
-        again: its whole output, and which of these lines (first and last + 1) had not been read before.
-    """
+    def line(self, text: str) -> None:
+        """It printed a line."""
 
-    def line(self, text: str) -> None: ...
-    def look(self) -> None: ...
-    def report(self, text: str) -> None: ...
-    def use(self, sample: UseSample) -> None: ...
-    def state(self, state: JobState) -> None: ...
-    def note(self, text: str) -> None: ...
-    def again(self, lines: list[str], gaps: list[tuple[int, int]]) -> None: ...
+    def look(self) -> None:
+        """A moment has gone by: this comes a few times a second."""
+
+    def report(self, text: str) -> None:
+        """The helper `mlconsole.report` wrote a line."""
+
+    def file(self, name: str, text: str) -> None:
+        """A file of metrics changed to this."""
+
+    def use(self, sample: UseSample) -> None:
+        """Its processes use this."""
+
+    def state(self, state: JobState) -> None:
+        """The Job stands differently."""
+
+    def note(self, text: str) -> None:
+        """Something is worth a line."""
+
+    def again(self, lines: list[str], gaps: list[tuple[int, int]], reports: list[str]) -> None:
+        """Here is all that it told: the lines of the gaps (first and last + 1) and some reports had not been read."""
+
+
+class Copies(Protocol):
+    """Where pods keep copies of their output: the store."""
+
+    def read(self, name: str) -> bytes | None:
+        """A file, None where there is none."""
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder, as far as that can be done."""
 
 
 def run(
@@ -109,7 +129,7 @@ def run(
     record_path: Path,
     log_path: Path,
     watch: Watch,
-    fetch_copy: Callable[[str], bytes | None],
+    copies: Copies,
     cancelled: threading.Event,
 ) -> JobResult:
     """Run a training as a Job, or go on with the one that an earlier runner made for the same plan.
@@ -120,7 +140,7 @@ def run(
         record_path: where it is kept which Job that is; taken away again where the training failed.
         log_path: gets the output.
         watch: what is told meanwhile.
-        fetch_copy: gets a pod's own copy of its output from the store, by its name there; None where there is none.
+        copies: the store, with the pods' own copies of their output.
         cancelled: once set, the Job is deleted.
 
     Raises:
@@ -139,7 +159,7 @@ def run(
         end = JobFollower(
             connection, ref, log, report=watch.state, note=watch.note, cancelled=cancelled, look=watch.look
         ).run()
-        _fill_gaps(log, facts, fetch_copy, watch)
+        _fill_gaps(log, facts, copies, watch)
     except Cancelled:
         delete(connection, ref)
         record_path.unlink(missing_ok=True)
@@ -150,6 +170,7 @@ def run(
         raise
     finally:
         log.close()
+    copies.remove(copies_of(ref.name))
     if not end.succeeded:
         record_path.unlink(missing_ok=True)
         raise failure(ref, end, facts, plan)
@@ -193,6 +214,8 @@ class _Facts:
                 self._watch.use(msgspec.convert(value, UseSample))
             elif kind == "report":
                 self._watch.report(str(value))
+            elif kind == "file":
+                self._watch.file(str(value.get("name", "")), str(value.get("text", "")))
             elif kind == "end":
                 self.end, self.ended_pod = value, uid
 
@@ -210,6 +233,9 @@ class _Facts:
             executable=clean_line(str(self.start.get("executable", ""))),
             packages=tuple(sorted({entry.name: entry for entry in self._packages}.values(), key=lambda e: e.name)),
             missing=log.missing,
+            found=clean_line(str(self.end.get("found", ""))),
+            outputs=msgspec.convert(self.end.get("outputs", ()), tuple[ModelFile, ...]),
+            missing_outputs=tuple(clean_line(str(name)) for name in self.end.get("missing", ())),
         )
 
 
@@ -217,24 +243,24 @@ def _package(name: object) -> str:
     return clean_line(str(name)).replace("_", "-").replace(".", "-").lower()
 
 
-def _fill_gaps(log: JobLog, facts: _Facts, fetch_copy: Callable[[str], bytes | None], watch: Watch) -> None:
+def _fill_gaps(log: JobLog, facts: _Facts, copies: Copies, watch: Watch) -> None:
     """Put the last pod's own copy in the place of what was read, where lines of it are missing."""
     pod = log.pods.get(facts.ended_pod)
-    copy = facts.end.get("copy")
-    data = fetch_copy(str(copy)) if copy else None
     if pod is None or not pod.missing:
         return
+    name = facts.end.get("copy")
+    data = copies.read(str(name)) if name else None
     lost, gaps = pod.missing, list(pod.gaps)
     try:
-        lines = copied_lines(data) if data is not None else []
+        lines, reports = copied(data) if data is not None else ([], [])
     except ValueError:
-        lines = []
+        lines, reports = [], []
     if len(lines) < facts.end.get("lines", 0):
         watch.note(f"{count(lost, 'line')} of the log went by while the cluster was out of reach, and nobody has them.")
         return
     log.replace(facts.ended_pod, lines)
     watch.note(f"{count(lost, 'line')} of the log went by while the cluster was out of reach: they are there again.")
-    watch.again(lines, gaps)
+    watch.again(lines, gaps, reports)
 
 
 def failure(ref: JobRef, end: JobEnd, facts: _Facts, plan: JobPlan) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 DEADLINE = 90.0
 
 
-class Seen(training_job.Watch):
+class Seen:
     """Everything that is told of a training."""
 
     def __init__(self) -> None:
@@ -38,7 +39,9 @@ class Seen(training_job.Watch):
         self.notes: list[str] = []
         self.reports: list[str] = []
         self.uses: list[UseSample] = []
+        self.files: list[tuple[str, str]] = []
         self.whole: list[str] = []
+        self.all_reports: list[str] = []
 
     def line(self, text: str) -> None:
         self.lines.append(text)
@@ -55,8 +58,28 @@ class Seen(training_job.Watch):
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def again(self, lines: list[str], gaps: list[tuple[int, int]]) -> None:
-        self.whole = lines
+    def look(self) -> None:
+        pass
+
+    def file(self, name: str, text: str) -> None:
+        self.files.append((name, text))
+
+    def again(self, lines: list[str], gaps: list[tuple[int, int]], reports: list[str]) -> None:
+        self.whole, self.all_reports = lines, reports
+
+
+class Folder:
+    """The store, as a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, name: str) -> bytes | None:
+        path = self.root / name
+        return path.read_bytes() if path.is_file() else None
+
+    def remove(self, folder: str) -> None:
+        shutil.rmtree(self.root / folder, ignore_errors=True)
 
 
 class Bench:
@@ -93,10 +116,6 @@ class Bench:
         }
         return JobPlan(**wanted)  # type: ignore[arg-type]
 
-    def fetch(self, name: str) -> bytes | None:
-        path = self.store / name
-        return path.read_bytes() if path.is_file() else None
-
     def run(self, plan: JobPlan) -> JobResult:
         return training_job.run(
             self.connection,
@@ -104,7 +123,7 @@ class Bench:
             record_path=self.record,
             log_path=self.log,
             watch=self.seen,
-            fetch_copy=self.fetch,
+            copies=Folder(self.store),
             cancelled=self.cancelled,
         )
 
@@ -162,12 +181,16 @@ for epoch in range(3):
     print(f"epoch {epoch + 1}/3 loss={1 / (epoch + 1):.3f}")
     metric("exact", epoch, step=epoch)
 sys.stdout.write("\\r 50%\\r100%\\n")
+open("metrics.json", "w").write('{"mae": 2}')
+open("curve.csv", "w").write("1,2")
 open(sys.argv[1], "w").write("a model")
 """
 
 
 def test_a_training_brings_its_model_lines_reports_and_python(bench: Bench) -> None:
-    result = bench.run(bench.plan(GOOD, environment=(("COST", "5$(HOME)"),), data_digest="sha256:d", commit="12e4567"))
+    result = bench.run(
+        bench.plan(GOOD, environment=(("COST", "5$(HOME)"),), outputs=("*.csv", "*.png"), watched=("metrics.json",))
+    )
     assert bench.seen.lines == [f"epoch {n}/3 loss={1 / n:.3f}" for n in (1, 2, 3)] + ["", " 50%", "100%"]
     assert bench.log.read_text().splitlines() == bench.seen.lines
     assert [json.loads(line)["metric"] for line in bench.seen.reports] == ["exact"] * 3
@@ -180,6 +203,10 @@ def test_a_training_brings_its_model_lines_reports_and_python(bench: Bench) -> N
     assert (result.lines, result.missing, result.tail[-1]) == (6, 0, "100%")
     assert result.python.startswith("3.")
     assert result.seconds > 0
+    assert bench.seen.files == [("metrics.json", '{"mae": 2}')]
+    assert [(file.filename, file.digest) for file in result.outputs] == [("curve.csv", digest("1,2"))]
+    assert result.missing_outputs == ("*.png",)
+    assert not list((bench.store / "logs").iterdir())
 
 
 def digest(text: str) -> str:
@@ -270,7 +297,7 @@ RUNNER = """\
 import sys, threading
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from tests.services.kubernetes.test_training_job import Seen
+from tests.services.kubernetes.test_training_job import Folder, Seen
 from mlconsole.services.kubernetes import training_job
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.job_manifest import JobPlan
@@ -278,7 +305,7 @@ import msgspec
 plan = msgspec.json.decode(Path({plan!r}).read_bytes(), type=JobPlan)
 connection = Connection.open(kubeconfig=Path({kubeconfig!r}))
 training_job.run(connection, plan, record_path=Path({record!r}), log_path=Path({log!r}), watch=Seen(),
-                 fetch_copy=lambda name: None, cancelled=threading.Event())
+                 copies=Folder(Path()), cancelled=threading.Event())
 """
 TICKING = """\
 import pathlib, sys, time

@@ -2,12 +2,13 @@
 
 It travels in a ConfigMap, so that an image needs no part of mlconsole:
 
-    python3 job_wrapper.py --model PATH --store URI [--cwd DIR] [--find PATTERN] [--copy URI] -- COMMAND…
+    python3 job_wrapper.py --model PATH --store URI [--cwd DIR] [--find PATTERN] [--output PATTERN …]
+        [--watch FILE …] [--copy NAME] -- COMMAND…
 
 What the command prints goes on as it comes, line by line. Between its lines stand marks, each a line of
 `::mlconsole:: ` and JSON, which whoever reads the log takes out: `start` (the Python), `packages`, `use` (what the
-processes use, once a second, and how many lines went before), `report` (what the helper `mlconsole.report` told) and
-`end` (how it ended, and the model's digest).
+processes use, once a second, and how many lines went before), `report` (what the helper `mlconsole.report` told),
+`file` (a small file of metrics, whenever it changed) and `end` (how it ended, and what was brought to the store).
 
 A model goes to `<store>/sha256/<first two>/<digest>/<name>`: by copying for `file://` and plain paths, for all others
 by fsspec, with whatever rights the pod has. Exit code 97 is ours: the command ended well, but there is no model, or it
@@ -71,7 +72,10 @@ class Output:
 
     def mark(self, **what: Any) -> None:
         """Put a mark between the lines."""
-        write_all((MARK + json.dumps(what) + "\n").encode())
+        data = (MARK + json.dumps(what) + "\n").encode()
+        write_all(data)
+        if self._copy is not None and "report" in what:
+            self._copy.write(data)
 
     def _write(self, whole: list[bytes]) -> None:
         lines = [line[at : at + LONGEST_LINE] for line in whole for at in range(0, len(line) or 1, LONGEST_LINE)]
@@ -114,6 +118,31 @@ class Reports:
         *whole, self._rest = (self._rest + data).split(b"\n")
         for line in whole:
             output.mark(report=line[:LONGEST_LINE].decode("utf-8", "replace"))
+
+
+class Watched:
+    """Small text files that are handed on whenever they change; what was there before is not of this run."""
+
+    def __init__(self, names: list[str], cwd: Path) -> None:
+        self._paths = {name: cwd / name for name in names}
+        self._states = {name: self._state(path) for name, path in self._paths.items()}
+
+    def look(self, output: Output) -> None:
+        """Hand on those that changed since the last look."""
+        for name, path in self._paths.items():
+            state = self._state(path)
+            if state is None or state == self._states[name] or state[0] > LONGEST_LINE:
+                continue
+            self._states[name] = state
+            output.mark(file={"name": name, "text": path.read_bytes().decode("utf-8", "replace")})
+
+    @staticmethod
+    def _state(path: Path) -> tuple[int, int, int] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 class Use:
@@ -177,7 +206,7 @@ class Failed(Exception):
     """There is no model, or it can't be brought to the store: in a sentence."""
 
 
-def run(command: list[str], cwd: str, output: Output, reports: Reports) -> tuple[int, dict[str, Any]]:
+def run(command: list[str], cwd: str, output: Output, reports: Reports, watched: Watched) -> tuple[int, dict[str, Any]]:
     """Run the command to its end; returns its exit code, a shell's for a signal, and what it used."""
     began = time.monotonic()
     if command[0] in ("python", "python3"):
@@ -207,12 +236,14 @@ def run(command: list[str], cwd: str, output: Output, reports: Reports) -> tuple
         if time.monotonic() - looked >= LOOK_SECONDS:
             looked = time.monotonic()
             reports.look(output)
+            watched.look(output)
         if not use.left():
             output.mark(use=use.look(), lines=output.lines)
     code = child.wait()
     signal_all(child.pid, signal.SIGKILL)
-    output.close()
     reports.look(output)
+    watched.look(output)
+    output.close()
     import resource
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -273,6 +304,26 @@ def bring(path: Path, store: str, name: str) -> None:
         raise Failed(f"The model can't be written to the store {store}: {why}.") from error
 
 
+def bring_by_digest(path: Path, store: str, name: str) -> dict[str, Any]:
+    """Put a file under its digest; returns digest, size, and the name that it is told by."""
+    digest = digest_of(path)
+    bring(path, store, f"sha256/{digest[:2]}/{digest}/{path.name}")
+    return {"digest": "sha256:" + digest, "size": path.stat().st_size, "filename": name}
+
+
+def bring_outputs(patterns: list[str], cwd: Path, since: float, store: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Put the outputs of this run under their digests; returns them, and the patterns that none has."""
+    brought, missing = {}, []
+    for pattern in patterns:
+        files = [file for file in cwd.glob(pattern) if file.is_file() and file.stat().st_mtime >= since - 1]
+        if not files:
+            missing.append(pattern)
+        for file in sorted(files):
+            name = str(file.relative_to(cwd))
+            brought[name] = bring_by_digest(file, store, name)
+    return list(brought.values()), missing
+
+
 def _copy_file(path: Path, root: Path, name: str) -> None:
     target, unfinished = root / name, root / f".new-{uuid.uuid4().hex}"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -323,6 +374,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--find", default="", help="find the model by this pattern instead")
     parser.add_argument("--cwd", default="", help="the folder to run in")
     parser.add_argument("--copy", default="", help="the name in the store for a copy of the output")
+    parser.add_argument("--output", action="append", default=[], help="also bring the files that fit this pattern")
+    parser.add_argument("--watch", action="append", default=[], help="hand on this file of metrics when it changes")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     options.command = options.command[1:] if options.command[:1] == ["--"] else options.command
@@ -337,7 +390,8 @@ def main(arguments: list[str]) -> int:
     copy = model.parent / "output.gz" if options.copy else None
     output, began = Output(copy), time.time()
     tell_python(output)
-    code, used = run(options.command, options.cwd, output, Reports(model.parent / "reports.jsonl"))
+    reports, watched = Reports(model.parent / "reports.jsonl"), Watched(options.watch, cwd)
+    code, used = run(options.command, options.cwd, output, reports, watched)
     end: dict[str, Any] = {"exit_code": code, "lines": output.lines, **used}
     try:
         if copy is not None:
@@ -345,9 +399,10 @@ def main(arguments: list[str]) -> int:
             end["copy"] = options.copy
         if code == 0:
             path = find_model(model, options.find, cwd, began)
-            digest, name = digest_of(path), path.name
-            bring(path, options.store, f"sha256/{digest[:2]}/{digest}/{name}")
-            end["model"] = {"digest": "sha256:" + digest, "size": path.stat().st_size, "filename": name}
+            end["model"] = bring_by_digest(path, options.store, path.name)
+            if path != model:
+                end["found"] = str(path)
+            end["outputs"], end["missing"] = bring_outputs(options.output, cwd, began, options.store)
     except Failed as problem:
         end["error"] = str(problem)
         code = code or NO_MODEL

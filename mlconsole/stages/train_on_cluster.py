@@ -1,0 +1,310 @@
+"""Training on the cluster: the command of the settings as a Job, told as if it ran here."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from mlconsole.errors import WrongUse
+from mlconsole.evidence.base import Input
+from mlconsole.evidence.release import MetricSeen, UseSeen
+from mlconsole.evidence.training import (
+    MetricPoint,
+    Parameter,
+    PythonEnvironment,
+    ResourceUse,
+    TrainingProgress,
+    UseSample,
+)
+from mlconsole.project import Project
+from mlconsole.project.settings import TrainSettings, seconds, size_in_bytes
+from mlconsole.services.kubernetes import training_job
+from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
+from mlconsole.services.kubernetes.jobs import JobState
+from mlconsole.services.kubernetes.training_job import JobResult
+from mlconsole.services.models.side_files import SideFiles
+from mlconsole.services.processes import ChildResult
+from mlconsole.services.training import command as commands
+from mlconsole.services.training import metric_files, notebook
+from mlconsole.services.training import parameters as parameter_files
+from mlconsole.services.training.collector import Collector
+from mlconsole.services.training.environment import digest_of_environment
+from mlconsole.services.training.reports import ReportReader, Told
+from mlconsole.services.training.run import TrainResult
+from mlconsole.stages.base import StageContext, model_store, needed, shares_models
+from mlconsole.stages.deploy import connect
+from mlconsole.stages.train_here import Trained, events_of, suffix_of
+
+LOCAL_IMAGE = "local"
+"""What the local cluster, which has no images, is told where the settings name none."""
+
+RECORD = "job.json"
+
+
+class NotOnTheCluster(WrongUse):
+    """The settings ask for something that a training on the cluster does not do."""
+
+
+def inputs(project: Project) -> tuple[Input, ...]:
+    """What decides what comes out on the cluster, besides the code, the data and the command."""
+    settings = project.settings.train
+    parts = {"image": settings.image or LOCAL_IMAGE, "data's address": settings.data_uri, "GPUs": settings.gpu}
+    return tuple(Input(name=name, digest=value) for name, value in parts.items() if value)
+
+
+def check(project: Project) -> None:
+    """Look for what would stop a training on the cluster.
+
+    Raises:
+        NotOnTheCluster: see there.
+        Problem: a setting can't be used.
+    """
+    settings = project.settings.train
+    if not settings.image and not project.is_local:
+        hint = 'Name it under [train]: image = "registry.example.com/ml-model:{commit}"'
+        raise NotOnTheCluster("It is not known which image the training on the cluster runs in.", hint)
+    if settings.sweep:
+        raise NotOnTheCluster("A sweep runs on this machine only.", 'Take out [train.sweep], or set on = "local".')
+    if notebook.is_notebook(settings.command):
+        raise NotOnTheCluster("A notebook is run on this machine only.", "Name a script, or a command with papermill.")
+    if "model" not in commands.placeholders(settings.command) and not settings.model:
+        hint = "Put {model} where the model's path belongs in train.command, or name a pattern: [train] model"
+        raise NotOnTheCluster("It is not known where the training leaves its model.", hint)
+    store_url(project)
+    job(_plan(project, ("true",), version=1), "check")
+
+
+def store_url(project: Project) -> str:
+    """Where the Job brings its model.
+
+    Raises:
+        NotOnTheCluster: there is no store that pods can reach.
+    """
+    url = project.settings.store.url
+    if project.is_local and not url:
+        return project.store.as_uri()
+    if shares_models(project) or url.startswith("file://"):
+        return url
+    hint = 'Name one under [store], such as url = "s3://bucket/models", or a folder that is mounted: "file:///models"'
+    raise NotOnTheCluster("A training on the cluster needs a store that its pods can write to.", hint)
+
+
+def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, PythonEnvironment]:
+    """Run the training of the settings as a Job, or go on with the one of an earlier runner.
+
+    Returns:
+        What came of it, and the Python that it ran in.
+
+    Raises:
+        Problem: as `training_job.run` says; or the model can't be had from the store, or is another one.
+    """
+    project = context.project
+    settings = project.settings.train
+    command = _command(context, version)
+    plan = _plan(project, command, version, context)
+    url = store_url(project)
+    watch = _Watch(context, settings)
+    with closing(connect(project)) as connection:
+        namespace, label = connection.namespace, f"mlconsole.dev/release={plan.release}"
+        context.command(f"kubectl --context {connection.context} -n {namespace} get jobs,pods -l {label}")
+        result = training_job.run(
+            connection,
+            plan,
+            record_path=context.folder / RECORD,
+            log_path=context.log_path("train"),
+            watch=watch,
+            copies=SideFiles(url),
+            cancelled=context.cancelled,
+        )
+    watch.collector.end()
+    trained = Trained(shlex.join(command), _result(project, result, watch), watch.parameters(), {})
+    return trained, _environment(result, plan.image)
+
+
+def forget(context: StageContext) -> None:
+    """The Job's model is ours now: another attempt at this stage begins anew."""
+    (context.folder / RECORD).unlink(missing_ok=True)
+
+
+def _command(context: StageContext, version: int) -> tuple[str, ...]:
+    settings = context.project.settings
+    commit = needed(context.known.repo).commit
+    values = {
+        "data": settings.train.data_uri or settings.data.path,
+        "model": model_path(_filename(settings.train)),
+        "version": f"v{version}",
+        "commit": commit.sha if commit else "",
+        "params": settings.train.parameters,
+    }
+    return commands.fill(settings.train.command, values, Path("python"))
+
+
+def _filename(settings: TrainSettings) -> str:
+    return f"model{suffix_of(settings.model)}"
+
+
+def _plan(project: Project, command: tuple[str, ...], version: int, context: StageContext | None = None) -> JobPlan:
+    settings = project.settings.train
+    release = context.release if context is not None else None
+    commit = context.known.repo.commit if context is not None and context.known.repo else None
+    sha = commit.sha if commit else ""
+    image = (settings.image or LOCAL_IMAGE).replace("{commit}", sha[:12]).replace("{version}", f"v{version}")
+    return JobPlan(
+        name=f"{project.settings.name}-train-{release.number if release else 0}",
+        image=image,
+        command=command,
+        store=store_url(project),
+        filename=_filename(settings),
+        find=settings.model,
+        outputs=settings.outputs,
+        watched=settings.metrics or metric_files.USUAL,
+        cwd=settings.cwd,
+        cpu=settings.cpu,
+        memory=size_in_bytes(settings.memory, "train.memory"),
+        gpu=settings.gpu,
+        queue=settings.queue,
+        service_account=settings.service_account,
+        volumes=settings.volumes,
+        retries=settings.retries,
+        deadline=seconds(settings.timeout, "train.timeout"),
+        release=release.number if release else 0,
+        commit=sha,
+        data_digest=context.known.data_digest if context is not None else "",
+        changed_by=release.started_by if release else "",
+    )
+
+
+def _environment(result: JobResult, image: str) -> PythonEnvironment:
+    return PythonEnvironment(
+        executable=f"{result.executable} in {image}",
+        version=result.python,
+        digest=digest_of_environment(result.python, result.packages),
+        found="image",
+        packages=result.packages,
+    )
+
+
+def _result(project: Project, result: JobResult, watch: _Watch) -> TrainResult:
+    """What came of a Job, its files fetched from the store and held against the digests that its pod told."""
+    store = model_store(project)
+    model = needed(result.model)
+    # what is fetched is digested on its way; what was there already is read again
+    path = store.path(model.digest)
+    store.verify(model)
+    use = ResourceUse(seconds=result.seconds, cpu_seconds=result.cpu_seconds, peak_memory=result.peak_memory)
+    return TrainResult(
+        child=ChildResult(exit_code=0, use=use, lines=result.lines, tail=result.tail),
+        metrics=tuple(watch.collector.last.values()),
+        points=watch.collector.points,
+        model=path,
+        found=result.found,
+        parameters=tuple(watch.collector.parameters.values()),
+        outputs=tuple((output.filename, store.path(output.digest)) for output in result.outputs),
+        missing=result.missing_outputs,
+    )
+
+
+class _Reports:
+    """What the helper reported in the pod, as a source of the collector."""
+
+    every = 0.0
+    exact = True
+
+    def __init__(self) -> None:
+        self._reader = ReportReader()
+        self._told: list[Told] = []
+
+    def read(self, text: str) -> None:
+        """Take a line of the helper's."""
+        told = self._reader.read(text)
+        if told is not None:
+            self._told.append(told)
+
+    def look(self) -> list[Told]:
+        """Return what is new."""
+        told, self._told = self._told, []
+        return told
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class _Watch:
+    """Tells of a training on the cluster what one here tells."""
+
+    def __init__(self, context: StageContext, settings: TrainSettings) -> None:
+        self._context, self._settings = context, settings
+        self._folder = context.folder / ".watch"
+        self._reports = _Reports()
+        names = settings.metrics or metric_files.USUAL
+        self._files = {name: self._folder / f"{place}.json" for place, name in enumerate(names)}
+        for path in self._files.values():
+            path.unlink(missing_ok=True)
+        self._seen: set[tuple[str, int | None, float]] = set()
+        self.collector = Collector(self._report, [self._reports, metric_files.MetricFiles(self._files.values())])
+
+    def _report(self, told: Sequence[MetricPoint | TrainingProgress]) -> None:
+        self._seen.update((point.name, point.step, point.value) for point in told if isinstance(point, MetricPoint))
+        self._context.emit_all(list(events_of(told)))
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The project's own parameters, and what the training told by itself."""
+        root, name = self._context.project.root, self._settings.parameters
+        read = parameter_files.read(root / name) if name else ()
+        found = {parameter.name: parameter for parameter in read} | self.collector.parameters
+        return tuple(found.values())
+
+    def line(self, text: str) -> None:
+        """A line of its output."""
+        self.collector.line(text)
+
+    def look(self) -> None:
+        """Report what was told since the last look."""
+        self.collector.look()
+
+    def report(self, text: str) -> None:
+        """A line of the helper's."""
+        self._reports.read(text)
+
+    def file(self, name: str, text: str) -> None:
+        """A file of metrics, put where the reader of such files looks."""
+        path = self._files.get(name)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def use(self, sample: UseSample) -> None:
+        """What its processes use."""
+        self._context.emit(UseSeen(use=sample))
+
+    def state(self, state: JobState) -> None:
+        """How the Job stands."""
+        self._context.note(f"{state.sentence} {state.next_step}".strip())
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._context.note(text)
+
+    def again(self, lines: list[str], gaps: list[tuple[int, int]], reports: list[str]) -> None:
+        """Read all of it again, and tell those metrics that had not been read."""
+        told: list[MetricPoint | TrainingProgress] = []
+        source = _Reports()
+        quiet = Collector(told.extend, [source])
+        for text in reports:
+            source.read(text)
+        quiet.look()
+        missed = [entry for entry in told if isinstance(entry, MetricPoint) and not self._is_seen(entry)]
+        for place, text in enumerate(lines):
+            told.clear()
+            quiet.line(text)
+            quiet.look()
+            if any(first <= place < last for first, last in gaps):
+                missed += [entry for entry in told if isinstance(entry, MetricPoint)]
+        self._context.emit_all([MetricSeen(point=point) for point in missed])
+        self.collector.last.update(quiet.last)
+        self.collector.points += len(missed)
+
+    def _is_seen(self, point: MetricPoint) -> bool:
+        return (point.name, point.step, point.value) in self._seen
