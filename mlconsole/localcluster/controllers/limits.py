@@ -68,19 +68,24 @@ def _broken(item: Object, kind: str, resources: Object) -> list[str]:
     found: list[str] = []
     for name, least in sorted((item.get("min") or {}).items()):
         start = f"minimum {name} usage per {kind} is {least}"
-        if name not in requests and name not in limits:
+        if name not in requests:
             found.append(f"{start}.  No request is specified")
-        for word, amounts in (("request", requests), ("limit", limits)):
-            if name in amounts and _amount(amounts[name]) < quantity(least):
-                found.append(f"{start}, but {word} is {amounts[name]}")
+            continue
+        too_small = [word for word, amount in _of(name, request=requests, limit=limits) if amount < quantity(least)]
+        found += [f"{start}, but {too_small[0]}"] if too_small else []
     for name, most in sorted((item.get("max") or {}).items()):
         start = f"maximum {name} usage per {kind} is {most}"
         if name not in limits:
             found.append(f"{start}.  No limit is specified")
-        for word, amounts in (("limit", limits), ("request", requests)):
-            if name in amounts and _amount(amounts[name]) > quantity(most):
-                found.append(f"{start}, but {word} is {amounts[name]}")
+            continue
+        too_large = [word for word, amount in _of(name, limit=limits, request=requests) if amount > quantity(most)]
+        found += [f"{start}, but {too_large[0]}"] if too_large else []
     return found
+
+
+def _of(name: str, **parts: Object) -> list[tuple[str, Decimal]]:
+    """The amounts of a resource, each with how it is told: `limit is 2Gi`."""
+    return [(f"{word} is {part[name]}", _amount(part[name])) for word, part in parts.items() if name in part]
 
 
 def _amount(value: Any) -> Decimal:

@@ -100,6 +100,19 @@ def refused_pods(message: str) -> Diagnosis:
             sentence=f"A quota blocks new pods: {_after(text, 'exceeded quota: ')}",
             next_step=f"Ask for a larger quota{name}, lower the requests, or free some of it.",
         )
+    if "failed quota: " in message:
+        unnamed = _after(text, "must specify ")
+        return Diagnosis(
+            kind="QuotaExceeded",
+            sentence=f"A quota wants every container to say what it takes; the pods lack {unnamed}",
+            next_step="Name it under resources in the manifest, or have a LimitRange fill it in.",
+        )
+    if re.search(r"(maximum|minimum) \S+ usage per (Container|Pod) is ", message):
+        return Diagnosis(
+            kind="LimitRange",
+            sentence=f"The namespace's limits block new pods: {_after(text, 'is forbidden: ')}",
+            next_step="Change resources in the manifest, or ask for another LimitRange.",
+        )
     return Diagnosis(
         kind="FailedCreate",
         sentence=f"New pods are refused: {text}",

@@ -46,6 +46,7 @@ PATIENCE = {
     "CreateContainerConfigError": 4.0,
     **dict.fromkeys(START_REASONS, 4.0),
     "QuotaExceeded": 5.0,
+    "LimitRange": 5.0,
     "FailedCreate": 10.0,
     "Unschedulable": 20.0,
     "Paused": 2.0,

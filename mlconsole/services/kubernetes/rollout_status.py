@@ -12,6 +12,9 @@ from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.objects import Workload
 from mlconsole.text import clean_line
 
+ON_DELETE = "its strategy is OnDelete: delete its pods to roll them"
+"""kubectl refuses to follow such a rollout: nothing happens until somebody deletes pods."""
+
 
 class RolloutStatus(Record, frozen=True, kw_only=True):
     """One answer of `kubectl rollout status`."""
@@ -56,23 +59,24 @@ def _deployment(workload: Workload) -> RolloutStatus:
 def _stateful_set(workload: Workload) -> RolloutStatus:
     status, strategy = workload.status, workload.spec.update_strategy
     wanted = 1 if workload.spec.replicas is None else workload.spec.replicas
-    partition = (strategy.rolling_update.partition if strategy and strategy.rolling_update else None) or 0
+    # The server sets it to 0 where a manifest leaves it out, so that kubectl takes each rollout as a partitioned one.
+    partition = strategy.rolling_update.partition if strategy and strategy.rolling_update else None
     state: Literal["waiting", "done", "failed"] = "waiting"
     if status.observed == 0 or workload.metadata.generation > status.observed:
         sentence = "Waiting for statefulset spec update to be observed..."
     elif status.ready_replicas < wanted:
         sentence = f"Waiting for {wanted - status.ready_replicas} pods to be ready..."
-    elif partition and status.updated_replicas < wanted - partition:
+    elif strategy is not None and strategy.type == "OnDelete":
+        state = "done"
+        sentence = f"statefulset updated; {ON_DELETE}"
+    elif partition is not None and status.updated_replicas < wanted - partition:
         sentence = (
             f"Waiting for partitioned roll out to finish: {status.updated_replicas} out of "
             f"{wanted - partition} new pods have been updated..."
         )
-    elif partition:
+    elif partition is not None:
         state = "done"
         sentence = f"partitioned roll out complete: {status.updated_replicas} new pods have been updated..."
-    elif strategy is not None and strategy.type == "OnDelete":
-        state = "done"
-        sentence = "statefulset updated; its strategy is OnDelete: delete its pods to roll them"
     elif status.update_revision != status.current_revision:
         sentence = (
             f"waiting for statefulset rolling update to complete {status.updated_replicas} pods "
@@ -103,8 +107,11 @@ def _daemon_set(workload: Workload) -> RolloutStatus:
     )
     start = f'Waiting for daemon set "{name}" rollout to finish:'
     state: Literal["waiting", "done", "failed"] = "waiting"
+    strategy = workload.spec.update_strategy
     if workload.metadata.generation > status.observed:
         sentence = "Waiting for daemon set spec update to be observed..."
+    elif strategy is not None and strategy.type == "OnDelete":
+        sentence, state = f"daemon set updated; {ON_DELETE}", "done"
     elif updated < wanted:
         sentence = f"{start} {updated} out of {wanted} new pods have been updated..."
     elif available < wanted:

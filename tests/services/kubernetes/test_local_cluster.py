@@ -506,7 +506,7 @@ def other_kind(kind: str, environment: str = "", replicas: int = 2) -> str:
 @pytest.mark.parametrize(
     ("kind", "pods", "sentence"),
     [
-        ("StatefulSet", 2, "statefulset rolling update complete 2 pods at revision"),
+        ("StatefulSet", 2, "partitioned roll out complete: 2 new pods have been updated..."),
         ("DaemonSet", 1, 'daemon set "ml-model-deployment" successfully rolled out'),
     ],
 )

@@ -201,6 +201,16 @@ def stateful_set(*, ready: int, updated: int = 0, partition: int | None = None, 
             "waiting",
         ),
         (stateful_set(ready=3), "statefulset rolling update complete 3 pods at revision b...", "done"),
+        (
+            stateful_set(ready=3, updated=2, partition=0),
+            "Waiting for partitioned roll out to finish: 2 out of 3 new pods have been updated...",
+            "waiting",
+        ),
+        (
+            stateful_set(ready=3, updated=3, partition=0),
+            "partitioned roll out complete: 3 new pods have been updated...",
+            "done",
+        ),
     ],
 )
 def test_stateful_sets_are_told_as_kubectl_does(workload: Workload, sentence: str, state: str) -> None:

@@ -142,6 +142,7 @@ def _stateful_set(obj: Object, old: Object | None) -> list[Cause]:
     spec = obj.get("spec") or {}
     causes = _not_negative(spec, "replicas", "minReadySeconds", "revisionHistoryLimit") + _selector(spec)
     causes += _template(spec, restart=("Always",)) + _update_strategy(spec) + _claim_names(spec)
+    causes += _no_rolling_update(spec)
     if spec.get("podManagementPolicy") not in ("OrderedReady", "Parallel"):
         known = ("OrderedReady", "Parallel")
         causes.append(unsupported("spec.podManagementPolicy", spec.get("podManagementPolicy"), known))
@@ -171,6 +172,14 @@ def _daemon_set(obj: Object, old: Object | None) -> list[Cause]:
 def _update_strategy(spec: Object) -> list[Cause]:
     kind, known = (spec.get("updateStrategy") or {}).get("type"), ("OnDelete", "RollingUpdate")
     return [] if kind in known else [unsupported("spec.updateStrategy.type", kind, known)]
+
+
+def _no_rolling_update(spec: Object) -> list[Cause]:
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") != "OnDelete" or not strategy.get("rollingUpdate"):
+        return []
+    why = "only allowed for updateStrategy 'RollingUpdate'"
+    return [wrong("spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"], why)]
 
 
 def _job(obj: Object, old: Object | None) -> list[Cause]:
