@@ -59,11 +59,11 @@ def test_version_is_the_packages() -> None:
     "arguments", [[], ["."], ["--readonly", "."], ["--readonly"], ["./somewhere"], ["--theme", "light", "."]]
 )
 def test_a_folder_or_nothing_opens_the_console(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[Path] = []
-    monkeypatch.setattr(commands.commands["open"], "callback", lambda directory, **look: opened.append(directory))
+    opened: list[str] = []
+    monkeypatch.setattr(commands.commands["open"], "callback", lambda place, **look: opened.append(place))
     result = CliRunner().invoke(commands, arguments)
     assert result.exit_code == 0, result.output
-    assert opened == [Path(arguments[-1] if arguments and not arguments[-1].startswith("-") else ".")]
+    assert opened == [arguments[-1] if arguments and not arguments[-1].startswith("-") else "."]
 
 
 def test_a_word_that_is_neither_command_nor_folder_is_refused() -> None:
