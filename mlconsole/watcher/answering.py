@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from mlconsole.watcher.adding import NotFit, add, kept_content, refused_addition
 from mlconsole.watcher.pace import MOST_TRIES
 
 LOCK = "answering.lock"
+PATIENCE = 1.0
 
 
 class AnotherAnswers(Refused):
@@ -28,18 +30,27 @@ class AnotherAnswers(Refused):
 
 
 @contextmanager
-def only_one(project: Project) -> Iterator[None]:
+def only_one(project: Project, patience: float = 0) -> Iterator[None]:
     """Be the only process of this project that answers triggers; the system ends that with the process.
+
+    Args:
+        project: the project.
+        patience: for how many seconds to try: whoever only asks whether there is one has the lock for an instant.
 
     Raises:
         AnotherAnswers: there is one.
     """
     project.state.mkdir(exist_ok=True)
+    deadline = time.monotonic() + patience
     with (project.state / LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AnotherAnswers("Another process is answering triggers.", "Wait for it.") from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    raise AnotherAnswers("Another process is answering triggers.", "Wait for it.") from error
+                time.sleep(0.02)
         yield
 
 
@@ -68,7 +79,7 @@ def answer(project: Project, journal: Journal, engine: Engine, order: Order, num
         Problem: what it needs can't be brought here, or what `Engine.run` says. The triggers wait on, with the reason.
     """
     queue = TriggerQueue(journal)
-    with only_one(project):
+    with only_one(project, PATIENCE):
         settle_outcomes(project, journal)
         triggers = tuple(queue.trigger(number) for number in numbers)
         for trigger in triggers:
