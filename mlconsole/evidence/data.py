@@ -18,12 +18,22 @@ class DataFile(Record, frozen=True, kw_only=True):
     digest: str
 
 
+class Dialect(Record, frozen=True, kw_only=True):
+    """How text tables are written: an empty delimiter is found in each file, an empty encoding is UTF-8 or a mark's."""
+
+    delimiter: str = ""
+    quote: str = '"'
+    encoding: str = ""
+
+
 class DataIdentity(Record, frozen=True, kw_only=True):
     """Which data this is: one digest over the files' names and contents."""
 
     digest: str
     files: tuple[DataFile, ...]
     size: int
+    dialect: Dialect | None = None
+    """Only where the settings say how text tables are written."""
 
 
 class DataPointer(Record, frozen=True, kw_only=True):

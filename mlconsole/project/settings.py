@@ -45,6 +45,9 @@ class DataSettings(Section, frozen=True, kw_only=True):
     key: Annotated[
         tuple[str, ...], _key("Columns that identify a row: with them, added, removed and changed rows are told.")
     ] = ()
+    delimiter: Annotated[str, _key("What separates the fields of a text table; empty: found in each file.")] = ""
+    quote: Annotated[str, _key("What encloses fields that hold a delimiter.")] = '"'
+    encoding: Annotated[str, _key('How text is encoded, such as "latin-1"; empty: UTF-8, or as its mark says.')] = ""
     drift: Annotated[
         Literal["warn", "fail"],
         _key('"warn": columns that drift from the champion\'s data are told; "fail": strong drift stops the release.'),

@@ -17,12 +17,14 @@ from mlconsole.evidence.data import (
     DataProfile,
     DataReference,
     DataSchema,
+    Dialect,
     DriftReport,
     Violation,
 )
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.project import Project
+from mlconsole.project.settings import SettingsInvalid
 from mlconsole.services.datasets import change, dvc, files, schema
 from mlconsole.services.datasets.counting import count_violations, needs_rows
 from mlconsole.services.datasets.profile import Survey, survey, survey_appended
@@ -45,7 +47,25 @@ def identify(project: Project) -> DataIdentity:
         raise DataNotNamed(
             "No training data was found.", 'Name it in mlconsole.toml: [data] path = "data/training.csv"'
         )
-    return files.identify(project.root, project.settings.data.path, _cache(project))
+    return files.identify(project.root, project.settings.data.path, _cache(project), dialect=_dialect(project))
+
+
+def _dialect(project: Project) -> Dialect | None:
+    """What the settings say of how text tables are written; None where they say nothing.
+
+    Raises:
+        SettingsInvalid: a delimiter or quotation mark is more than one character.
+    """
+    data = project.settings.data
+    for key, mark in (("delimiter", data.delimiter), ("quote", data.quote)):
+        if len(mark.encode()) > 1 or (key == "quote" and not mark):
+            raise SettingsInvalid(f"data.{key} has to be one character of ASCII, not {mark!r}.", "Mend the value.")
+    found = Dialect(delimiter=data.delimiter, quote=data.quote, encoding=data.encoding)
+    return found if found != Dialect() else None
+
+
+def _words_of(dialect: Dialect | None) -> tuple[str, ...]:
+    return () if dialect is None else (dialect.delimiter, dialect.quote, dialect.encoding)
 
 
 def _cache(project: Project) -> Path:
@@ -108,7 +128,7 @@ class DataStage(Stage[DataEvidence]):
             Input(name="checks", digest=digest_of_files(root, checks) if checks else ""),
             *_today(checks),
             Input(name="champion's data", digest=reference),
-            Input(name="data settings", digest=digest_of(data.drift, *data.key)),
+            Input(name="data settings", digest=digest_of(data.drift, *data.key, *_words_of(identity.dialect))),
             Input(
                 name="DVC pointers", digest=digest_of_files(root, dvc.pointer_files(root, _data_path(context.project)))
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import threading
 from pathlib import Path
 
@@ -42,8 +43,11 @@ def appended_from(
     """Where in each file the rows begin that were appended to earlier data: 0 for a file that is new.
 
     Returns:
-        Byte offsets by path, without the files that are as they were; None where earlier rows changed or are gone.
+        Byte offsets by path, without the files that are as they were; None where earlier rows changed or are gone, or
+        the settings name an encoding: its bytes are not those that are read.
     """
+    if current.dialect is not None and current.dialect.encoding:
+        return None
     now = {file.path: file for file in current.files}
     then = {file.path: file for file in earlier.files}
     if not all(path in now and _begins_with(root, now[path], file, cancelled) for path, file in then.items()):
@@ -62,6 +66,8 @@ def _begins_with(root: Path, now: DataFile, then: DataFile, cancelled: threading
     try:
         digest, length, last = digest_of_beginning(path, then.size, cancelled=cancelled)
         with path.open("rb") as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                return False
             file.seek(then.size)
             following = file.read(1)
     except OSError as error:

@@ -10,26 +10,30 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from mlconsole.evidence.data import Dialect
 from mlconsole.services.datasets import faults
 from mlconsole.services.datasets.faults import DataUnfit
-from mlconsole.services.datasets.files import COMPRESSIONS
+from mlconsole.services.datasets.text_stream import TextStream
 from mlconsole.text import clean_line
 
 CHUNK = 4 * 1024 * 1024
 HEAD = 1024 * 1024
 LONGEST_ROW = 64 * 1024 * 1024
 DELIMITERS = (",", ";", "\t", "|")
+ODD_DELIMITERS = ("~", "^", "\x01", "\x1f")
+"""Others that nobody writes into text. A space or colon may be text as well: the settings have to name them."""
 
 # What pandas reads as missing: training will see the same holes.
 MISSING = (
     *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "None"),
     *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
+PLAIN = Dialect()
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
 
@@ -54,16 +58,18 @@ class CsvFile:
     Args:
         path: where it is; the ending says how it is compressed.
         name: what to call it in messages.
+        dialect: what the settings say of how it is written.
 
     Raises:
         DataUnfit: it is empty, no text, or its header can't be read.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, dialect: Dialect = PLAIN) -> None:
         self.name = name
-        self._path = path
+        self._stream = TextStream(path, name, dialect.encoding)
+        self._quote, self._mark = dialect.quote, dialect.quote.encode()
         self._old_mac = self._exact = False
-        with self._open() as stream:
+        with self._stream.open() as stream:
             head = self._read(stream, HEAD)
         self._check_head(head)
         self._old_mac = b"\n" not in head and b"\r" in head
@@ -73,13 +79,13 @@ class CsvFile:
             start += 1
         rows = head[start:]
         if len(head) == HEAD:
-            rows = rows[: row_end(rows) or rows.rfind(b"\n") + 1]
+            rows = rows[: row_end(rows, self._mark) or rows.rfind(b"\n") + 1]
         if not rows:
             fields = 1 + max(head.count(mark.encode()) for mark in DELIMITERS)
             sentence = f"{name} has a first line of more than 1 MiB, with {fields:,} fields or more."
             raise DataUnfit(sentence, "Check that it is a table, and which way round it is.")
         self.check_text(head[: start + len(rows)], 0)
-        self._delimiter = sniff_delimiter(rows.decode("utf-8"), name)
+        self._delimiter = dialect.delimiter or sniff_delimiter(rows.decode("utf-8"), name, self._quote)
         _, lines, header = next(self.rows_of(rows))
         self.columns = tuple(header)
         self._body = start + _end_of_line(rows, lines)
@@ -104,7 +110,7 @@ class CsvFile:
             StartAgain: from one of the functions.
         """
         done = False
-        with self._bytes() as raw, self._open(raw) as stream:
+        with self._stream.raw() as raw, self._stream.open(raw) as stream:
             if stream is raw:
                 raw.seek(self._body)
             else:
@@ -132,10 +138,16 @@ class CsvFile:
         was, self._exact = self._exact, True
         return not was
 
+    def has_quotes(self, data: bytes) -> bool:
+        """Whether some bytes of the file hold a quotation mark."""
+        return self._mark in data
+
     def options(self, types: Mapping[str, Any] | None, columns: Sequence[str]) -> dict[str, Any]:
         """The pyarrow options that read this file as pandas would."""
         return {
-            "parse_options": pa_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+            "parse_options": pa_csv.ParseOptions(
+                delimiter=self._delimiter, quote_char=self._quote, newlines_in_values=True
+            ),
             "convert_options": pa_csv.ConvertOptions(
                 column_types=None if types is None else {column: types[column] for column in columns},
                 include_columns=list(columns),
@@ -150,7 +162,8 @@ class CsvFile:
         """Yield the rows of some bytes: how many lines end before and with each, and its fields."""
         before = 0
         try:
-            reader = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="\n"), delimiter=self._delimiter)
+            text = io.StringIO(data.decode("utf-8", "replace"), newline="\n")
+            reader = csv.reader(text, delimiter=self._delimiter, quotechar=self._quote)
             for row in reader:
                 yield before, reader.line_num, row
                 before = reader.line_num
@@ -163,7 +176,7 @@ class CsvFile:
     def line_at(self, offset: int) -> int:
         """The number of the line, from 1, in which a byte of the (decompressed) file is."""
         lines = 1
-        with self._open() as stream:
+        with self._stream.open() as stream:
             while offset > 0 and (block := self._read(stream, min(offset, CHUNK))):
                 lines += block.count(b"\n")
                 offset -= len(block)
@@ -172,8 +185,6 @@ class CsvFile:
     def _check_head(self, head: bytes) -> None:
         if not head.strip(b"\xef\xbb\xbf\r\n \t"):
             raise DataUnfit(f"{self.name} is empty.", "Put the data there, or set `path` under `[data]`.")
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataUnfit(f"{self.name} is UTF-16.", f"Convert it: `iconv -f utf-16 -t utf-8 {self.name}`.")
         if head.startswith((b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd")):
             raise DataUnfit(f"{self.name} is not a text table, though its name says so.", "Correct its name.")
 
@@ -190,59 +201,33 @@ class CsvFile:
 
     def _check_closed(self, data: bytes, offset: int) -> None:
         """Raise where the file ends inside of quotation marks; a mark within a field, as in `5" pipe`, is none."""
-        if data.count(b'"') % 2 == 0:
+        if data.count(self._mark) % 2 == 0:
             return
         line = [start for start, _, _ in self.rows_of(data)][-1]
         last = data.split(b"\n", line)[line].decode("utf-8", "replace")
         try:
-            list(csv.reader(io.StringIO(last, newline="\n"), delimiter=self._delimiter, strict=True))
+            text = io.StringIO(last, newline="\n")
+            list(csv.reader(text, delimiter=self._delimiter, quotechar=self._quote, strict=True))
         except csv.Error as error:
             if "unexpected end" in str(error):
                 raise faults.unclosed(self.name, self.line_at(offset) + line) from error
 
     def _endless(self, data: bytes, offset: int) -> DataUnfit:
         line = self.line_at(offset)
-        if b'"' in data:
+        if self._mark in data:
             return faults.unclosed(self.name, line)
         return DataUnfit(f"{self.name}, line {line:,}: the line is longer than 64 MiB.", "Check that it is a table.")
 
     def _cut(self, data: bytes) -> int:
         """Where the last whole row of some bytes ends, 0 if there is no end."""
         if not self._exact:
-            return row_end(data)
+            return row_end(data, self._mark)
         return _end_of_line(data, [line for line, _, _ in self.rows_of(data)][-1])
-
-    def _bytes(self) -> BinaryIO:
-        try:
-            return cast("BinaryIO", self._path.open("rb", buffering=0))
-        except OSError as error:
-            raise faults.unreadable(self.name, error) from error
-
-    def _open(self, raw: BinaryIO | None = None) -> BinaryIO:
-        """Open the file, or a stream of its bytes, and decompress it."""
-        name = self._path.name.lower()
-        if not name.endswith(COMPRESSIONS):
-            return raw or self._bytes()
-        try:
-            if name.endswith(".gz"):
-                import gzip
-
-                return cast("BinaryIO", gzip.open(raw or self._path, "rb"))
-            if name.endswith(".bz2"):
-                import bz2
-
-                return cast("BinaryIO", bz2.open(raw or self._path, "rb"))
-            if name.endswith(".xz"):
-                import lzma
-
-                return cast("BinaryIO", lzma.open(raw or self._path, "rb"))
-            return cast("BinaryIO", pa.input_stream(raw or str(self._path), compression="zstd"))
-        except OSError as error:
-            raise faults.unreadable(self.name, error) from error
 
     def _read(self, stream: BinaryIO, size: int) -> bytes:
         """Read up to `size` bytes, fewer only at the end."""
         import lzma
+        import zipfile
         import zlib
 
         parts, left = [], size
@@ -250,7 +235,10 @@ class CsvFile:
             while left > 0 and (part := stream.read(left)):
                 parts.append(part)
                 left -= len(part)
-        except (EOFError, zlib.error, lzma.LZMAError) as error:
+        except UnicodeError as error:
+            encoding = self._stream.encoding
+            raise DataUnfit(f"{self.name} is not encoded as {encoding}.", "Set `encoding` under `[data]`.") from error
+        except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
             if "format not supported" in str(error):
                 raise DataUnfit(f"{self.name} is not compressed as its ending says.", "Correct its name.") from error
             raise DataUnfit(f"{self.name} is cut off or damaged.", "Fetch or compress it again.") from error
@@ -300,7 +288,7 @@ class CsvChunk:
             place = re.search(r"column #(\d+)", said)
             known = place is not None and int(place[1]) < len(self._file.columns)
             raise NeedsWiderTypes(self._file.columns[int(place[1])] if place and known else "") from error
-        if b'"' in self._data and self._file.cut_exactly():
+        if self._file.has_quotes(self._data) and self._file.cut_exactly():
             raise StartAgain from error
         expected = len(self._file.columns)
         for line, _, row in self._file.rows_of(self._data):
@@ -322,13 +310,13 @@ def _plain(schema: Any) -> Any:
     return pa.schema(fields)
 
 
-def row_end(data: bytes) -> int:
+def row_end(data: bytes, mark: bytes = b'"') -> int:
     """Where the last whole row ends: after a line end with an even number of quotation marks before it."""
     end = data.rfind(b"\n")
-    inside = data.count(b'"', 0, end) % 2 if end >= 0 else 0
+    inside = data.count(mark, 0, end) % 2 if end >= 0 else 0
     while end >= 0 and inside:
         before = data.rfind(b"\n", 0, end)
-        inside = (inside + data.count(b'"', max(before, 0), end)) % 2
+        inside = (inside + data.count(mark, max(before, 0), end)) % 2
         end = before
     return end + 1
 
@@ -343,17 +331,22 @@ def _end_of_line(data: bytes, lines: int) -> int:
     return end + 1
 
 
-def sniff_delimiter(text: str, name: str) -> str:
-    """Find what separates the fields: the delimiter that gives every one of the first rows the same number of them."""
+def sniff_delimiter(text: str, name: str, quote: str = '"') -> str:
+    """Find what separates the fields: the delimiter that gives every one of the first rows the same number of them.
+
+    The odd ones are taken only where the usual ones separate nothing.
+    """
     best, best_score = ",", (False, 1)
     preferred = "\t" if ".tsv" in name.lower() else ","
-    for delimiter in sorted(DELIMITERS, key=lambda mark: mark != preferred):
+    for delimiter in (*sorted(DELIMITERS, key=lambda mark: mark != preferred), *ODD_DELIMITERS):
         try:
-            rows = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter)
+            rows = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, quotechar=quote)
             widths = [len(row) for row in itertools.islice(rows, 100) if row]
         except csv.Error:
             continue
         score = (len(set(widths)) == 1, widths[0] if widths else 1)
+        if delimiter in ODD_DELIMITERS and (best_score[1] > 1 or not score[0]):
+            continue
         if score[1] > 1 and score > best_score:
             best, best_score = delimiter, score
     return best

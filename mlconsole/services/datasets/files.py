@@ -14,11 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from mlconsole.errors import Cancelled
-from mlconsole.evidence.data import DataFile, DataIdentity
+from mlconsole.evidence.data import DataFile, DataIdentity, Dialect
 from mlconsole.services.datasets.faults import DataChanged, DataMissing, DataUnfit, unreadable
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 BLOCK = 4 * 1024 * 1024
 SETTLED_NS = 50_000_000
 """A digest is remembered only for files that rested this long: within one tick of the clock a write shows nothing."""
@@ -123,6 +123,7 @@ def identify(
     pattern: str,
     cache_path: Path,
     *,
+    dialect: Dialect | None = None,
     report: Callable[[int], None] = lambda done: None,
     cancelled: threading.Event | None = None,
 ) -> DataIdentity:
@@ -132,6 +133,7 @@ def identify(
         root: the project's folder; the files' paths are relative to it.
         pattern: see `find`.
         cache_path: a small file that remembers digests by path, size, times and inode; made anew where it is unusable.
+        dialect: how its text tables are written, where that is not found by itself.
         report: gets the number of bytes hashed so far.
         cancelled: ends the work.
 
@@ -156,7 +158,7 @@ def identify(
         files.append(DataFile(path=name, size=stamp.size, digest=entry.digest))
     if fresh:
         _save(cache_path, {**known, **fresh})
-    return DataIdentity(digest=digest_of_names(files), files=tuple(files), size=done)
+    return DataIdentity(digest=digest_of_names(files), files=tuple(files), size=done, dialect=dialect)
 
 
 def digest_of_names(files: Iterable[DataFile]) -> str:

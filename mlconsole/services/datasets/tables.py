@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from mlconsole.errors import Cancelled
-from mlconsole.evidence.data import DataIdentity
-from mlconsole.services.datasets.csv_file import CsvFile
+from mlconsole.evidence.data import DataIdentity, Dialect
+from mlconsole.services.datasets.csv_file import PLAIN, CsvFile
 from mlconsole.services.datasets.faults import DataChanged, check_names, different_columns, too_wide
 from mlconsole.services.datasets.parquet_file import ParquetFile
 from mlconsole.text import clean_line
@@ -65,7 +65,7 @@ class Tables:
         starts: Mapping[str, int] | None = None,
     ) -> None:
         self._identity, self._report, self._cancelled = identity, report, cancelled
-        self.files: list[TableFile] = [_open(root / file.path, file.path) for file in identity.files]
+        self.files: list[TableFile] = [_open(root / file.path, file.path, identity.dialect) for file in identity.files]
         first = self.files[0]
         self.columns = first.columns
         if len(self.columns) > MOST_COLUMNS:
@@ -99,10 +99,10 @@ class Tables:
         self._report(before + read)
 
 
-def _open(path: Path, name: str) -> TableFile:
+def _open(path: Path, name: str, dialect: Dialect | None) -> TableFile:
     if path.name.lower().endswith((".parquet", ".pq")):
         return ParquetFile(path, name)
-    return CsvFile(path, name)
+    return CsvFile(path, name, dialect or PLAIN)
 
 
 def joined(several: Sequence[Types], columns: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.testing import Comparison
 from mlconsole.services.models.metrics import Metric, find_metric, metric_direction
+from mlconsole.services.models.predict_child import separator
 from mlconsole.services.models.predictions import Answer, Asking, Kind, NotComparable, ask
 from mlconsole.services.models.segments import Segment, segments_of
 from mlconsole.text import count, shorten
@@ -256,9 +257,9 @@ def _read_columns(rows: Path, names: Sequence[str]) -> Any:
             known = pyarrow.parquet.read_schema(rows).names
             frame = pandas.read_parquet(rows, columns=[name for name in wanted if name in known])
         else:
-            separator = "\t" if ".tsv" in rows.name.lower() else ","
-            known = list(pandas.read_csv(rows, sep=separator, nrows=0).columns)
-            frame = pandas.read_csv(rows, sep=separator, usecols=[name for name in wanted if name in known])
+            sep = separator(str(rows))
+            known = list(pandas.read_csv(rows, sep=sep, nrows=0).columns)
+            frame = pandas.read_csv(rows, sep=sep, usecols=[name for name in wanted if name in known])
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RowsUnusable(

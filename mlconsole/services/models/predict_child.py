@@ -41,6 +41,15 @@ def load(path: str) -> Any:
     return model
 
 
+def separator(path: str) -> str:
+    """What separates the columns' names in the first line of a text table, compressed or not."""
+    from pandas.io.common import get_handle
+
+    with get_handle(path, "r", compression="infer", encoding="utf-8") as opened:
+        first = opened.handle.readline()
+    return max(",;\t|", key=first.count)
+
+
 def read_rows(path: str, target: str) -> Any:
     """The rows to predict, without the target."""
     import pandas
@@ -48,7 +57,7 @@ def read_rows(path: str, target: str) -> Any:
     if path.lower().endswith((".parquet", ".pq")):
         frame = pandas.read_parquet(path)
     else:
-        frame = pandas.read_csv(path, sep="\t" if ".tsv" in path.lower() else ",")
+        frame = pandas.read_csv(path, sep=separator(path))
     return frame.drop(columns=[target], errors="ignore")
 
 

@@ -8,6 +8,7 @@ What is uploaded is read back and its digest compared, before it gets the name b
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import re
 import uuid
@@ -142,9 +143,10 @@ class SharedStore:
             raise
         except Exception as error:
             # each backend raises exceptions of its own
+            full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
             raise SharedStoreFailed(
                 f"The store {self.url} can't be {what}: {_why(error)}.",
-                "Check the address, your credentials, the network.",
+                "Free some space there, then go on." if full else "Check the address, your credentials, the network.",
             ) from error
 
 
