@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import WrongUse
-from mlconsole.project.discovery import Found, complete, looks_like_project
+from mlconsole.project.discovery import Found, Question, complete, looks_like_project
 from mlconsole.project.preferences import read_preferences
 from mlconsole.project.settings import SETTINGS_FILE, Settings, read_settings
 
@@ -27,6 +27,12 @@ class Project:
     settings: Settings
     settings_file: Path | None
     found: tuple[Found, ...]
+    questions: tuple[Question, ...] = ()
+    """What a release needs, and was neither given nor found for certain; in the order of the stages."""
+
+    def question(self, *keys: str) -> Question | None:
+        """What is to be asked about one of some settings; None where nothing is."""
+        return next((question for question in self.questions if question.key in keys), None)
 
     @cached_property
     def state(self) -> Path:
@@ -103,8 +109,8 @@ def open_project(directory: Path, *, personal: bool = True) -> Project:
         raise WrongUse(f"There is no folder {directory}.", "Check the path, or clone first: mlconsole clone URL")
     root = find_root(directory.resolve())
     given, settings_file = read_settings(root)
-    settings, found = complete(root, given)
-    project = Project(root=root, settings=settings, settings_file=settings_file, found=found)
+    settings, found, questions = complete(root, given)
+    project = Project(root=root, settings=settings, settings_file=settings_file, found=found, questions=questions)
     preferred = read_preferences().context if personal else ""
     if preferred and not settings.deploy.context:
         where = Found("deploy.context", preferred, "your own config.toml")

@@ -1,151 +1,234 @@
-"""What a project does not say in its settings, found in its files: names and texts are read, nothing is run."""
+"""What a project does not say in its settings, found in its files: names and texts are read, nothing is run.
+
+Where several things could be meant, or nothing is there, it is asked about: there is no silent guess.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from mlconsole.project.finding import manifests, recipes, scripts
+from mlconsole.project.finding.files import Files, Found, Question, is_of_tests
 from mlconsole.project.settings import Section, Settings
+from mlconsole.text import listed
+
+__all__ = ["Completed", "Found", "Question", "complete", "looks_like_project"]
 
 DATA_NAMES = ("data/training.csv", "data/train.csv", "data/training.parquet", "data/train.parquet")
-SCRIPT_NAMES = ("train_model.py", "train.py", "src/train_model.py", "src/train.py")
+DATA_SUFFIXES = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet")
+NO_TRAINING_DATA = re.compile(r"test|holdout|hold_out|valid|submission|sample|predict|result|metric|eval", re.I)
 PARAMETER_NAMES = ("params.yaml", "params.yml", "config/params.yaml")
-TEST_NAMES = ("tests/test_model_quality.py", "tests/test_model.py", "test_model_quality.py", "tests")
-MANIFEST_NAMES = ("deployment.yaml", "deployment.yml", "k8s", "kubernetes", "manifests", "deploy", "deploy.yaml")
+CONFIGURATION = re.compile(r"(?:conf|config|configs|configuration)(?:/\w+)?\.(?:ya?ml|toml|json)$|^configs?/.*\.ya?ml$")
+TEST_NAMES = ("tests/test_model_quality.py", "tests/test_model.py", "test_model_quality.py")
 HOLDOUT_NAMES = ("data/holdout.csv", "data/validation.csv", "data/test.csv", "data/holdout.parquet")
-_MOST_READ = 200_000
 _S = TypeVar("_S", bound=Section)
+_COMMAND_HINT = 'Name it in mlconsole.toml: [train] command = "python train_model.py --data {data} --output {model}"'
 
 
-class Found(NamedTuple):
-    """A setting that was not given: its key, the value that was found, and where."""
+class Completed(NamedTuple):
+    """Settings with what was found in the project, where each value is from, and what is still to be asked."""
 
-    key: str
-    value: str | tuple[str, ...]
-    where: str
+    settings: Settings
+    found: tuple[Found, ...]
+    questions: tuple[Question, ...]
 
 
 def looks_like_project(folder: Path) -> bool:
     """Whether a folder has a training script or manifests where projects have them."""
-    return any((folder / name).exists() for name in (*SCRIPT_NAMES, "deployment.yaml", "deployment.yml"))
+    return any((folder / name).exists() for name in (*scripts.SCRIPT_NAMES, "deployment.yaml", "deployment.yml"))
 
 
-def complete(root: Path, given: Settings) -> tuple[Settings, tuple[Found, ...]]:
+def complete(root: Path, given: Settings) -> Completed:
     """Fill in what settings leave open, as far as the project's files tell it."""
+    files = Files(root)
     found: list[Found] = []
+    questions: list[Question] = []
 
-    def fill(section: _S, prefix: str, finds: Mapping[str, Found | None]) -> _S:
+    def fill(section: _S, prefix: str, finds: Mapping[str, Found | Question | None]) -> _S:
         open_keys = {key: find for key, find in finds.items() if find is not None and not getattr(section, key)}
-        found.extend(find._replace(key=prefix + key) for key, find in open_keys.items())
-        return msgspec.structs.replace(section, **{key: find.value for key, find in open_keys.items()})
+        questions.extend(find for find in open_keys.values() if isinstance(find, Question))
+        values = {key: find for key, find in open_keys.items() if isinstance(find, Found)}
+        found.extend(find._replace(key=prefix + key) for key, find in values.items())
+        return msgspec.structs.replace(section, **{key: find.value for key, find in values.items()})
 
-    data = fill(given.data, "data.", {"path": _first(root, DATA_NAMES) or _only_data_file(root)})
-    parameters = fill(given.train, "train.", {"parameters": _first(root, PARAMETER_NAMES)})
-    train = fill(parameters, "train.", {"command": _train_command(root, bool(parameters.parameters))})
-    data = fill(data, "data.", {"target": _target(root, train.parameters, train.command)})
-    manifests = _first(root, MANIFEST_NAMES)
-    deploy = fill(
-        given.deploy, "deploy.", {"manifests": manifests and manifests._replace(value=(str(manifests.value),))}
-    )
-    workload = _workload(root, deploy.manifests)
-    tests = _first(root, TEST_NAMES)
+    script = _script(files, given.train.command)
+    data = fill(given.data, "data.", {"path": _data(files, script) if not given.data.path else None})
+    parameters = fill(given.train, "train.", {"parameters": _parameters(files, script)})
+    train = fill(parameters, "train.", _training(files, script) if not given.train.command else {})
+    data = fill(data, "data.", {"target": _target(files, train.parameters, script, data.path)})
+    named = given.deploy.manifests
+    deploy = fill(given.deploy, "deploy.", {"manifests": manifests.find(files) if not named else None})
+    serving = manifests.workload(files, deploy.manifests)
+    deploy = fill(deploy, "deploy.", {"selector": serving.selector or _no_selector(deploy.manifests)})
+    questions += manifests.missing(files, deploy.manifests, deploy.image)
     settings = msgspec.structs.replace(
         given,
         data=data,
         train=train,
-        test=fill(given.test, "test.", {"paths": tests and tests._replace(value=(str(tests.value),))}),
-        quality=fill(given.quality, "quality.", {"holdout": _first(root, HOLDOUT_NAMES)}),
-        deploy=fill(deploy, "deploy.", {"selector": workload.selector}),
+        test=fill(given.test, "test.", {"paths": _tests(files) if not given.test.paths else None}),
+        quality=fill(given.quality, "quality.", {"holdout": _first(files, HOLDOUT_NAMES)}),
+        deploy=deploy,
     )
-    return fill(settings, "", {"name": workload.name or Found("", _as_name(root.name), "the folder's name")}), tuple(
-        found
-    )
+    settings = fill(settings, "", {"name": serving.name or Found("", _as_name(root.name), "the folder's name")})
+    order = ("data", "train", "test", "deploy")
+    questions.sort(key=lambda question: order.index(question.key.partition(".")[0]))
+    return Completed(settings, tuple(found), tuple(questions))
 
 
-def _first(root: Path, names: tuple[str, ...]) -> Found | None:
-    return next((Found("", name, name) for name in names if (root / name).exists()), None)
+def _first(files: Files, names: tuple[str, ...]) -> Found | None:
+    return next((Found("", name, name) for name in names if files.has(name)), None)
 
 
-def _only_data_file(root: Path) -> Found | None:
-    """The one data file of the data folder, where there is just one."""
-    files = [path for path in sorted((root / "data").glob("*")) if path.suffix in {".csv", ".parquet"}]
-    return Found("", f"data/{files[0].name}", "the only data file") if len(files) == 1 else None
+def _script(files: Files, command: str) -> scripts.Script | None:
+    """The script of the command, where one is given; else the one that trains, where there is just one."""
+    if command:
+        named = next((word.strip("\"'") for word in command.split() if word.strip("\"'").endswith(".py")), "")
+        return scripts.read(files, named) if named and files.has(named) else None
+    names = scripts.training_scripts(files)
+    return scripts.read(files, names[0]) if len(names) == 1 else None
 
 
-def _train_command(root: Path, has_parameters: bool) -> Found | None:
-    """A command for a script that takes the data and the model's path as options, as its text says."""
-    for name in SCRIPT_NAMES:
-        text = _text(root / name)
-        data = re.search(r"""["'](--data(?:[-_]?(?:path|file))?)["']""", text)
-        output = re.search(r"""["'](--(?:output|model|out)(?:[-_]?(?:path|file|dir))?)["']""", text)
-        if data and output:
-            return Found("", f"python {name} {data[1]} {{data}} {output[1]} {{model}}", name)
+def _training(files: Files, script: scripts.Script | None) -> dict[str, Found | Question | None]:
+    """The training command, and the folder that it has to run in."""
+    recipe = recipes.recipe(files)
+    takes_both = script is not None and script.first("data") is not None and script.first("model") is not None
+    if recipe is not None and not (takes_both and script is not None and not script.unknown):
+        return {"command": recipe}
+    if script is not None:
+        if script.unknown:
+            needs = listed(script.unknown)
+            sentence = f"{script.name} needs {needs}, and nothing says what to give it."
+            hint = f'Say it: [train] command = "{script.command} {" ".join(script.unknown)} …"'
+            return {"command": Question("train.command", sentence, hint)}
+        folder = _folder_of_paths(files, script)
+        if folder:
+            inside = scripts.Script(PurePosixPath(script.name).name, script.options)
+            where = f"{script.name}: reads its files relative to {folder}"
+            return {"command": Found("", inside.command, script.why), "cwd": Found("", folder, where)}
+        return {"command": Found("", script.command, script.why)}
+    return {"command": _asked_for_command(files)}
+
+
+def _asked_for_command(files: Files) -> Found | Question:
+    names = scripts.training_scripts(files)
+    books = recipes.notebooks(files)
+    if names:
+        sentence = f"{len(names)} scripts could train, {listed(names)}: which one makes the model?"
+        choices = tuple(scripts.read(files, name).command for name in names)
+        return Question("train.command", sentence, f'Name it: [train] command = "{choices[0]}"', choices)
+    if len(books) == 1:
+        return Found("", scripts.quoted(books[0]), f"{books[0]}: the notebook that trains")
+    if books:
+        sentence = f"{len(books)} notebooks could train, {listed(books)}: which one makes the model?"
+        return Question("train.command", sentence, f'Name it: [train] command = "{books[0]}"', books)
+    return Question("train.command", "No training script was found.", _COMMAND_HINT)
+
+
+def _folder_of_paths(files: Files, script: scripts.Script) -> str:
+    """The script's folder, where the files that it names are there as seen from it, and not from the project's top."""
+    folder = str(PurePosixPath(script.name).parent)
+    if folder == "." or script.as_module or script.first("data") is not None:
+        return ""
+    paths = [text for text in script.strings if text.lower().endswith(DATA_SUFFIXES)]
+    from_inside = any((files.root / folder / path).is_file() for path in paths)
+    return folder if from_inside and not any(files.has(path) for path in paths) else ""
+
+
+def _data(files: Files, script: scripts.Script | None) -> Found | Question | None:
+    """The training data: by the usual names, as the script names it, the only file, or the only one named for it."""
+    if usual := _first(files, DATA_NAMES):
+        return usual
+    named = _named_by(files, script) if script is not None else None
+    if named is not None:
+        return named
+    every = [name for name in files.with_suffix(*DATA_SUFFIXES) if not is_of_tests(name)]
+    likely = [name for name in every if not NO_TRAINING_DATA.search(PurePosixPath(name).stem)]
+    if len(likely) == 1:
+        others = len(every) - 1
+        return Found(
+            "", likely[0], "the only data file" if not others else f"{others} other data files are named for tests"
+        )
+    telling = [name for name in likely if scripts.TRAINS.search(name)]
+    if len(telling) == 1:
+        return Found("", telling[0], f"the only one of {len(likely)} data files that is named for training")
+    if likely:
+        sentence = f"There are {len(likely)} data files, {listed(likely)}: which one is trained on?"
+        return Question("data.path", sentence, f'Name it: [data] path = "{likely[0]}"', tuple(likely))
+    return _no_data(files)
+
+
+def _no_data(files: Files) -> Question:
+    pointer = next((name for name in files.with_suffix(".dvc") if "/" in name or files.text(name)), "")
+    if pointer:
+        sentence = f"The data is not here: {pointer} names it, and DVC has it elsewhere."
+        return Question("data.path", sentence, "Fetch it: dvc pull")
+    hint = 'Name it in mlconsole.toml: [data] path = "data/training.csv"'
+    return Question("data.path", "No training data was found.", hint)
+
+
+def _named_by(files: Files, script: scripts.Script) -> Found | None:
+    """The data file that a script names and that is there."""
+    option = script.first("data")
+    folder = PurePosixPath(script.name).parent
+    if option is not None and option.default and files.has(option.default):
+        return Found("", option.default, f"{script.name}: the default of {option.name}")
+    names = [text for text in script.strings if text.lower().endswith(DATA_SUFFIXES) and "\n" not in text]
+    likely = [name for name in names if not NO_TRAINING_DATA.search(PurePosixPath(name).stem)]
+    for name in likely:
+        for path in (name, str(folder / name)):
+            place = files.root / path
+            if place.is_file() and place.resolve().is_relative_to(files.root.resolve()):
+                shown = place.resolve().relative_to(files.root.resolve()).as_posix()
+                return Found("", shown, f"{script.name}: reads {name}")
     return None
 
 
-def _target(root: Path, parameters: str, command: str) -> Found | None:
-    """The target's name: `target:` in the parameters, or TARGET = "…" in the training script."""
+def _parameters(files: Files, script: scripts.Script | None) -> Found | None:
+    """A file of parameters: by the usual names, or a configuration that the script names."""
+    if usual := _first(files, PARAMETER_NAMES):
+        return usual
+    named = [text for text in script.strings if CONFIGURATION.search(text) and files.has(text)] if script else []
+    return Found("", named[0], f"{script.name}: reads {named[0]}") if named and script else None
+
+
+def _target(files: Files, parameters: str, script: scripts.Script | None, data_path: str) -> Found | None:
+    """The target's name: `target:` in the parameters, or as the script says it, where the data has such a column."""
     if parameters and (
-        match := re.search(r"(?m)^target\s*:\s*[\"']?([\w ]+?)[\"']?\s*(?:#.*)?$", _text(root / parameters))
+        match := re.search(r"(?m)^target\s*:\s*[\"']?([\w ]+?)[\"']?\s*(?:#.*)?$", files.text(parameters))
     ):
         return Found("", match[1], parameters)
-    script = next((word for word in command.split() if word.endswith(".py")), "")
-    if script and (
-        match := re.search(
-            r"(?mi)^\s*target(?:_column)?\s*(?::\s*\w+\s*)?=\s*[\"']([^\"']+)[\"']", _text(root / script)
-        )
-    ):
-        return Found("", match[1], script)
+    if script is None or not script.targets:
+        return None
+    header = files.text(data_path).partition("\n")[0] if data_path.lower().endswith((".csv", ".tsv")) else ""
+    columns = {name.strip("\ufeff\"' \r") for name in re.split(r"[,;\t|]", header)} if header else None
+    for name in script.targets:
+        if columns is None or name in columns:
+            return Found("", name, script.name)
     return None
 
 
-class _Workload(NamedTuple):
-    name: Found | None = None
-    selector: Found | None = None
+def _tests(files: Files) -> Found | Question:
+    if usual := next((name for name in TEST_NAMES if files.has(name)), ""):
+        return Found("", (usual,), usual)
+    named = [name for name in files.with_suffix(".py") if re.match(r"test_|.*_test\.py$", PurePosixPath(name).name)]
+    if not named:
+        hint = 'Name them in mlconsole.toml: [test] paths = ["tests/test_model_quality.py"]'
+        sentence = "No tests were found: nothing would say whether the model may be released."
+        return Question("test.paths", sentence, hint)
+    tops = sorted({PurePosixPath(name).parts[0] for name in named})
+    return Found("", tuple(tops), f"{len(named)} test {'file' if len(named) == 1 else 'files'} there")
 
 
-def _workload(root: Path, manifests: tuple[str, ...]) -> _Workload:
-    """The name and selector of the first workload; manifests that can't be read are the deploy stage's to tell."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for path in (file for entry in manifests for file in _manifest_files(root / entry)):
-        try:
-            documents = list(yaml.load_all(_text(path), Loader=loader))
-        except (yaml.YAMLError, ValueError):
-            continue
-        for body in (document for document in documents if isinstance(document, dict)):
-            labels = _at(body, "spec", "selector", "matchLabels")
-            if body.get("kind") in {"Deployment", "StatefulSet", "DaemonSet", "Rollout"} and isinstance(labels, dict):
-                where = str(path.relative_to(root))
-                selector = ",".join(f"{key}={value}" for key, value in labels.items())
-                name = str(_at(body, "metadata", "name") or "")
-                return _Workload(Found("", name, where) if name else None, Found("", selector, where))
-    return _Workload()
-
-
-def _manifest_files(entry: Path) -> list[Path]:
-    if entry.is_dir():
-        return sorted(path for path in entry.iterdir() if path.suffix in {".yaml", ".yml", ".json"})
-    return [entry] if entry.is_file() else []
-
-
-def _at(body: Any, *keys: str) -> Any:
-    for key in keys:
-        body = body.get(key) if isinstance(body, dict) else None
-    return body
-
-
-def _text(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST_READ)
-    except OSError:
-        return ""
+def _no_selector(entries: tuple[str, ...]) -> Question | None:
+    if not entries:
+        return None
+    hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
+    return Question("deploy.selector", "No workload with a selector was found in the manifests.", hint)
 
 
 def _as_name(text: str) -> str:
