@@ -22,8 +22,8 @@ from mlconsole.project import Project
 from mlconsole.project.settings import TrainSettings, seconds, size_in_bytes
 from mlconsole.services.kubernetes import training_job
 from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
+from mlconsole.services.kubernetes.job_telling import JobResult
 from mlconsole.services.kubernetes.jobs import JobState
-from mlconsole.services.kubernetes.training_job import JobResult
 from mlconsole.services.models.side_files import SideFiles
 from mlconsole.services.processes import ChildResult
 from mlconsole.services.training import command as commands
@@ -111,7 +111,7 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
         context.command(f"kubectl --context {connection.context} -n {namespace} get jobs,pods -l {label}")
         result = training_job.run(
             connection,
-            plan,
+            training_job.Wanted.of(plan),
             record_path=context.folder / RECORD,
             log_path=context.log_path("train"),
             watch=watch,

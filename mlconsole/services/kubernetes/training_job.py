@@ -9,17 +9,19 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mlconsole.errors import Cancelled, OutsideFailed, Problem, Refused
 from mlconsole.evidence.base import CommandRun, Record
-from mlconsole.evidence.training import ModelFile, Package, UseSample
+from mlconsole.services.kubernetes.documents import Body
 from mlconsole.services.kubernetes.in_pod.job_wrapper import NO_MODEL
 from mlconsole.services.kubernetes.job_follow import PASSING, JobEnd, JobFollower, JobRef, JobStuck
-from mlconsole.services.kubernetes.job_log import JobLog, copied, write_whole
+from mlconsole.services.kubernetes.job_log import JobLog, write_whole
 from mlconsole.services.kubernetes.job_manifest import (
     PLAN_ANNOTATION,
     TRAINING_LABEL,
@@ -29,11 +31,12 @@ from mlconsole.services.kubernetes.job_manifest import (
     encoded,
     job,
 )
-from mlconsole.services.kubernetes.jobs import JOBS, Job, JobState
+from mlconsole.services.kubernetes.job_telling import Copies, Facts, JobResult, Watch, fill_gaps
+from mlconsole.services.kubernetes.jobs import JOBS, Job
 from mlconsole.services.kubernetes.objects import ObjectList, Pod
 from mlconsole.services.kubernetes.problems import ApplyConflict, NotFound, decode
-from mlconsole.services.kubernetes.resources import KNOWN, PODS
-from mlconsole.text import clean_line, count
+from mlconsole.services.kubernetes.resources import KNOWN, PODS, Resource
+from mlconsole.text import clean_line
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
 CONFIG_MAPS = KNOWN["v1", "ConfigMap"]
 DELETE_SECONDS = 90.0
 POLL_SECONDS = 0.1
-TAIL_LINES = 20
 
 
 class TrainingJobFailed(Refused):
@@ -50,6 +52,40 @@ class TrainingJobFailed(Refused):
 
 class JobNotDeleted(OutsideFailed):
     """A Job that should go is still there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to run on the cluster.
+
+    Attributes:
+        digest: equal for what is the same training.
+        make: the objects of a training of this token; the Job itself (or JobSet, TrainJob) last.
+        resource: how the Job is served.
+        queue: Kueue's, where it waits in one.
+        retries: how often it is tried again.
+        deadline: seconds after which it is ended.
+        together: its pods run at the same time.
+    """
+
+    digest: str
+    make: Callable[[str], Sequence[tuple[Resource, Body]]]
+    resource: Resource = JOBS
+    queue: str = ""
+    retries: int = 0
+    deadline: float | None = None
+    together: bool = False
+
+    @classmethod
+    def of(cls, plan: JobPlan) -> Wanted:
+        """A plan, with the wrapper that it needs."""
+        return cls(
+            digest=plan.digest,
+            make=lambda token: ((CONFIG_MAPS, config_map(plan, token)), (JOBS, job(plan, token))),
+            queue=plan.queue,
+            retries=plan.retries,
+            deadline=plan.deadline,
+        )
 
 
 class JobRecord(Record, frozen=True, kw_only=True):
@@ -61,70 +97,9 @@ class JobRecord(Record, frozen=True, kw_only=True):
     plan: str
 
 
-class JobResult(Record, frozen=True, kw_only=True):
-    """A training that ended well on the cluster.
-
-    `model` is what its pod says that it brought to the store, `found` where it was unless it is where it was asked to
-    be; `outputs` are what it brought beside it. `missing` counts lines of the log that nobody has.
-    """
-
-    job: str
-    model: ModelFile | None
-    seconds: float
-    cpu_seconds: float
-    peak_memory: int
-    lines: int
-    tail: tuple[str, ...]
-    python: str = ""
-    executable: str = ""
-    packages: tuple[Package, ...] = ()
-    missing: int = 0
-    found: str = ""
-    outputs: tuple[ModelFile, ...] = ()
-    missing_outputs: tuple[str, ...] = ()
-
-
-class Watch(Protocol):
-    """Who is told of a training while it runs; every call comes in the thread that follows it."""
-
-    def line(self, text: str) -> None:
-        """It printed a line."""
-
-    def look(self) -> None:
-        """A moment has gone by: this comes a few times a second."""
-
-    def report(self, text: str) -> None:
-        """The helper `mlconsole.report` wrote a line."""
-
-    def file(self, name: str, text: str) -> None:
-        """A file of metrics changed to this."""
-
-    def use(self, sample: UseSample) -> None:
-        """Its processes use this."""
-
-    def state(self, state: JobState) -> None:
-        """The Job stands differently."""
-
-    def note(self, text: str) -> None:
-        """Something is worth a line."""
-
-    def again(self, lines: list[str], gaps: list[tuple[int, int]], reports: list[str]) -> None:
-        """Here is all that it told: the lines of the gaps (first and last + 1) and some reports had not been read."""
-
-
-class Copies(Protocol):
-    """Where pods keep copies of their output: the store."""
-
-    def read(self, name: str) -> bytes | None:
-        """A file, None where there is none."""
-
-    def remove(self, folder: str) -> None:
-        """Remove a folder, as far as that can be done."""
-
-
 def run(
     connection: Connection,
-    plan: JobPlan,
+    wanted: Wanted,
     *,
     record_path: Path,
     log_path: Path,
@@ -132,11 +107,11 @@ def run(
     copies: Copies,
     cancelled: threading.Event,
 ) -> JobResult:
-    """Run a training as a Job, or go on with the one that an earlier runner made for the same plan.
+    """Run a training as a Job, or go on with the one that an earlier runner made for the same.
 
     Args:
         connection: to the cluster; the Job goes into its namespace.
-        plan: what is to run.
+        wanted: what is to run.
         record_path: where it is kept which Job that is; taken away again where the training failed.
         log_path: gets the output.
         watch: what is told meanwhile.
@@ -150,16 +125,23 @@ def run(
         JobStuck: its pods can't start.
         Problem: the Job can't be made.
     """
-    ref, found = _find_or_make(connection, plan, record_path, watch)
+    ref, found = _find_or_make(connection, wanted, record_path, watch)
     if found:
         watch.note(f"{ref.title} goes on: an earlier runner made it.")
-    facts = _Facts(watch)
-    log = JobLog(log_path, ref.name, facts.line, facts.mark)
+    facts = Facts(watch)
+    log = JobLog(log_path, ref.name, facts.line, facts.mark, together=wanted.together)
     try:
         end = JobFollower(
-            connection, ref, log, report=watch.state, note=watch.note, cancelled=cancelled, look=watch.look
+            connection,
+            ref,
+            log,
+            report=watch.state,
+            note=watch.note,
+            cancelled=cancelled,
+            look=watch.look,
+            together=wanted.together,
         ).run()
-        _fill_gaps(log, facts, copies, watch)
+        fill_gaps(log, facts, copies, watch)
     except Cancelled:
         delete(connection, ref)
         record_path.unlink(missing_ok=True)
@@ -173,7 +155,7 @@ def run(
     copies.remove(copies_of(ref.name))
     if not end.succeeded:
         record_path.unlink(missing_ok=True)
-        raise failure(ref, end, facts, plan)
+        raise failure(ref, end, facts, wanted)
     return facts.result(ref.name, log)
 
 
@@ -187,83 +169,7 @@ def commands(ref: JobRef, connection: Connection) -> tuple[CommandRun, ...]:
     )
 
 
-class _Facts:
-    """What the wrapper's marks and the last lines say of a training."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._packages: list[Package] = []
-        self.tail: list[str] = []
-        self.start: dict[str, Any] = {}
-        self.end: dict[str, Any] = {}
-        self.ended_pod = ""
-
-    def line(self, text: str) -> None:
-        if text.strip():
-            self.tail = [*self.tail[1 - TAIL_LINES :], text]
-        self._watch.line(text)
-
-    def mark(self, uid: str, mark: dict[str, Any]) -> None:
-        for kind, value in mark.items():
-            if kind == "start":
-                self.start, self.end, self._packages = value, {}, []
-            elif kind == "packages":
-                pairs = (pair for pair in value if len(pair) == 2)
-                self._packages += [Package(name=_package(name), version=clean_line(str(ver))) for name, ver in pairs]
-            elif kind == "use":
-                self._watch.use(msgspec.convert(value, UseSample))
-            elif kind == "report":
-                self._watch.report(str(value))
-            elif kind == "file":
-                self._watch.file(str(value.get("name", "")), str(value.get("text", "")))
-            elif kind == "end":
-                self.end, self.ended_pod = value, uid
-
-    def result(self, name: str, log: JobLog) -> JobResult:
-        model = self.end.get("model")
-        return JobResult(
-            job=name,
-            model=msgspec.convert(model, ModelFile) if model else None,
-            seconds=float(self.end.get("seconds", 0)),
-            cpu_seconds=float(self.end.get("cpu_seconds", 0)),
-            peak_memory=int(self.end.get("peak_memory", 0)),
-            lines=log.lines,
-            tail=tuple(self.tail),
-            python=clean_line(str(self.start.get("python", ""))),
-            executable=clean_line(str(self.start.get("executable", ""))),
-            packages=tuple(sorted({entry.name: entry for entry in self._packages}.values(), key=lambda e: e.name)),
-            missing=log.missing,
-            found=clean_line(str(self.end.get("found", ""))),
-            outputs=msgspec.convert(self.end.get("outputs", ()), tuple[ModelFile, ...]),
-            missing_outputs=tuple(clean_line(str(name)) for name in self.end.get("missing", ())),
-        )
-
-
-def _package(name: object) -> str:
-    return clean_line(str(name)).replace("_", "-").replace(".", "-").lower()
-
-
-def _fill_gaps(log: JobLog, facts: _Facts, copies: Copies, watch: Watch) -> None:
-    """Put the last pod's own copy in the place of what was read, where lines of it are missing."""
-    pod = log.pods.get(facts.ended_pod)
-    if pod is None or not pod.missing:
-        return
-    name = facts.end.get("copy")
-    data = copies.read(str(name)) if name else None
-    lost, gaps = pod.missing, list(pod.gaps)
-    try:
-        lines, reports = copied(data) if data is not None else ([], [])
-    except ValueError:
-        lines, reports = [], []
-    if len(lines) < facts.end.get("lines", 0):
-        watch.note(f"{count(lost, 'line')} of the log went by while the cluster was out of reach, and nobody has them.")
-        return
-    log.replace(facts.ended_pod, lines)
-    watch.note(f"{count(lost, 'line')} of the log went by while the cluster was out of reach: they are there again.")
-    watch.again(lines, gaps, reports)
-
-
-def failure(ref: JobRef, end: JobEnd, facts: _Facts, plan: JobPlan) -> Problem:
+def failure(ref: JobRef, end: JobEnd, facts: Facts, wanted: Wanted) -> Problem:
     """Say why a training failed: its own words before the pod's, the pod's before the Job's."""
     tail = tuple(facts.tail)
     told = str(facts.end.get("error", ""))
@@ -272,52 +178,58 @@ def failure(ref: JobRef, end: JobEnd, facts: _Facts, plan: JobPlan) -> Problem:
             clean_line(told), "Look at its log.", command=f"kubectl logs job/{ref.name}", tail=tail
         )
     if end.reason == "DeadlineExceeded":
-        sentence = f"Training did not end within {plan.deadline or 0:.0f} s and was stopped (DeadlineExceeded)."
+        sentence = f"Training did not end within {wanted.deadline or 0:.0f} s and was stopped (DeadlineExceeded)."
         return TrainingJobFailed(sentence, "Allow it more time: [train] timeout.", tail=tail)
     cause = end.cause or end.state.sentence
     if "OOMKilled" in cause:
         hint = "Give it more memory ([train] memory), train on less data or in smaller batches."
     else:
         hint = "Its last lines say why." if tail else f"Look at it: kubectl describe job/{ref.name}"
-    attempts = f" {plan.retries + 1} attempts failed." if plan.retries and end.reason == "BackoffLimitExceeded" else ""
+    attempts = (
+        f" {wanted.retries + 1} attempts failed." if wanted.retries and end.reason == "BackoffLimitExceeded" else ""
+    )
     return TrainingJobFailed(f"Training failed on the cluster: {cause}{attempts}", hint, tail=tail)
 
 
-def _find_or_make(connection: Connection, plan: JobPlan, record_path: Path, watch: Watch) -> tuple[JobRef, bool]:
-    """The Job of this plan: that of an earlier runner, or a new one."""
+def _find_or_make(connection: Connection, wanted: Wanted, record_path: Path, watch: Watch) -> tuple[JobRef, bool]:
+    """The Job that is wanted: that of an earlier runner, or a new one."""
     record = _read_record(record_path)
     here = (connection.server, connection.namespace)
     if record is not None and (record.server, record.namespace) == here:
-        earlier = _labelled(connection, record.token)
+        earlier = _labelled(connection, wanted.resource, record.token)
         if earlier is not None:
-            ref = _ref(earlier, plan)
-            if (earlier.metadata.annotations or {}).get(PLAN_ANNOTATION) == plan.digest:
+            ref = _ref(earlier, wanted)
+            if (earlier.metadata.annotations or {}).get(PLAN_ANNOTATION) == wanted.digest:
                 return ref, True
             watch.note(f"{ref.title} was made for something else: it is deleted.")
             delete(connection, ref)
     token = uuid.uuid4().hex[:12]
-    made = JobRecord(token=token, server=connection.server, namespace=connection.namespace, plan=plan.digest)
+    made = JobRecord(token=token, server=connection.server, namespace=connection.namespace, plan=wanted.digest)
     _write_record(record_path, made)
-    return _make(connection, plan, token), False
+    return _make(connection, wanted, token), False
 
 
-def _make(connection: Connection, plan: JobPlan, token: str) -> JobRef:
-    body = job(plan, token)
-    wrapper = _create(connection, CONFIG_MAPS.path(connection.namespace), config_map(plan, token))
+def _make(connection: Connection, wanted: Wanted, token: str) -> JobRef:
+    """Make the objects of a training; where the Job itself can't be made, the others go again."""
+    *beside, (resource, body) = wanted.make(token)
+    done: list[tuple[Resource, Body]] = []
     try:
-        made = decode(_create(connection, JOBS.path(connection.namespace), body), Job)
+        for other, other_body in beside:
+            _create(connection, other, other_body)
+            done.append((other, other_body))
+        made = decode(_create(connection, resource, body), Job)
     except Problem:
-        _delete_quietly(connection, CONFIG_MAPS.path(connection.namespace, body["metadata"]["name"]))
+        for other, other_body in done:
+            _delete_quietly(connection, other.path(connection.namespace, other_body["metadata"]["name"]))
         raise
-    if not made.metadata.uid:
-        found = _labelled(connection, token)
-        made = found if found is not None else made
-    _own(connection, made, wrapper)
-    return _ref(made, plan)
+    for other, other_body in done:
+        _own(connection, resource, made, other.path(connection.namespace, other_body["metadata"]["name"]))
+    return _ref(made, wanted)
 
 
-def _create(connection: Connection, path: str, body: dict[str, Any]) -> bytes:
+def _create(connection: Connection, resource: Resource, body: Body) -> bytes:
     """Create an object; one of this name is ours: an answer of before was lost."""
+    path = resource.path(connection.namespace)
     for attempt in range(4):
         try:
             return connection.request("POST", path, query={"fieldValidation": "Strict"}, body=encoded(body))
@@ -330,31 +242,32 @@ def _create(connection: Connection, path: str, body: dict[str, Any]) -> bytes:
     raise AssertionError("not reached")
 
 
-def _own(connection: Connection, made: Job, wrapper: bytes) -> None:
-    """Let the ConfigMap go with its Job."""
+def _own(connection: Connection, resource: Resource, made: Job, path: str) -> None:
+    """Let the object at a path go with its Job."""
     reference = {
-        "apiVersion": JOBS.group_version,
-        "kind": JOBS.kind,
+        "apiVersion": resource.group_version,
+        "kind": resource.kind,
         "name": made.metadata.name,
         "uid": made.metadata.uid,
     }
     connection.request(
         "PATCH",
-        CONFIG_MAPS.path(connection.namespace, made.metadata.name),
+        path,
         body=msgspec.json.encode({"metadata": {"ownerReferences": [reference]}}),
         content_type="application/merge-patch+json",
     )
 
 
-def _labelled(connection: Connection, token: str) -> Job | None:
+def _labelled(connection: Connection, resource: Resource, token: str) -> Job | None:
     query = {"labelSelector": f"{TRAINING_LABEL}={token}"}
-    found = decode(connection.request("GET", JOBS.path(connection.namespace), query=query), ObjectList[Job])
+    found = decode(connection.request("GET", resource.path(connection.namespace), query=query), ObjectList[Job])
     alive = [entry for entry in found.items or () if entry.metadata.deletion_timestamp is None]
     return alive[0] if alive else None
 
 
-def _ref(found: Job, plan: JobPlan) -> JobRef:
-    return JobRef(resource=JOBS, name=found.metadata.name, uid=found.metadata.uid, queue=plan.queue)
+def _ref(found: Job, wanted: Wanted) -> JobRef:
+    metadata = found.metadata
+    return JobRef(resource=wanted.resource, name=metadata.name, uid=metadata.uid, queue=wanted.queue)
 
 
 def delete(connection: Connection, ref: JobRef, *, timeout: float = DELETE_SECONDS) -> None:

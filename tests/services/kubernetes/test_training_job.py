@@ -23,8 +23,9 @@ from mlconsole.localcluster import control
 from mlconsole.services.kubernetes import training_job
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.job_manifest import JobPlan, model_path
+from mlconsole.services.kubernetes.job_telling import JobResult
 from mlconsole.services.kubernetes.jobs import JobState
-from mlconsole.services.kubernetes.training_job import JobResult, TrainingJobFailed
+from mlconsole.services.kubernetes.training_job import TrainingJobFailed, Wanted
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 DEADLINE = 90.0
@@ -119,7 +120,7 @@ class Bench:
     def run(self, plan: JobPlan) -> JobResult:
         return training_job.run(
             self.connection,
-            plan,
+            Wanted.of(plan),
             record_path=self.record,
             log_path=self.log,
             watch=self.seen,
@@ -304,8 +305,8 @@ from mlconsole.services.kubernetes.job_manifest import JobPlan
 import msgspec
 plan = msgspec.json.decode(Path({plan!r}).read_bytes(), type=JobPlan)
 connection = Connection.open(kubeconfig=Path({kubeconfig!r}))
-training_job.run(connection, plan, record_path=Path({record!r}), log_path=Path({log!r}), watch=Seen(),
-                 copies=Folder(Path()), cancelled=threading.Event())
+training_job.run(connection, training_job.Wanted.of(plan), record_path=Path({record!r}), log_path=Path({log!r}),
+                 watch=Seen(), copies=Folder(Path()), cancelled=threading.Event())
 """
 TICKING = """\
 import pathlib, sys, time
