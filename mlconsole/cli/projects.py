@@ -21,12 +21,12 @@ def clone(url: str, directory: Path | None) -> None:
 
 @click.command()
 @project_option
-def init(directory: Path) -> None:
-    """Write mlconsole.toml with what is found in the project, and a comment for each key."""
-    from mlconsole.headless.reports import initialise_settings
-    from mlconsole.project import open_project
+@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Say a setting, as: deploy.manifests=k8s")
+def init(directory: Path, given: tuple[str, ...]) -> int:
+    """Write mlconsole.toml with what is found in the project; ask for what is not."""
+    from mlconsole.headless.initialise import initialise_settings
 
-    initialise_settings(open_project(directory, personal=False))
+    return initialise_settings(directory, given)
 
 
 @click.command()

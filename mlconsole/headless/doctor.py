@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from mlconsole.errors import Exit, Problem
+from mlconsole.headless.initialise import found_words
 from mlconsole.headless.output import say, say_json, styled
 from mlconsole.project import Project, open_project
 from mlconsole.text import count, listed, size
@@ -58,6 +59,7 @@ def _look(directory: Path) -> Iterator[Finding]:
         return
     source = project.settings_file.name if project.settings_file else "none: everything is found in the project"
     yield Finding("settings", "ok", source)
+    yield from (Finding("found", "ok", words) for words in found_words(project))
     for subject, look in _LOOKS.items():
         try:
             yield from look(project, subject)

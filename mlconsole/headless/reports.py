@@ -142,28 +142,6 @@ def cancel_release(project: Project, release_number: int) -> None:
     narrate(f"Release {release_number} was asked to end.")
 
 
-def initialise_settings(project: Project) -> None:
-    """Write the settings that were found, and say which were not."""
-    from mlconsole.project.writing import initialise
-
-    path = initialise(project)
-    for found in project.found:
-        shown = found.value if isinstance(found.value, str) else ", ".join(found.value)
-        narrate(f"{found.key} = {shown}  (found: {found.where})")
-    settings = project.settings
-    for value, key, what in (
-        (settings.data.path, "data.path", "training data"),
-        (settings.data.target, "data.target", "name of the column that the model predicts"),
-        (settings.train.command, "train.command", "training script"),
-        (settings.test.paths, "test.paths", "tests"),
-        (settings.deploy.manifests, "deploy.manifests", "manifests"),
-        (settings.deploy.selector, "deploy.selector", "workload with a selector in the manifests"),
-    ):
-        if not value:
-            narrate(f"{key} is open: no {what} was found. Name it in {path.name}.")
-    say(str(path))
-
-
 def clone_repository(url: str, directory: Path | None) -> None:
     """Clone with progress on standard error; print the folder."""
     import sys

@@ -34,6 +34,10 @@ class Project:
         """What is to be asked about one of some settings; None where nothing is."""
         return next((question for question in self.questions if question.key in keys), None)
 
+    def asked(self, key: str) -> Question:
+        """What is to be asked about a setting that is open."""
+        return self.question(key) or Question(key, f"{key} is not set.", "Set it in mlconsole.toml.")
+
     @cached_property
     def state(self) -> Path:
         """The folder of everything that mlconsole keeps."""

@@ -59,7 +59,8 @@ def complete(root: Path, given: Settings) -> Completed:
     script = _script(files, given.train.command)
     data = fill(given.data, "data.", {"path": _data(files, script) if not given.data.path else None})
     parameters = fill(given.train, "train.", {"parameters": _parameters(files, script)})
-    train = fill(parameters, "train.", _training(files, script) if not given.train.command else {})
+    needs_command = not given.train.command and not given.train.manifest
+    train = fill(parameters, "train.", _training(files, script) if needs_command else {})
     data = fill(data, "data.", {"target": _target(files, train.parameters, script, data.path)})
     named = given.deploy.manifests
     deploy = fill(given.deploy, "deploy.", {"manifests": manifests.find(files) if not named else None})

@@ -9,7 +9,15 @@ import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.project import Project
-from mlconsole.project.settings import SETTINGS_FILE, Section, descriptions, entries_of
+from mlconsole.project.settings import (
+    SETTINGS_FILE,
+    Section,
+    Settings,
+    SettingsInvalid,
+    convert,
+    descriptions,
+    entries_of,
+)
 
 
 class SettingsThere(WrongUse):
@@ -63,15 +71,49 @@ def _value(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def initialise(project: Project) -> Path:
-    """Write `mlconsole.toml` into a project that has no settings.
+def refuse_second(project: Project) -> None:
+    """Write no settings into a project that has some.
 
     Raises:
         SettingsThere: it has some.
     """
     if project.settings_file is not None:
         raise SettingsThere(f"{project.settings_file.name} is there already.", "Edit it, or remove it first.")
+
+
+def initialise(project: Project) -> Path:
+    """Write `mlconsole.toml` into a project that has no settings.
+
+    Raises:
+        SettingsThere: it has some.
+    """
+    refuse_second(project)
     path = project.root / SETTINGS_FILE
     with path.open("x", encoding="utf-8") as file:
         file.write(as_toml(project))
     return path
+
+
+def with_value(settings: Settings, key: str, text: str) -> Settings:
+    """Settings with one of them as a person types it; several values of a list are parted by commas.
+
+    Raises:
+        SettingsInvalid: there is no such setting, or that is no value of it.
+    """
+    table = msgspec.to_builtins(settings)
+    *above, last = key.split(".")
+    place = table
+    for name in above:
+        place = place.get(name)
+        if not isinstance(place, dict):
+            break
+    if not isinstance(place, dict) or isinstance(place.get(last), dict):
+        raise SettingsInvalid(f"--set: there is no setting {key}.", "See: mlconsole schema")
+    before = place.get(last)
+    place[last] = [part.strip() for part in text.split(",") if part.strip()] if isinstance(before, list) else text
+    if isinstance(before, bool | int | float):
+        try:
+            place[last] = msgspec.convert(text, type(before), strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsInvalid(f"--set {key}: {text!r} is no value of it.", "Mend the value.") from error
+    return convert(table, Settings, Path("--set"))

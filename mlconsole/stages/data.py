@@ -44,9 +44,8 @@ def identify(project: Project) -> DataIdentity:
         DataMissing: named, but not there.
     """
     if not project.settings.data.path:
-        raise DataNotNamed(
-            "No training data was found.", 'Name it in mlconsole.toml: [data] path = "data/training.csv"'
-        )
+        asked = project.asked("data.path")
+        raise DataNotNamed(asked.sentence, asked.next_step)
     return files.identify(project.root, project.settings.data.path, _cache(project), dialect=_dialect(project))
 
 

@@ -63,11 +63,9 @@ def given_manifests(project: Project) -> tuple[Manifest, ...]:
         ManifestsNotNamed: it names none.
         ManifestInvalid: they can't be read.
     """
-    entries = project.settings.deploy.manifests
-    if not entries:
-        hint = 'Name them in mlconsole.toml: [deploy] manifests = ["deployment.yaml"]'
-        raise ManifestsNotNamed("No manifests were found: nothing says what to deploy.", hint)
-    return manifests.load(project.root, entries)
+    if asked := project.question("deploy.manifests", "deploy.image"):
+        raise ManifestsNotNamed(asked.sentence, asked.next_step)
+    return manifests.load(project.root, project.settings.deploy.manifests)
 
 
 def selector_of(project: Project) -> str:

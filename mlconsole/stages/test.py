@@ -45,8 +45,8 @@ def test_paths(project: Project) -> tuple[Path, ...]:
         TestsMissing: see there.
     """
     if not project.settings.test.paths:
-        hint = 'Name them in mlconsole.toml: [test] paths = ["tests/test_model_quality.py"]'
-        raise TestsMissing("No tests were found: nothing would say whether the model may be released.", hint)
+        asked = project.asked("test.paths")
+        raise TestsMissing(asked.sentence, asked.next_step)
     paths = tuple(project.root / name for name in project.settings.test.paths)
     missing = [str(path.relative_to(project.root)) for path in paths if not path.exists()]
     if missing:

@@ -43,8 +43,8 @@ def command_template(project: Project) -> str:
     """
     template = project.settings.train.command
     if not template:
-        hint = 'Name it in mlconsole.toml: [train] command = "python train_model.py --data {data} --output {model}"'
-        raise CommandNotNamed("No training script was found.", hint)
+        asked = project.asked("train.command")
+        raise CommandNotNamed(asked.sentence, asked.next_step)
     try:
         shlex.split(template)
     except ValueError as error:
