@@ -31,8 +31,10 @@ from collections.abc import Callable
 PR_SET_CHILD_SUBREAPER = 36
 F_SETPIPE_SZ = 1031
 PIPE_SIZE = 1 << 20
-GATHER_SECONDS = 0.004
+GATHER_SECONDS = 0.02
 """Output is taken this often at most: a reader that waits for each line makes each line dearer to print."""
+FLOOD = PIPE_SIZE // 8
+"""Output that comes faster than this from one time to the next is taken without a pause."""
 FASTEST_GROWTH = 4e9
 """Bytes a second that a process can hardly take faster; how long it is not looked at follows from it."""
 PSS_COST = 0.05
@@ -98,6 +100,7 @@ class Output:
 
     def __init__(self) -> None:
         self.lost = ""
+        self.pause = GATHER_SECONDS
         self.pipe, self.given = os.pipe()
         os.set_blocking(self.pipe, False)
         if sys.platform == "linux":
@@ -107,7 +110,8 @@ class Output:
                 fcntl.fcntl(self.pipe, F_SETPIPE_SZ, PIPE_SIZE)
 
     def take(self) -> bool:
-        """Move what is there now, a few pipes full of it; return whether more may come."""
+        """Move what is there now, a few pipes full of it; return whether more may come. See `pause` for when."""
+        self.pause = GATHER_SECONDS
         for _ in range(8):
             try:
                 data = os.read(self.pipe, PIPE_SIZE)
@@ -115,6 +119,8 @@ class Output:
                 return True
             if not data:
                 return False
+            if len(data) > FLOOD:
+                self.pause = 0
             try:
                 while data and not self.lost:
                     data = data[os.write(1, data) :]
@@ -226,7 +232,7 @@ def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int], output
     open_output, gathering, look_at = True, False, 0.0
     while pid not in codes and not stop and not output.lost:
         waiting = [0, wakeup, output.pipe] if open_output and not gathering else [0, wakeup]
-        pauses = [GATHER_SECONDS] if gathering else []
+        pauses = [output.pause] if gathering else []
         readable = select.select(waiting, [], [], min([*pauses, *([memory.pause] if memory else [])], default=None))[0]
         if wakeup in readable:
             os.read(wakeup, 512)

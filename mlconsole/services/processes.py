@@ -33,7 +33,7 @@ GRACE_SECONDS = 3.0
 TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
 CHUNK = 64 * 1024
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.03
 """How often the log is looked at; a look that finds nothing costs some microseconds."""
 
 Ended = Literal["by itself", "cancelled", "timed out", "out of memory"]
@@ -130,7 +130,7 @@ def run_child(
         timeout: seconds after which the child is ended.
         on_sample: called in this thread, about once a second, with what the child and its descendants use.
         memory: bytes; where the child and its descendants take more together, they are killed.
-        on_look: called in this thread some fifty times a second, and once at the end, after the lines that were there.
+        on_look: called in this thread some thirty times a second, and once at the end, after the lines that were there.
 
     Raises:
         CommandMissing: the command can't be started at all.

@@ -32,7 +32,7 @@ class Source(Protocol):
 
 
 class Collector:
-    """Hands on every metric, and as much of the progress as a person can follow, some fifty times a second at most.
+    """Hands on every metric, and as much of the progress as a person can follow, some thirty times a second at most.
 
     Progress has a budget that refills: a burst of a few goes through at once, and only a flood, which goes on, is
     thinned out. So what was seen last is never held back for long.

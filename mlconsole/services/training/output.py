@@ -27,11 +27,9 @@ MOST_METRICS = 256
 LONGEST_NAME = 64
 MOST_WORDS = 5
 
-# A number, and somewhere a sign or word that makes it a value or a count.
-_TELLING = re.compile(
-    r"^(?=[^\d]*\d)(?=.*(?:[=:：/%\[]|epoch|step|iter|batch|round|fold|trial|tree|done|cv|fit|processed|\bof\b))",
-    re.IGNORECASE | re.DOTALL,
-)
+# A sign that a value or a count follows, or a word that says so; most lines have none, and are to cost nothing.
+_TELLING = re.compile(r"[=:：/%\[]|[eE][pP][oO][cC][hH]|\bof[ \t]{1,4}\d")
+_DIGIT = re.compile(r"\d")
 # What is cut out of a line before metrics are looked for: none of it is one.
 _NOISE = re.compile(
     r"\b[a-z][a-z0-9+.-]{1,12}://\S*"  # an address
@@ -83,8 +81,7 @@ class OutputReader:
 
     def feed(self, line: str) -> tuple[MetricPoint | TrainingProgress, ...]:
         """Return what a line tells: its metrics in their order, then how far training is. Never raises."""
-        # most lines tell nothing, and are to cost nothing
-        if not _TELLING.search(line):
+        if not _DIGIT.search(line) or not _TELLING.search(line):
             own = self._own.feed(line)
             return tuple(own[0]) if own else ()
         text = line.strip()
@@ -100,7 +97,7 @@ class OutputReader:
         found = [*counters(text), *([own[1]] if own and own[1] else [])]
         step = self._meter.step(found)
         step = _step(found) if step is None else step
-        points = list(_metrics(_masked(text, found)))
+        points = list(_metrics(_masked(text, found))) if _SEPARATOR.search(text) else []
         if step is None and points:
             printed = _printed_step(points)
             step = self._heading if printed is None else printed
@@ -110,6 +107,8 @@ class OutputReader:
         told: list[MetricPoint | TrainingProgress] = [
             MetricPoint(name=point.name, value=point.value, step=step) for point in points
         ]
+        if not found:
+            return tuple(told)
         return (*told, *self._progress(found, own_seconds_left(text), heading=not points))
 
     def _progress(

@@ -89,24 +89,31 @@ class Counter:
 def counters(text: str) -> list[Counter]:
     """The counters in a line, none overlapping another. Dates and ratios (`80/20`, `a/3/10`) are none."""
     found = [_labelled(match) for match in islice(_LABELLED.finditer(text), MOST_COUNTERS) if _counts(match)]
+    if "%" in text and (bar := _bar(text, found)):
+        found.append(bar)
+    if "/" in text:
+        found += [
+            _counter("plain", plain, float(plain["done"]), float(plain["total"]))
+            for plain in (_PLAIN.search(text), _INNER.search(text))
+            if plain and _counts(plain)
+        ]
+    if leading := _LEADING.match(text):
+        found.append(_counter("step", leading, float(leading["square"] or leading["colon"]), None))
+    return _apart(found) if len(found) > 1 else found
+
+
+def _bar(text: str, found: list[Counter]) -> Counter | None:
+    """The bar or percentage in a line."""
     if bar := _PERCENT_BAR.search(text):
         done, total = (_amount(bar["done"]), _amount(bar["total"])) if bar["done"] else (0.0, 0.0)
         exact = total > 0 and done <= total
         made = _counter("bar", bar, done if exact else float(bar["percent"]), total if exact else 100.0)
-        found.append(_named(made, text[: bar.start()], found))
-    elif strokes := _STROKES.search(text):
-        made = _counter("bar", strokes, float(strokes["percent"]), 100.0)
-        found.append(_named(made, text[: strokes.start()], found))
-    elif percent := _PERCENT.search(text):
-        found.append(_counter("bar", percent, float(percent["percent"]), 100.0))
-    found += [
-        _counter("plain", plain, float(plain["done"]), float(plain["total"]))
-        for plain in (_PLAIN.search(text), _INNER.search(text))
-        if plain and _counts(plain)
-    ]
-    if leading := _LEADING.match(text):
-        found.append(_counter("step", leading, float(leading["square"] or leading["colon"]), None))
-    return _apart(found)
+        return _named(made, text[: bar.start()], found)
+    if strokes := _STROKES.search(text):
+        return _named(_counter("bar", strokes, float(strokes["percent"]), 100.0), text[: strokes.start()], found)
+    if percent := _PERCENT.search(text):
+        return _counter("bar", percent, float(percent["percent"]), 100.0)
+    return None
 
 
 def _counts(match: re.Match[str]) -> bool:

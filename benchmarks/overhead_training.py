@@ -1,0 +1,178 @@
+"""What a training costs to be watched, beside the bare script. Targets: at most 2% slower, no line lost, 1% of a core.
+
+A script prints 100,000 lines, one in a hundred of them with a metric, and works between them as trainings do. It is run
+as a person would, `python script.py > log`, and by what the Train stage runs it with, in turn. All lines are counted,
+and their order is checked. Metrics are followed from the script's `print` to the journal that the console reads.
+
+    python benchmarks/overhead_training.py --lines 100000 --microseconds 150 --runs 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from measure import load
+
+from mlconsole.evidence.release import MetricSeen, ProgressSeen
+from mlconsole.evidence.training import MetricPoint, TrainingProgress, UseSample
+from mlconsole.journal import Journal
+from mlconsole.services.processes import child_environment
+from mlconsole.services.training.run import Training, train
+
+SCRIPT = """
+import sys, time
+lines, microseconds = int(sys.argv[1]), int(sys.argv[2])
+total = 0
+for number in range(lines):
+    until = time.process_time_ns() + microseconds * 1000
+    while time.process_time_ns() < until:
+        total += number
+    if number % 100:
+        print("batch", number, "of the data was read and is learnt from")
+    else:
+        print(f"step {number}/{lines} loss={1 / (number + 1):.6f}")
+open(sys.argv[3], "w").write("model")
+"""
+TIMED = """
+import sys, time
+for number in range(int(sys.argv[1])):
+    time.sleep(0.137)
+    print(f"printed_at={time.time():.6f}")
+open(sys.argv[2], "w").write("model")
+"""
+TOLD = MetricSeen | ProgressSeen
+
+
+class Took(NamedTuple):
+    """Seconds of a run: on the clock, of a processor for the script, and of a processor for watching it."""
+
+    clock: float
+    script: float
+    watching: float
+
+
+def children_seconds() -> float:
+    """Seconds of a processor that all children have taken that have ended."""
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return use.ru_utime + use.ru_stime
+
+
+class Bench:
+    """A project's folder with a journal, where trainings are run both ways."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.model = root / "model.pkl"
+        self.log = root / "train.log"
+        (root / "script.py").write_text(SCRIPT)
+        (root / "timed.py").write_text(TIMED)
+        self.journal = Journal(root / ".mlconsole" / "journal.db")
+        self.release = self.journal.begin_release(kind="release", who="benchmark", approved=False).number
+
+    def bare(self, arguments: Sequence[str]) -> Took:
+        """The script as a person runs it."""
+        self.log.unlink(missing_ok=True)
+        children, began = children_seconds(), time.perf_counter()
+        with self.log.open("wb") as log:
+            subprocess.run([sys.executable, *arguments], cwd=self.root, stdout=log, check=True)
+        return Took(time.perf_counter() - began, children_seconds() - children, 0)
+
+    def watched(self, arguments: Sequence[str], seen: Callable[[MetricPoint], None] = lambda point: None) -> Took:
+        """The same by mlconsole, from its start to the model that was found."""
+        self.log.unlink(missing_ok=True)
+        self.model.unlink(missing_ok=True)
+        training = Training(
+            root=self.root,
+            cwd=self.root,
+            folder=self.root / ".mlconsole",
+            command=[sys.executable, *arguments],
+            environment=child_environment(Path(sys.executable)),
+            log_path=self.log,
+            given=self.model,
+        )
+
+        def report(told: Sequence[MetricPoint | TrainingProgress]) -> None:
+            bodies: list[TOLD] = [
+                MetricSeen(point=one) if isinstance(one, MetricPoint) else ProgressSeen(progress=one) for one in told
+            ]
+            self.journal.emit_all(self.release, bodies, "train")
+            for one in told:
+                if isinstance(one, MetricPoint):
+                    seen(one)
+
+        samples: list[UseSample] = []
+        own, began = time.process_time() + children_seconds(), time.perf_counter()
+        result = train(training, report, threading.Event(), samples.append)
+        took, script = time.perf_counter() - began, result.child.use.cpu_seconds
+        return Took(took, script, time.process_time() + children_seconds() - own - script)
+
+    def check_lines(self, lines: int) -> None:
+        """Every line came once, in its order."""
+        numbers = [int(found[0]) for found in re.findall(r"(?m)^(?:batch|step) (\d+)(.*)$", self.log.read_text())]
+        if numbers != list(range(lines)):
+            raise SystemExit(f"of {lines:,} lines, {len(numbers):,} came, or not in their order")
+
+
+def main() -> int:
+    """Measure both ways in turn and print the ratio."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--lines", type=int, default=100_000)
+    arguments.add_argument("--microseconds", type=int, default=150)
+    arguments.add_argument("--runs", type=int, default=5)
+    given = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        script = ["script.py", str(given.lines), str(given.microseconds), str(bench.model)]
+        bare: list[Took] = []
+        ours: list[Took] = []
+        for _ in range(given.runs):
+            bare.append(bench.bare(script))
+            bench.check_lines(given.lines)
+            ours.append(bench.watched(script))
+            bench.check_lines(given.lines)
+        print(f"a training of {given.lines:,} lines {load()}")
+        for name, all_took in (("python script.py > log", bare), ("watched by mlconsole", ours)):
+            clock = [took.clock for took in all_took]
+            least, most = min(clock), max(clock)
+            print(f"  {name:<24} median {statistics.median(clock):7.3f} s   {least:.3f} … {most:.3f}")
+        ratio = median(took.clock for took in ours) / median(took.clock for took in bare)
+        own_ratio = median(took.script for took in ours) / median(took.script for took in bare)
+        print(f"  ratio {ratio:.3f} on the clock, {own_ratio:.3f} in the script's processor time (of medians)")
+        cost = median(took.watching / took.clock for took in ours)
+        print(f"  every line came, in order; watching took {cost:.2%} of a core")
+        late = delays(bench)
+        print(
+            f"  from print to journal: median {statistics.median(late):.0f} ms, most {max(late):.0f} ms of {len(late)}"
+        )
+    return 0 if ratio <= 1.02 and max(late) <= 200 else 1
+
+
+def median(values: Iterable[float]) -> float:
+    """The median of some figures."""
+    return statistics.median(list(values))
+
+
+def delays(bench: Bench, count: int = 30) -> list[float]:
+    """Milliseconds from a script's print to the commit in the journal."""
+    found: list[float] = []
+    bench.watched(
+        ["timed.py", str(count), str(bench.model)], lambda point: found.append((time.time() - point.value) * 1000)
+    )
+    return found
+
+
+if __name__ == "__main__":
+    os.environ.pop("PYTHONUNBUFFERED", None)
+    sys.exit(main())
