@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Event, InputEvent
 from textual.screen import Screen
 
 from mlconsole.console.ascii_only import sign_filters
 from mlconsole.console.background import Background, Finished
-from mlconsole.console.loading import load, operation_of, palette_commands, warm
+from mlconsole.console.loading import load, operation_of, warm
 from mlconsole.console.screens.opening import OpeningScreen
 from mlconsole.console.themes import OURS, chosen, shades
 from mlconsole.errors import Exit, Problem
@@ -53,10 +54,8 @@ class MlconsoleApp(App[None]):
         clone: what is cloned, or offered to be, before there is a project to open.
     """
 
-    COMMANDS: ClassVar[set[Any]] = {palette_commands}
-    ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "f24"
-    """The registry of actions has the palette's keys; Textual wants one of its own, so it gets one that no one has."""
+    ENABLE_COMMAND_PALETTE = False
+    """The registry of actions has one of its own."""
     BINDINGS: ClassVar[list[BindingType]] = []
     view: View
     main: MainScreen
@@ -168,6 +167,12 @@ class MlconsoleApp(App[None]):
         self.background.close()
         if self.is_open:
             self.watching.stop()
+
+    async def on_event(self, event: Event) -> None:
+        """Keys and clicks that come while the app ends are nobody's: there is no screen to take them."""
+        if isinstance(event, InputEvent) and (self._exit or not self.screen_stack):
+            return
+        await super().on_event(event)
 
     # the view
 

@@ -52,7 +52,8 @@ def comparison_drawn(
     drawn = forest([found] if low else [found, *further], width)
     if low:
         words = f"{found.difference:+.4g}, {abs(found.relative):.1%} {'worse' if found.relative > 0 else 'better'}"
-        return [line((mark, f"bold {style}"), f"  {found.metric} {words} than {found.champion}"), *drawn]
+        said = line((mark, f"bold {style}"), f"  {found.metric} {words} than {found.champion}")
+        return [*wrapped(said, width, indent=2), *drawn]
     return [heading("Candidate against champion", note), values, *verdict, *drawn]
 
 
@@ -76,8 +77,9 @@ def forest(comparisons: Sequence[Comparison], width: int) -> list[Content]:
     tolerance = comparisons[0].tolerance
     left = min(0.0, *(each.low for each in intervals))
     right = max(tolerance, 0.0, *(each.high for each in intervals))
-    margin = (right - left or 1.0) * 0.06
-    left, right = left - margin, right + margin
+    span = right - left or 1.0
+    # to the right there is room for what is tolerated, in words
+    left, right = left - span * 0.06, right + span * 0.14
 
     def place(value: float) -> int:
         return min(max(round((value - left) / (right - left) * (room - 1)), 0), room - 1)
@@ -91,6 +93,8 @@ def forest(comparisons: Sequence[Comparison], width: int) -> list[Content]:
         for at in range(place(each.low), place(each.high) + 1):
             parts[at] = ("─", style)
         parts[place(each.low)], parts[place(each.high)] = ("├", style), ("┤", style)
+        if place(each.low) < place(0.0) < place(each.high):
+            parts[place(0.0)] = ("┼", style)
         parts[place(each.middle)] = ("●", f"bold {style}")
         lines.append(line((f"{mark[0]} ", style), f"{fit(name, wide)}  ", *parts))
     return [*lines, _scale(place, wide + 4, room, tolerance, left, right)]
@@ -101,19 +105,22 @@ def _scale(
 ) -> Content:
     """What is where on the line: better, zero, how much is tolerated, worse."""
     text = [" "] * room
-    for at, words in (
+    worse = f"{right:+.0%} worse"
+    for at, *ways in (
         (place(0.0), "0"),
-        (place(tolerance), f"+{tolerance:.1%} tolerated"),
+        (place(tolerance), f"+{tolerance:.1%} tolerated", f"+{tolerance:.1%}"),
         (0, f"{left:+.0%} better"),
-        (room - 1 - len(f"{right:+.0%} worse") + 1, f"{right:+.0%} worse"),
+        (room - len(worse), worse),
     ):
-        start = max(at, 0)
-        if (
-            all(letter == " " for letter in text[max(start - 1, 0) : start + len(words) + 1])
-            and start + len(words) <= room
-        ):
-            text[start : start + len(words)] = words
+        words = next((words for words in ways if _is_free(text, at, words)), "")
+        text[at : at + len(words)] = words
     return line((" " * indent + "".join(text).rstrip(), FAINT))
+
+
+def _is_free(text: Sequence[str], at: int, words: str) -> bool:
+    """Whether there is room for words, with a gap on both sides."""
+    around = text[max(at - 1, 0) : at + len(words) + 1]
+    return 0 <= at <= len(text) - len(words) and all(letter == " " for letter in around)
 
 
 def _name(found: Comparison, first: Comparison) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from textual.command import Provider
-
     from mlconsole.console.actions import Action
     from mlconsole.console.app import MlconsoleApp
 
@@ -35,10 +33,3 @@ def operation_of(action: Action) -> Callable[[MlconsoleApp], Awaitable[None]]:
     module = importlib.import_module(f"mlconsole.console.operations.{action.operations}")
     operation: Callable[[MlconsoleApp], Awaitable[None]] = getattr(module, action.id)
     return operation
-
-
-def palette_commands() -> type[Provider]:
-    """What the command palette offers."""
-    from mlconsole.console.palette import ActionCommands
-
-    return ActionCommands

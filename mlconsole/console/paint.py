@@ -5,6 +5,7 @@ Style names are Textual's own variables, so that dark, light and user themes wor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -18,6 +19,8 @@ from mlconsole.text import clean
 
 MOST_TAIL = 20
 """So many of a command's last lines are shown with its problem."""
+MOST_LABEL = 16
+_LABEL = re.compile(r" {2,}|\S+(?: \S+)? {2,}")
 
 GOOD = "$text-success"
 BAD = "$text-error"
@@ -120,6 +123,14 @@ def keys(pairs: Iterable[tuple[str, str]]) -> Content:
     return Content("  ").join([line((key, KEY), f" {words}") for key, words in pairs])
 
 
+def keys_in(pairs: Iterable[tuple[str, str]], width: int) -> Content:
+    """The same in at most `width` cells: the last one always, of the others as many of the first as fit."""
+    *some, last = pairs
+    while some and keys([*some, last]).cell_length > width:
+        some.pop()
+    return keys([*some, last])
+
+
 def bar(fraction: float, width: int) -> Content:
     """A progress bar of `width` cells, in eighths of a cell."""
     eighths = round(min(max(fraction, 0.0), 1.0) * width * 8)
@@ -169,8 +180,14 @@ def block_lines(blocks: Sequence[Block], width: int) -> list[Content]:
         if block.title:
             lines.append(heading(block.title))
         for text in block.lines:
-            lines += wrapped(line(text), width, indent=2)
+            lines += wrapped(line(text), width, indent=hanging(text))
     return lines
+
+
+def hanging(text: str) -> int:
+    """The cells below which the rest of a wrapped line hangs: those of its label, or its own indent."""
+    found = _LABEL.match(text)
+    return found.end() if found and found.end() <= MOST_LABEL else 2
 
 
 def table_lines(table: Table, width: int) -> list[Content]:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Sequence
 
-import msgspec
 import pytest
 from textual.content import Content
 from textual.widgets import Button, Input
 
 from mlconsole.console.actions import REGISTRY
 from mlconsole.console.actions.action import named, written
-from mlconsole.console.app import MlconsoleApp
-from mlconsole.console.messages import PodsSeen
-from mlconsole.console.operations import console as console_operations
+from mlconsole.console.screens.choose import Choice, found_by
 from mlconsole.console.screens.detail import DetailScreen
 from mlconsole.errors import OutsideFailed
-from mlconsole.evidence.base import STAGES, StageName
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release import launch as launching
 
-from .builder import Builder, a_plan, pod, snapshot
+from .builder import a_plan
 from .conftest import Build, Drive
 
 QUICK_RUNNER = """
@@ -306,9 +300,32 @@ async def test_help_lists_every_action_with_the_reason_why_not(build: Build, dri
 async def test_the_palette_finds_actions_by_name(build: Build, drive: Drive, key: str) -> None:
     async with drive(build("refused").project.root) as console:
         await console.press(key, *"histo")
-        await console.shows("All releases: Enter opens one.")
+        await console.shows("h", "history", "All releases: Enter opens one.")
         await console.press("enter")
         await console.shows("Releases of ml-model")
+
+
+async def test_the_palette_says_why_an_action_does_not_apply_and_themes_are_chosen_in_the_same_way(
+    build: Build, drive: Drive
+) -> None:
+    async with drive(build("done").project.root, (160, 50)) as console:
+        await console.press("colon", *"appr")
+        await console.shows("a approve", "not now: Nothing waits for an approval.")
+        await console.press("enter")
+        await console.shows("! Nothing waits for an approval.")
+        await console.press("t", *"gruv", "enter")
+        await console.until(lambda: console.app.theme == "gruvbox")
+        await console.press("colon", *"qqqq", "enter")
+        await console.shows("Commands")
+        await console.press("escape")
+        await console.until(lambda: console.app.screen is console.app.main)
+
+
+def test_the_likest_name_is_found_first() -> None:
+    choices = [Choice("a", "next stage"), Choice("b", "history"), Choice("c", "start")]
+    assert [choice.key for choice in found_by(choices, "hst")] == ["b"]
+    assert [choice.key for choice in found_by(choices, "  ")] == ["a", "b", "c"]
+    assert found_by(choices, "xyz") == []
 
 
 async def test_zoom_gives_the_panel_the_whole_width(build: Build, drive: Drive) -> None:
@@ -337,49 +354,6 @@ def test_a_key_is_written_as_people_write_it(key: str, shown: str) -> None:
     assert named(shown) == key
 
 
-MOVES = (
-    *"123456jkG", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end", "pageup",
-    "pagedown", "backspace", "space",
-)  # fmt: skip
-QUITS = "ctrl+q"
-"""Textual's own: it always quits."""
-KEYS = tuple(dict.fromkeys([*MOVES, *(key for found in REGISTRY.actions for key in found.each_key if key != QUITS)]))
-
-
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("state", ["refused", "rolling_out"])
-async def test_every_key_of_every_panel_does_no_harm(
-    build: Build,
-    drive: Drive,
-    launched: list[list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    stage: StageName,
-    state: str,
-) -> None:
-    async def stay(app: MlconsoleApp) -> None:
-        """The test goes on."""
-
-    monkeypatch.setattr(console_operations, "quit", stay)
-    keys = [*MOVES[9:], *(key for found in REGISTRY.of(stage) for key in found.each_key if key != QUITS)]
-    random.Random(stage).shuffle(keys)
-    builder = build("done", state)
-    async with drive(builder.project.root) as console:
-        console.app.watching.pods.stop()
-        console.app.post_message(PodsSeen(snapshot(pod(1), pod(2, ready=False))))
-        for inside in (False, True):
-            for key in keys:
-                for typed in ("escape", "escape", "escape", str(STAGES.index(stage) + 1)):
-                    console.type(typed)
-                await asyncio.sleep(0.02)
-                for typed in (*(["enter"] if inside else []), key):
-                    console.type(typed)
-                await asyncio.sleep(0.02)
-                assert console.app.is_running, key
-        assert console.app._exception is None
-    log = builder.project.state / "console.log"
-    assert not log.exists(), log.read_text(encoding="utf-8")
-
-
 async def test_a_key_for_a_screen_that_is_not_there_yet_does_nothing(build: Build, drive: Drive) -> None:
     async with drive(build("done").project.root) as console:
         screen = DetailScreen("Slow", lambda width: [Content("what it shows")])
@@ -392,31 +366,9 @@ async def test_a_key_for_a_screen_that_is_not_there_yet_does_nothing(build: Buil
         assert console.app.screen is not screen
 
 
-@pytest.mark.parametrize(("seed", "size"), [(1, (80, 24)), (2, (160, 50)), (3, (60, 20)), (4, (100, 30))])
-async def test_any_keys_in_any_order_do_no_harm(
-    build: Build,
-    drive: Drive,
-    launched: list[list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    seed: int,
-    size: tuple[int, int],
-) -> None:
-    async def stay(app: MlconsoleApp) -> None:
-        """The palette may find quit; this test goes on."""
-
-    monkeypatch.setattr(console_operations, "quit", stay)
-    dice = random.Random(seed)
-    builder: Builder = build("done", "refused", dice.choice(["waiting", "paused", "failed"]))
-    async with drive(builder.project.root, size) as console:
-        for turn in range(300):
-            console.type(dice.choice(KEYS))
-            if turn % 10 == 0:
-                await console.pilot.pause()
-            if dice.random() < 0.02:
-                await console.pilot.resize_terminal(dice.randint(40, 180), dice.randint(10, 60))
-        await console.pilot.pause()
-        assert console.app.is_running
+async def test_keys_that_come_while_it_ends_are_nobodys(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root) as console:
+        for key in ("q", *"123456jkhl", "enter", "escape", "q") * 3:
+            console.type(key)
+        await console.until(lambda: not console.app.is_running)
         assert console.app._exception is None
-    log = builder.project.state / "console.log"
-    assert not log.exists(), log.read_text(encoding="utf-8")
-    assert msgspec.structs.asdict(builder.journal.release(1))["state"] == "done"

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from mlconsole.console.paint import DIM, STATE_STYLES, WARN, keys, line
+from mlconsole.console.paint import DIM, STATE_STYLES, WARN, keys_in, line
 from mlconsole.console.release_facts import ReleaseFacts, changed_words, facts_of
 from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.view import View
@@ -67,14 +67,10 @@ class HistoryScreen(Dialog[int | None]):
 
     def compose(self) -> ComposeResult:
         """Title, table, keys."""
-        registry = self._view.registry
-        hints = [
-            (registry[name].key, registry[name].words) for name in ("mark", "record", "replay") if name in registry
-        ]
         with Vertical():
             yield Static(line(f"Releases of {self._view.project.settings.name}"), classes="title", markup=False)
             yield self._table
-            yield Static(keys([("Enter", "open, or compare two marked"), *hints, ("Esc", "back")]), classes="keys")
+            yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
         """Fill the table; the cursor is on the release that is shown. What changed comes a moment later."""
@@ -110,8 +106,12 @@ class HistoryScreen(Dialog[int | None]):
         )
 
     def on_resize(self) -> None:
-        """Say more or less of what changed, as there is room."""
+        """Say more or less of what changed, and of the keys, as there is room."""
         self._show()
+        registry = self._view.registry
+        hints = [(registry[name].key, registry[name].words) for name in ("mark", "record", "replay", "compare")]
+        pairs = [("Enter", "open, or compare two marked"), *hints, ("Esc", "back")]
+        self.query_one(".keys", Static).update(keys_in(pairs, self.size.width - 4))
 
     def mark(self) -> None:
         """Mark the release of the cursor for a comparison, or take its mark away; the last two count."""

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.widget import Widget
 
-from mlconsole.console.paint import BUSY, DIM, STATE_STYLES, STRONG, WARN, bar, cut, keys, line, split
+from mlconsole.console.paint import BUSY, DIM, STATE_STYLES, STRONG, WARN, bar, cut, keys_in, line, split
 from mlconsole.console.panels.base import Panel
 from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.screens.main import PANELS
@@ -189,7 +189,7 @@ class ReplayScreen(Dialog[None]):
         registry = view.registry
         names = ("replay_pause", "replay_faster", "replay_slower", "replay_back", "replay_on")
         pairs = [(registry[name].key, registry[name].words) for name in names]
-        self._keys.show(keys([*pairs, ("1–6", "stage"), ("Esc", "back")]), Content(""))
+        self._keys.show(keys_in([*pairs, ("1–6", "stage"), ("Esc", "back")], width), Content(""))
 
     # what a person selects
 
