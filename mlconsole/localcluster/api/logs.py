@@ -162,6 +162,9 @@ async def _send(
             _seek_tail(file, asked.tail)
         lines = _Lines(file, asked)
         runs = _state(pod, asked.container).get("restartCount", 0)
+        if asked.since and asked.tail is None and budget is None:
+            for chunk in _rotated_lines(path, file, asked):
+                await response.write(chunk)
         while True:
             ended = not asked.follow or _has_ended(store, target, pod, asked.container, runs)
             for chunk in lines.read(final=ended):
@@ -178,6 +181,18 @@ async def _send(
                 file.close()
                 file = path.open("rb")
                 lines.file = file
+
+
+def _rotated_lines(path: Path, current: BinaryIO, asked: LogOptions) -> Iterator[bytes]:
+    """What is wanted of the file before this one, so that whoever comes back after a rotation misses nothing."""
+    before = path.with_name(path.name + ".1")
+    try:
+        with before.open("rb") as file:
+            # Between the two, the present file may have become the one before.
+            if _inode(file) != _inode(current):
+                yield from _Lines(file, asked).read(final=True)
+    except OSError:
+        return
 
 
 def _has_ended(store: Store, target: Target, pod: Object, container: str, runs: int) -> bool:

@@ -390,13 +390,13 @@ class Stream:
 
         try:
             for chunk in self._chunks():
+                if self._stopped.is_set():
+                    return
                 *lines, self.rest = (self.rest + chunk).split(b"\n")
                 yield from lines
                 if len(self.rest) > LONGEST_LINE:
                     yield self.rest
                     self.rest = b""
-                if self._stopped.is_set():
-                    return
         except (HTTPError, OSError, ValueError, AttributeError) as error:
             # A socket that is shut down under the reader shows as any of these.
             if not self._stopped.is_set():

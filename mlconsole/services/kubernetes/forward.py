@@ -16,6 +16,7 @@ from mlconsole.errors import OutsideFailed, Problem, WrongUse
 from mlconsole.services.kubernetes.objects import Pod
 from mlconsole.services.kubernetes.problems import decode
 from mlconsole.services.kubernetes.resources import PODS
+from mlconsole.services.kubernetes.tls import shut_down
 from mlconsole.text import clean_line
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class PortForward:
             tunnels = list(self._open)
         if self._listener is not None:
             # Closing alone would leave the thread in accept().
-            _shut(self._listener)
+            shut_down(self._listener)
             self._listener.close()
         for tunnel in tunnels:
             tunnel.end()
@@ -142,11 +143,11 @@ class _Tunnel:
 
     def end(self) -> None:
         """End it from any thread."""
-        _shut(self._client)
+        shut_down(self._client)
         self._client.close()
         there = self._there.sock
         if there is not None:
-            _shut(there)
+            shut_down(there)
         # The closing handshake would wait for an answer.
         close: Any = self._there.shutdown
         close()
@@ -210,11 +211,3 @@ def port_of(pod: Pod, wanted: str) -> int:
         what = f"declares no port {wanted}" if wanted else "declares no port"
         raise WrongUse(f"{pod.metadata.name} {what}.", f"There are: {names}." if names else "Give its number.")
     return found
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except (OSError, ValueError):
-        # It is closed already.
-        return

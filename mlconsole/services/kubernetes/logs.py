@@ -24,6 +24,7 @@ _PASSING = (Unreachable, ServerFailed, TooManyRequests)
 Stamp = tuple[float, str]
 """When a line was written: whole seconds since 1970, and the fraction's nine digits; they sort by time."""
 
+GAP = "── lines are missing here: the log was rotated before the connection came back"
 NO_STAMP: Stamp = (0.0, "0" * 9)
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) ?")
 
@@ -185,6 +186,8 @@ class _Follower:
         self._seen = _Seen(position)
         self._last_stamp = position.last if position.since else NO_STAMP
         self._restarts = 0
+        self._run_of_last = -1
+        self._awaits_last = False
 
     def run(self) -> None:
         self._status()
@@ -219,6 +222,7 @@ class _Follower:
             with _stopped_by(self._cancelled, stream):
                 if self._position.since:
                     self._catch_up()
+                self._awaits_last = self._run_of_last == self._restarts
                 for line in stream:
                     got = self._take(line) or got
                 if stream.rest and not self._cancelled.is_set():
@@ -235,6 +239,7 @@ class _Follower:
         stamp, rest, _ = split_stamp(text)
         rest = clean_line(rest)
         if stamp is not None:
+            self._tell_gap(stamp)
             if not self._seen.new(stamp, rest):
                 return False
             self._last_stamp = stamp
@@ -243,7 +248,14 @@ class _Follower:
         self._on_line(self._last_stamp, rest)
         if stamp is not None:
             self._seen.move(stamp, rest)
+            self._run_of_last = self._restarts
         return True
+
+    def _tell_gap(self, stamp: Stamp) -> None:
+        """Say that lines are missing where the last one does not come again: a node keeps the newest file only."""
+        if self._awaits_last and stamp > self._position.last and not self._cancelled.is_set():
+            self._on_line(stamp, GAP)
+        self._awaits_last = False
 
     def _ended(self) -> bool:
         """Whether no more can come; where the container has restarted, its last words are fetched first."""
@@ -280,12 +292,14 @@ class _Follower:
         if self._position.since:
             query["sinceTime"] = self._position.since
         self._seen.reconnect()
+        self._awaits_last = False
         try:
             data = self._connection.request("GET", _path(self._namespace, self._pod), query=query)
         except (Invalid, NotFound):
             return
         for line in data.splitlines():
             self._take(line)
+        self._run_of_last = -1
 
     def _status(self) -> tuple[Pod, ContainerStatus | None]:
         pod = decode(self._connection.request("GET", PODS.path(self._namespace, self._pod)), Pod)

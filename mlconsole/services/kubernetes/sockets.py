@@ -22,6 +22,7 @@ from urllib3.util.connection import allowed_gai_family
 
 from mlconsole.services.kubernetes.problems import NoCluster, unreachable
 from mlconsole.services.kubernetes.proxies import Proxy
+from mlconsole.services.kubernetes.tls import shut_down
 from mlconsole.services.kubernetes.transport import problem_of_transport
 
 if TYPE_CHECKING:
@@ -229,8 +230,4 @@ class Tracker:
             sock = opening.get(connection) or connection.sock
             if sock is None:
                 continue
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                # It is closed already.
-                continue
+            shut_down(sock)

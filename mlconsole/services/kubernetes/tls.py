@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -147,6 +149,16 @@ def has_expired(certificate: str) -> datetime | None:
     except ValueError:
         return None
     return until if until < datetime.now(UTC) else None
+
+
+def shut_down(sock: socket.socket) -> None:
+    """Shut a socket down, from any thread; whoever waits on it goes on at once.
+
+    An SSLSocket's own `shutdown` would first forget its TLS, and hand the reader what is still encrypted.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        # It is closed already.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _cause(error: BaseException) -> BaseException | None:

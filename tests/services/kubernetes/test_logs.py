@@ -201,3 +201,9 @@ def test_timestamps_of_any_zone_are_put_in_order() -> None:
     assert utc[0] < plus[0]
     assert (plus[1], plus[2]) == ("b", "2026-11-23T05:00:00Z")
     assert split_stamp("no stamp")[0] is None
+
+
+def test_lines_that_the_cluster_no_longer_has_are_told(tmp_path: Path) -> None:
+    """A node sends of the newest file only: what was rotated away while the connection was down is gone."""
+    container = Container(lines(f"{stamp(1)} one", breaks=True), lines(f"{stamp(9)} nine", f"{stamp(9, 1)} ten"))
+    assert followed(container, tmp_path) == ["one", logs.GAP, "nine", "ten"]
