@@ -66,7 +66,7 @@ class PodsPanel(Panel):
         self.model = PodsModel()
         self._wrong = ""
         self._selector = ""
-        self._evidence_of: object = None
+        self._evidence_of: object = self
         self._usage: UsageFeed | None = None
         self._settled = 0
         self.forwards: dict[str, PortForward] = {}
@@ -95,7 +95,8 @@ class PodsPanel(Panel):
         self.set_class(self.size.height < LOW, "-low")
         self.show_state()
         run = view.run("pods")
-        if run is not self._evidence_of or not run:
+        if run is not self._evidence_of:
+            # not each time: what is hidden has no size, and asks the whole screen for a new layout
             self._evidence_of = run
             self.evidence.display = bool(sections(run_lines(run, 80), evidence_lines(run, 80)))
             self.evidence.show(
