@@ -74,6 +74,8 @@ def find(root: Path, pattern: str) -> tuple[Path, ...]:
         raise DataMissing(f"{pattern} is tracked by DVC, and not here.", f"Fetch it: dvc pull {pattern}")
     if path.is_symlink():
         raise DataMissing(f"{pattern} is a link to a file that is not there.", "Fetch the data (`dvc pull`, perhaps).")
+    if path.exists():
+        raise DataMissing(f"{pattern} is neither a file nor a folder.", "Write it to a file, and set `path` to that.")
     raise DataMissing(f"There is no {pattern}.", _suggestion(root, pattern))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,11 +69,15 @@ def survey(
     from mlconsole.text import clean_line
 
     stamps = _stamps(identity, root)
-    tables = Tables(root, identity, report, cancelled)
-    check_target(target, [clean_line(column) for column in tables.columns])
-    found, types = _profile(tables)
-    if _stamps(identity, root) != stamps:
-        raise DataChanged("The data changed while it was read.", "Wait until it is written whole, then try again.")
+    try:
+        tables = Tables(root, identity, report, cancelled)
+        check_target(target, [clean_line(column) for column in tables.columns])
+        found, types = _profile(tables)
+    except DataUnfit as fault:
+        # half a row is no fault of the data where somebody writes it at this moment
+        _check_still(identity, root, stamps, fault)
+        raise
+    _check_still(identity, root, stamps)
     if not found.rows:
         raise DataUnfit(f"{tables.files[0].name} has a header, but no rows.", "Put the data there.")
     columns = tuple(column.profile for column in found.columns.values())
@@ -144,6 +148,16 @@ def _as_text(tables: Tables, types: Types, column: str) -> Types:
     if not narrow:
         raise DataUnfit(f"{tables.files[0].name} has values that can't be read.", "Write the file again.")
     return {**types, **dict.fromkeys([column] if column in narrow else narrow, pa.string())}
+
+
+def _check_still(
+    identity: DataIdentity, root: Path, stamps: Sequence[tuple[int, int]], cause: Exception | None = None
+) -> None:
+    """Raise where the files are not what they were before they were read."""
+    if _stamps(identity, root) != stamps:
+        raise DataChanged(
+            "The data changed while it was read.", "Wait until it is written whole, then try again."
+        ) from cause
 
 
 def _stamps(identity: DataIdentity, root: Path) -> list[tuple[int, int]]:

@@ -155,3 +155,9 @@ def test_hashing_can_be_cancelled(root: Path) -> None:
     cancelled.set()
     with pytest.raises(Cancelled):
         identify(root, "data", root / "cache.json", cancelled=cancelled)
+
+
+def test_a_pipe_is_no_data(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.csv")
+    with pytest.raises(DataMissing, match="neither a file nor a folder"):
+        find(tmp_path, "data.csv")

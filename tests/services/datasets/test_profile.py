@@ -426,6 +426,14 @@ def test_a_file_that_changes_while_it_is_profiled_is_noticed(tmp_path: Path) -> 
         profiled(tmp_path, content, report=write_again)
 
 
+def test_a_file_that_is_cut_off_while_it_is_profiled_is_not_called_unfit(tmp_path: Path) -> None:
+    def cut_off(done: int) -> None:
+        (tmp_path / "data.csv").write_text("a,b\n1,2\n3")
+
+    with pytest.raises(DataChanged, match="changed"):
+        profiled(tmp_path, "a,b\n" + "1,2\n" * 100_000 + "3,4,5\n" * 2_000_000, report=cut_off)
+
+
 def test_wide_tables_are_fine(tmp_path: Path) -> None:
     names = [f"c{index}" for index in range(2000)]
     found = profiled(tmp_path, ",".join(names) + "\n" + ",".join("1" * 2000) + "\n")
