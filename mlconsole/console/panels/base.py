@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.live_words import QUESTIONS, TITLES, elapsed, state_words
-from mlconsole.console.paint import DIM, FAINT, blank, block_lines, heading, line, problem_lines, split, verdict_lines
+from mlconsole.console.paint import DIM, FAINT, blank, block_lines, heading, line, problem_lines, split, verdict_lines, wrapped
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.evidence.base import STAGES, StageName
@@ -172,6 +172,7 @@ def command_lines(run: StageRun | None) -> list[Content]:
     return [heading("By hand"), *lines]
 
 
-def quiet(sentence: str, next_step: str = "") -> list[Content]:
-    """A sentence where there is nothing to show yet."""
-    return [line((sentence, DIM)), *([line((next_step, DIM))] if next_step else [])]
+def quiet(sentence: str, next_step: str = "", *, width: int = 0) -> list[Content]:
+    """A sentence where there is nothing to show yet; wrapped where a width is given."""
+    lines = [line((text, DIM)) for text in (sentence, next_step) if text]
+    return [part for content in lines for part in wrapped(content, width)] if width else lines

@@ -91,7 +91,7 @@ class DeployPanel(DocumentPanel):
         run, plan = view.run("deploy"), view.plan
         self._anchors = []
         if run is None:
-            return _not_yet(view)
+            return _not_yet(view, width)
         evidence = run.evidence if isinstance(run.evidence, DeployEvidence) else None
         registry = view.registry
         keys = (registry["conflicts_force"].key, registry["conflicts_leave"].key)
@@ -156,7 +156,7 @@ class DeployPanel(DocumentPanel):
         self.draw(self.view)
 
 
-def _not_yet(view: View) -> list[Content]:
+def _not_yet(view: View, width: int) -> list[Content]:
     if view.past:
         return quiet("This release did not come to its deploy.")
     manifests = view.project.settings.deploy.manifests
@@ -165,6 +165,7 @@ def _not_yet(view: View) -> list[Content]:
     return quiet(
         "Not planned yet in this release.",
         f"The manifests: {', '.join(manifests)}. The plan shows what would change, and waits for your approval.",
+        width=width,
     )
 
 

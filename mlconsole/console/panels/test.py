@@ -138,7 +138,7 @@ def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: 
             return quiet("This release did not come to its tests.")
         if not paths:
             return quiet("No tests were found.", "Name them in mlconsole.toml: [test] paths.")
-        return quiet("Not tested yet in this release.", f"The tests: {', '.join(paths)}")
+        return quiet("Not tested yet in this release.", f"The tests: {', '.join(paths)}", width=width)
     if run.state == "running":
         return _progress(view, outcomes, width)
     evidence = run.evidence if isinstance(run.evidence, TestEvidence) else None

@@ -52,7 +52,7 @@ class ChooseScreen(Dialog[str | None]):
         super().__init__()
         self._heading = title
         self._choices = tuple(choices)
-        self._table = Table(("", "", ""), whole=frozenset({0, 1}), spare=(2,))
+        self._table = Table(("", "", ""), whole=frozenset({0, 1}))
 
     def compose(self) -> ComposeResult:
         """Title, the line, the list, keys."""
