@@ -6,7 +6,7 @@ Where several things could be meant, or nothing is there, it is asked about: the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
@@ -62,7 +62,7 @@ def complete(root: Path, given: Settings) -> Completed:
     needs_command = not given.train.command and not given.train.manifest
     train = fill(parameters, "train.", _training(files, script) if needs_command else {})
     data = fill(data, "data.", {"target": _target(files, train.parameters, script, data.path)})
-    named = given.deploy.manifests
+    named = given.deploy.manifests or given.deploy.render
     deploy = fill(given.deploy, "deploy.", {"manifests": manifests.find(files) if not named else None})
     serving = manifests.workload(files, deploy.manifests)
     deploy = fill(deploy, "deploy.", {"selector": serving.selector or _no_selector(deploy.manifests)})
@@ -147,7 +147,8 @@ def _data(files: Files, script: scripts.Script | None) -> Found | Question | Non
     named = _named_by(files, script) if script is not None else None
     if named is not None:
         return named
-    every = [name for name in files.with_suffix(*DATA_SUFFIXES) if not is_of_tests(name)]
+    of_tests = {str(PurePosixPath(name).parent) for name in files.names if is_of_tests(name) and name.endswith(".py")}
+    every = [name for name in files.with_suffix(*DATA_SUFFIXES) if not is_below(name, of_tests)]
     likely = [name for name in every if not NO_TRAINING_DATA.search(PurePosixPath(name).stem)]
     if len(likely) == 1:
         others = len(every) - 1
@@ -161,6 +162,11 @@ def _data(files: Files, script: scripts.Script | None) -> Found | Question | Non
         sentence = f"There are {len(likely)} data files, {listed(likely)}: which one is trained on?"
         return Question("data.path", sentence, f'Name it: [data] path = "{likely[0]}"', tuple(likely))
     return _no_data(files)
+
+
+def is_below(name: str, folders: Collection[str]) -> bool:
+    """Whether a file is in one of some folders, or below it; the top of the project does not count."""
+    return any(str(folder) in folders for folder in PurePosixPath(name).parents if folder.name)
 
 
 def _no_data(files: Files) -> Question:

@@ -161,6 +161,9 @@ class DeploySettings(Section, frozen=True, kw_only=True):
     """Where and how a version is deployed."""
 
     manifests: Annotated[tuple[str, ...], _key("Manifest files or folders, as kubectl apply -f takes them.")] = ()
+    render: Annotated[
+        str, _key('Instead of manifests: a command that prints them, such as "helm template chart"; no shell.')
+    ] = ""
     context: Annotated[str, _key('The kubeconfig context; empty: the current one; "local": the local cluster.')] = ""
     namespace: Annotated[str, _key("The namespace; empty: the context's own.")] = ""
     selector: Annotated[str, _key("The label selector of the pods that serve the model.")] = ""

@@ -110,7 +110,9 @@ def with_value(settings: Settings, key: str, text: str) -> Settings:
     if not isinstance(place, dict) or isinstance(place.get(last), dict):
         raise SettingsInvalid(f"--set: there is no setting {key}.", "See: mlconsole schema")
     before = place.get(last)
-    place[last] = [part.strip() for part in text.split(",") if part.strip()] if isinstance(before, list) else text
+    place[last] = (
+        [part.strip() for part in text.split(",") if part.strip()] if isinstance(before, list | tuple) else text
+    )
     if isinstance(before, bool | int | float):
         try:
             place[last] = msgspec.convert(text, type(before), strict=False)

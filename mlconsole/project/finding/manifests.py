@@ -59,7 +59,7 @@ def _asked_for(files: Files, folders: Sequence[str]) -> Question:
         return Question("deploy.manifests", sentence, f'[deploy] manifests = ["{folders[0]}"]', tuple(folders))
     if chart:
         folder = str(PurePosixPath(chart).parent)
-        hint = f'helm template {folder} > k8s.yaml, then: [deploy] manifests = ["k8s.yaml"]'
+        hint = f'Render it in each release: [deploy] render = "helm template {folder}"'
         return Question(
             "deploy.manifests", f"{folder} is a Helm chart, which has to be rendered to manifests first.", hint
         )
