@@ -20,13 +20,14 @@ from mlconsole.evidence.release import (
     ReleaseFinished,
     RolloutSeen,
     StageStarted,
+    SweepSeen,
     TestReported,
     TestRunning,
     TestsCollected,
     UseSeen,
 )
 from mlconsole.evidence.testing import Phase, TestOutcome
-from mlconsole.evidence.training import MetricPoint, TrainingProgress, UseSample
+from mlconsole.evidence.training import MetricPoint, SweepRun, TrainingProgress, UseSample
 
 T = TypeVar("T")
 MOST_POINTS = 4000
@@ -71,6 +72,9 @@ class Story:
     plan: DeployPlan | None = None
     rollouts: tuple[RolloutProgress, ...] = ()
     uses: Mapping[StageName, tuple[UseSample, ...]] = field(default_factory=dict)
+    sweep: tuple[SweepRun, ...] = ()
+    """The latest of each run of a sweep that has begun, by number; there are `sweep_total`."""
+    sweep_total: int = 0
     pods: tuple[PodRow, ...] = ()
     happenings: tuple[Happening, ...] = ()
     commands: tuple[ToldCommand, ...] = ()
@@ -93,6 +97,8 @@ class StoryTeller:
     _outcomes: list[TestOutcome] = field(default_factory=list)
     _plan: DeployPlan | None = None
     _rollouts: dict[str, RolloutProgress] = field(default_factory=dict)
+    _sweep: dict[int, SweepRun] = field(default_factory=dict)
+    _sweep_total: int = 0
     _uses: dict[StageName, list[UseSample]] = field(default_factory=dict)
     _pods: dict[str, PodRow] = field(default_factory=dict)
     _happenings: deque[Happening] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
@@ -124,6 +130,8 @@ class StoryTeller:
                 self._plan = plan
             case RolloutSeen(progress=rollout):
                 self._rollouts[f"{rollout.workload.kind}/{rollout.workload.name}"] = rollout
+            case SweepSeen(run=run, total=total):
+                self._sweep[run.number], self._sweep_total = run, total
             case UseSeen(use=use):
                 self._use(event.stage or "train", use)
             case PodSeen(pod=pod):
@@ -150,6 +158,7 @@ class StoryTeller:
             self._uses.pop(stage, None)
         if stage == "train":
             self._metrics.clear()
+            self._sweep.clear()
             self._progress = self._progress_at = None
         elif stage == "test":
             self._outcomes.clear()
@@ -192,6 +201,8 @@ class StoryTeller:
             plan=self._plan,
             rollouts=tuple(self._rollouts.values()),
             uses={stage: tuple(uses) for stage, uses in self._uses.items()},
+            sweep=tuple(self._sweep[number] for number in sorted(self._sweep)),
+            sweep_total=self._sweep_total,
             pods=tuple(self._pods[name] for name in sorted(self._pods)),
             happenings=tuple(self._happenings),
             commands=tuple(self._commands),

@@ -7,8 +7,8 @@ import pytest
 from mlconsole.console.panels.train import TrainPanel, use_lines
 from mlconsole.console.widgets.metrics_chart import MetricsChart
 from mlconsole.console.widgets.plot import area_of
-from mlconsole.evidence.release import MetricSeen, UseSeen
-from mlconsole.evidence.training import MetricPoint, UseSample
+from mlconsole.evidence.release import MetricSeen, SweepSeen, UseSeen
+from mlconsole.evidence.training import MetricPoint, Parameter, SweepRun, UseSample
 
 from .builder import model_version, train_evidence
 from .conftest import Build, Drive
@@ -22,6 +22,33 @@ async def test_use_and_curves_grow_while_it_trains(build: Build, drive: Drive) -
             use = UseSample(seconds=place, processors=1.5, memory=(100 + 20 * place) * 2**20, processes=3)
             builder.journal.emit(1, UseSeen(use=use), "train")
         await console.shows("Processors 1.5", "Memory 200 MiB", "in 3 processes")
+
+
+async def test_a_sweep_is_a_table_with_the_best_run_marked(build: Build, drive: Drive) -> None:
+    builder = build("training")
+    scores = {1: 5.5, 2: 3.25, 3: None}
+    for number, score in scores.items():
+        run = SweepRun(
+            number=number,
+            parameters=(Parameter(name="depth", value=str(number + 4)),),
+            state="running" if score is None else "done",
+            progress=0.5 if score is None else None,
+            score=score,
+            seconds=2,
+        )
+        builder.journal.emit(1, SweepSeen(run=run, total=4), "train")
+    async with drive(builder.project.root, (160, 50)) as console:
+        await console.shows("62% 2 of 4 runs ended", "depth", "mean_absolute_error")
+        await console.shows("2 6 3.25 2.0 s best", "3 7 2.0 s 50%", "1 5 5.5 2.0 s done")
+
+
+def test_what_is_used_is_told_beside_its_limit() -> None:
+    use = UseSample(
+        seconds=1, processors=1.5, memory=2**30, processes=3, threads=12, disk_read=0, disk_written=5 * 2**20
+    )
+    (told,) = use_lines([use], None, 160, "8GB")
+    assert "Memory 1.0 GiB of 8GB" in told.plain
+    assert told.plain.endswith("in 3 processes, 12 threads; disk 0 B/s read, 5.0 MiB/s written")
 
 
 async def test_the_cursor_reads_a_step_and_stays_there(build: Build, drive: Drive) -> None:

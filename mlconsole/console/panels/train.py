@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from textual.content import Content
 from textual.widget import Widget
 
@@ -21,11 +22,15 @@ from mlconsole.console.widgets.log_view import LogView
 from mlconsole.console.widgets.metrics_chart import MetricsChart
 from mlconsole.evidence.training import TrainEvidence, UseSample
 from mlconsole.present import Table
+from mlconsole.present.stages import sweep_table
+from mlconsole.services.training import sweep
 from mlconsole.text import count, duration, number, size
 
 LOW = 20
 """Below this height of the panel, the log is left to its own screen: facts and curves need the room."""
 USE_LETTERS = 24
+DISK_WORTH_TELLING = 1 << 20
+"""Bytes a second."""
 
 
 class TrainPanel(Panel):
@@ -158,8 +163,11 @@ def train_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
         return [line(("Not trained yet in this release.", DIM)), line(("$ ", DIM), command)]
     uses = view.story.uses.get("train", ())
     if run.state == "running":
+        limit = view.project.settings.train.memory
+        if view.story.sweep:
+            return [*sweep_lines(view, width), *use_lines(uses, None, width, limit)]
         waiting = [] if view.story.metrics else quiet("No metric was printed yet.")
-        return [*progress_lines(view, width), *use_lines(uses, None, width), *waiting]
+        return [*progress_lines(view, width), *use_lines(uses, None, width, limit), *waiting]
     found = result_lines(view, width)
     evidence = run.evidence if isinstance(run.evidence, TrainEvidence) else None
     use = use_lines(uses, evidence, width)
@@ -182,16 +190,41 @@ def progress_lines(view: View, width: int) -> list[Content]:
     return [line(bar(progress.fraction, room), (words, STRONG), (f"  {progress.message}", DIM))]
 
 
-def use_lines(uses: Sequence[UseSample], evidence: TrainEvidence | None, width: int) -> list[Content]:
-    """Processors and memory of the training and all that it started: now, and the way there."""
+def sweep_lines(view: View, width: int) -> list[Content]:
+    """How far a sweep is, and its runs: those that run, then the others, the best so far first."""
+    settings = view.project.settings
+    metric = settings.train.best or settings.quality.metric
+    runs, total = view.story.sweep, view.story.sweep_total
+    ended = [run for run in runs if run.state not in ("waiting", "running")]
+    parts = sum(run.progress or 0.0 for run in runs if run.state == "running")
+    fraction = min((len(ended) + parts) / max(total, 1), 1.0)
+    sign = 1 if sweep.lower_is_better(metric) else -1
+    scored = sorted((run for run in ended if run.score is not None), key=lambda run: sign * (run.score or 0.0))
+    running = [run for run in runs if run.state == "running"]
+    rest = [run for run in ended if run.score is None]
+    leading = [msgspec.structs.replace(run, is_best=True) for run in scored[:1]]
+    words = f" {fraction:4.0%}  {len(ended)} of {count(total, 'run')} ended"
+    table = sweep_table([*leading, *running, *scored[1:], *rest], metric)
+    return [line(bar(fraction, max(min(width - len(words), 60), 10)), (words, STRONG)), *table_lines(table, width)]
+
+
+def use_lines(uses: Sequence[UseSample], evidence: TrainEvidence | None, width: int, limit: str = "") -> list[Content]:
+    """Processors and memory of the training and all that it started: now, and the way there.
+
+    `limit` is the memory that it may take, as the settings have it.
+    """
     if evidence is not None:
         use = evidence.use
         seconds = max(use.seconds, 0.001)
         now = f"{use.cpu_seconds / seconds:.1f}", size(max([use.peak_memory, *(sample.memory for sample in uses)]))
         tail, most = f"in {duration(use.seconds)}", "at most"
     elif uses:
-        now = f"{uses[-1].processors:.1f}", size(uses[-1].memory)
-        tail, most = f"in {count(uses[-1].processes, 'process', 'processes')}", ""
+        last = uses[-1]
+        now = f"{last.processors:.1f}", size(last.memory) + (f" of {limit}" if limit else "")
+        tail, most = f"in {count(last.processes, 'process', 'processes')}", ""
+        tail += f", {count(last.threads, 'thread')}" if last.threads > last.processes else ""
+        if max(last.disk_read, last.disk_written) >= DISK_WORTH_TELLING:
+            tail += f"; disk {size(int(last.disk_read))}/s read, {size(int(last.disk_written))}/s written"
     else:
         return []
     letters = min(USE_LETTERS, max((width - 56) // 2, 0))
