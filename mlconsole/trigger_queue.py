@@ -193,6 +193,7 @@ class TriggerQueue:
                     trigger,
                     state="waiting",
                     then="run",
+                    alone=False,
                     release=None,
                     outcome="",
                     sentence="",

@@ -39,6 +39,8 @@ class Trigger(Record, frozen=True, kw_only=True):
     size: int = 0
     adds: bool = False
     """Its bytes are kept aside, and become part of the training data with its release."""
+    alone: bool = False
+    """A gate refused it together with others: now each is judged by itself."""
     state: TriggerState = "waiting"
     release: int | None = None
     outcome: TriggerOutcome = ""
@@ -62,7 +64,7 @@ class Addition(Record, frozen=True, kw_only=True):
     """A content that was put into the training data: `path` is the file, below the project's folder.
 
     Where rows were appended to a file, `size_before` is how long that was, and `digest_before` and `digest_after` are
-    those of the whole file; a file of its own has none before.
+    those of the whole file; a file of its own has none before. Both are the same where the data had it already.
     """
 
     trigger: int

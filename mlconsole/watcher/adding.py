@@ -84,17 +84,26 @@ def take_out(project: Project, queue: TriggerQueue, addition: Addition) -> None:
     queue.save_addition(msgspec.structs.replace(addition, state="taken out"))
 
 
-def refused_additions(journal: Journal) -> tuple[Addition, ...]:
-    """What was added and then refused by the data, training or test stage, the latest first."""
+def open_additions(journal: Journal) -> tuple[Addition, ...]:
+    """What is, or may be, in the data without a release that goes on with it; the latest first.
+
+    That is what waits for its turn again, and what the data, training or test stage said no to.
+    """
     queue = TriggerQueue(journal)
-    found = [addition for addition in queue.additions() if addition.state == "added"]
-    return tuple(addition for addition in reversed(found) if _was_refused(journal, queue.trigger(addition.trigger)))
+    found = [addition for addition in queue.additions() if addition.state != "taken out"]
+    return tuple(addition for addition in reversed(found) if _is_open(journal, queue.trigger(addition.trigger)))
 
 
-def _was_refused(journal: Journal, trigger: Trigger) -> bool:
-    if trigger.outcome not in {"refused", "failed"} or trigger.release is None:
-        return False
-    stopped = (run.stage for run in journal.stage_runs(trigger.release) if run.state in {"refused", "failed"})
+def _is_open(journal: Journal, trigger: Trigger) -> bool:
+    if trigger.state == "waiting":
+        return True
+    was_refused = trigger.outcome in {"refused", "failed"} and trigger.release is not None
+    return was_refused and stopped_early(journal, trigger.release or 0)
+
+
+def stopped_early(journal: Journal, release: int) -> bool:
+    """Whether a release was stopped where its data may be at fault: before the cluster had any part in it."""
+    stopped = (run.stage for run in journal.stage_runs(release) if run.state in {"refused", "failed"})
     return any(stage in {"data", "train", "test"} for stage in stopped)
 
 
@@ -112,11 +121,23 @@ def _add_file(project: Project, queue: TriggerQueue, trigger: Trigger, content: 
     path = folder / name
     if path.exists() and _digest(path) != trigger.digest:
         path = folder / f"{Path(name).stem}-{short_digest(trigger.digest, 8)}{Path(name).suffix}"
-    addition = Addition(trigger=trigger.id, path=os.path.relpath(path, project.root), digest_after=trigger.digest)
+    there = trigger.digest if path.exists() and not _was_ours(queue, trigger) else ""
+    addition = Addition(
+        trigger=trigger.id,
+        path=os.path.relpath(path, project.root),
+        digest_before=there,
+        digest_after=trigger.digest,
+    )
     queue.save_addition(addition)
     if not path.exists():
         _write_whole(path, _blocks(content))
     return addition
+
+
+def _was_ours(queue: TriggerQueue, trigger: Trigger) -> bool:
+    """Whether the file that is there was put there for this trigger, by one that was killed before it said so."""
+    begun = queue.addition(trigger.id)
+    return begun is not None and begun.state == "intended" and not begun.digest_before
 
 
 def _folder_of(project: Project) -> Path:

@@ -18,7 +18,7 @@ from mlconsole.project import Project
 from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.services import git
 from mlconsole.trigger_queue import TakenAlready, TriggerQueue, merged
-from mlconsole.watcher.adding import NotFit, add, kept_content, refused_additions, take_out
+from mlconsole.watcher.adding import NotFit, add, kept_content, open_additions, stopped_early, take_out
 from mlconsole.watcher.pace import MOST_TRIES
 
 LOCK = "answering.lock"
@@ -106,7 +106,7 @@ def answer(project: Project, journal: Journal, engine: Engine, order: Order, num
 def _prepare(project: Project, journal: Journal, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
     """Bring here what the triggers are about; returns those that can be released."""
     queue = TriggerQueue(journal)
-    for addition in refused_additions(journal):
+    for addition in open_additions(journal):
         take_out(project, queue, addition)
     if any(trigger.kind == "branch" for trigger in triggers):
         git.pull(project.root, report=lambda progress: None, cancelled=threading.Event())
@@ -149,11 +149,30 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
             outcome = "replaced"
         changed = [found for found in queue.taken_by(number) if outcome and found.outcome != outcome]
         changed = [found for found in changed if found.outcome != "dismissed"]
+        if outcome in {"refused", "failed"}:
+            changed = _judged_apart(journal, changed)
         if changed:
             queue.end(changed, outcome, _sentence(journal, number))
         for trigger in changed:
             if trigger.adds and outcome == "released":
                 kept_content(project, trigger).unlink(missing_ok=True)
+
+
+def _judged_apart(journal: Journal, answered: list[Trigger]) -> list[Trigger]:
+    """Let contents that a gate refused together wait again, to be judged one by one; returns the others.
+
+    One that is bad would otherwise take all that arrived with it along.
+    """
+    together = [trigger for trigger in answered if trigger.adds and not trigger.alone]
+    if len(together) < 2 or not stopped_early(journal, together[0].release or 0):
+        return answered
+    queue = TriggerQueue(journal)
+    sentence = f"Release {together[0].release} was refused with all of them together."
+    with journal.transaction(durable=True):
+        for trigger in together:
+            again = msgspec.structs.replace(trigger, state="waiting", alone=True, release=None, sentence=sentence)
+            queue.save(again)
+    return [trigger for trigger in answered if trigger not in together]
 
 
 def _sentence(journal: Journal, release: int) -> str:

@@ -55,6 +55,7 @@ def next_move(journal: Journal, moment: datetime | None = None) -> Begin | GoOn 
     due = tuple(trigger for trigger in waiting if trigger.not_before is None or trigger.not_before <= moment)
     if not due:
         return _until([trigger.not_before for trigger in waiting], moment)
+    due = next(((trigger,) for trigger in reversed(due) if trigger.alone), due)
     return Begin(
         triggers=tuple(sorted(trigger.id for trigger in due)),
         to_the_end=all(trigger.then == "release" for trigger in due),

@@ -121,16 +121,18 @@ class Trial:
         outcomes = Counter(str(trigger.outcome) for trigger in triggers)
         assert set(outcomes) <= {"released", "refused"}, self.told()
         journal = Journal(self.root / ".mlconsole" / "journal.db")
-        answered = Counter(
-            number for release in journal.releases(100_000) if release.trigger for number in release.trigger.ids
-        )
+        done = Counter(number for found in _releases(journal, "done") for number in found)
+        said_no = Counter(found for found in _releases(journal, "refused") if len(found) == 1)
         journal.close()
-        assert answered == {trigger.id: 1 for trigger in triggers if trigger.release is not None}
+        assert done == {trigger.id: 1 for trigger in triggers if trigger.outcome == "released"}
+        assert said_no == {(trigger.id,): 1 for trigger in triggers if trigger.outcome == "refused"}
+        bad = {trigger.place for trigger in triggers if trigger.outcome == "refused"}
+        assert all(_is_bad(_number(place)) for place in bad), "a good batch is not refused with a bad one"
         rows = Counter((self.root / "data" / "training.csv").read_text().splitlines())
         expected = Counter(self.base.splitlines())
         for trigger in triggers:
             if trigger.outcome == "released":
-                expected.update(self._content(int(Path(trigger.place).stem.split("-")[1])).splitlines()[1:])
+                expected.update(self._content(_number(trigger.place)).splitlines()[1:])
         assert rows == expected, "the data holds each row that was released once, and none that was refused"
         return outcomes
 
@@ -180,7 +182,7 @@ class Trial:
 
     def _content(self, number: int) -> str:
         """A batch of rows that no other has (theirs are odd), in the range of the first data; bad ones are not."""
-        bad = number % 7 == 3
+        bad = _is_bad(number)
         first = 1 + 2 * ROWS * (number // 50)
         return "x,y\n" + "".join(f"{number % 50},{(first + 2 * row) * (100 if bad else 1)}\n" for row in range(ROWS))
 
@@ -201,3 +203,17 @@ class Trial:
                 with path.open("a") as file:
                     file.write(piece)
                 time.sleep(self._chance.uniform(0, 0.1))
+
+
+def _releases(journal: Journal, state: str) -> list[tuple[int, ...]]:
+    """The triggers of each release that ended so."""
+    found = [release for release in journal.releases(100_000) if release.state == state]
+    return [release.trigger.ids for release in found if release.trigger is not None]
+
+
+def _number(place: str) -> int:
+    return int(Path(place).stem.split("-")[1])
+
+
+def _is_bad(number: int) -> bool:
+    return number % 7 == 3

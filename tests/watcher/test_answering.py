@@ -18,8 +18,9 @@ from mlconsole.release.decisions import override
 from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.services.triggers.files import keep_whole
 from mlconsole.trigger_queue import TakenAlready, TriggerQueue
-from mlconsole.watcher.adding import KEPT, add, refused_additions, take_out
+from mlconsole.watcher.adding import KEPT, add, open_additions, take_out
 from mlconsole.watcher.answering import AnotherAnswers, answer, is_answered, only_one, settle_outcomes
+from mlconsole.watcher.pace import Begin, next_move
 
 ORDER = Order(approved=True, who="watcher")
 BASE = "a,b\n1,2\n"
@@ -116,21 +117,53 @@ def test_what_a_gate_refused_leaves_the_data_before_the_next_release(
     file: Project, journal: Journal, queue: TriggerQueue, world: Any
 ) -> None:
     world.refuse("data", "b is out of range")
-    bad = [arrive(file, queue, f"{name}.csv", f"a,b\n{name},999\n") for name in ("5", "6")]
-    outcome = release(file, journal, *(trigger.id for trigger in bad))
+    outcome = release(file, journal, arrive(file, queue, "may.csv", "a,b\n5,999\n").id)
     assert outcome.exit_code == 1
-    assert outcomes(queue) == ["refused", "refused"]
+    assert outcomes(queue) == ["refused"]
     assert queue.trigger(1).sentence == "Data says no: b is out of range"
-    assert data_of(file)["training.csv"].endswith("5,999\n6,999\n"), "a person may still look, and override"
+    assert data_of(file)["training.csv"].endswith("5,999\n"), "a person may still look, and override"
     world.gates.clear()
     world.inputs["data"] = "june"
-    good = arrive(file, queue, "june.csv", "a,b\n7,8\n")
-    release(file, journal, good.id)
+    release(file, journal, arrive(file, queue, "june.csv", "a,b\n7,8\n").id)
     assert data_of(file) == {"training.csv": BASE + "7,8\n"}
-    assert outcomes(queue) == ["refused", "refused", "released"]
+    assert outcomes(queue) == ["refused", "released"]
     assert queue.again([1])[0].state == "waiting"
     release(file, journal, 1)
     assert data_of(file) == {"training.csv": BASE + "7,8\n5,999\n"}
+
+
+def test_contents_that_were_refused_together_are_judged_one_by_one(
+    file: Project, journal: Journal, queue: TriggerQueue, world: Any
+) -> None:
+    def judge(context: Any) -> None:
+        bad = "999" in (file.root / "data" / "training.csv").read_text()
+        world.gates.clear()
+        if bad:
+            world.refuse("data", "b is out of range")
+
+    world.during["data"] = judge
+    arrived = [arrive(file, queue, f"{name}.csv", f"a,b\n{name},{name}\n") for name in ("5", "999", "7")]
+    world.inputs["data"] = "all"
+    release(file, journal, *(trigger.id for trigger in arrived))
+    assert [(trigger.state, trigger.alone) for trigger in queue.triggers()] == [("waiting", True)] * 3
+    while isinstance(move := next_move(journal), Begin):
+        assert len(move.triggers) == 1
+        world.inputs["data"] = str(move.triggers)
+        release(file, journal, *move.triggers)
+    assert outcomes(queue) == ["released", "refused", "released"]
+    assert data_of(file) == {"training.csv": BASE + "5,5\n7,7\n"}
+
+
+def test_a_file_that_the_data_had_already_is_not_taken_out_of_it(
+    folder: Project, journal: Journal, queue: TriggerQueue
+) -> None:
+    (folder.root / "data").mkdir()
+    (folder.root / "data" / "may.csv").write_text("a,b\n1,1\n")
+    may = arrive(folder, queue, "may.csv", "a,b\n1,1\n")
+    add(folder, queue, may)
+    (addition,) = open_additions(journal)
+    take_out(folder, queue, addition)
+    assert data_of(folder) == {"may.csv": "a,b\n1,1\n"}
 
 
 def test_a_refused_release_that_a_person_lets_go_on_counts_as_released(
@@ -143,7 +176,7 @@ def test_a_refused_release_that_a_person_lets_go_on_counts_as_released(
     Engine(folder, journal).resume(1, ORDER)
     settle_outcomes(folder, journal)
     assert outcomes(queue) == ["released"]
-    assert refused_additions(journal) == ()
+    assert open_additions(journal) == ()
 
 
 def test_a_deploy_that_fails_says_nothing_against_the_data(
@@ -152,7 +185,7 @@ def test_a_deploy_that_fails_says_nothing_against_the_data(
     world.refuse("pods")
     release(folder, journal, arrive(folder, queue, "may.csv", "a,b\n3,4\n").id)
     assert outcomes(queue) == ["refused"]
-    assert refused_additions(journal) == ()
+    assert open_additions(journal) == ()
 
 
 def test_content_that_does_not_fit_is_refused_without_a_release(
