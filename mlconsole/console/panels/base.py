@@ -11,7 +11,18 @@ from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.live_words import QUESTIONS, TITLES, elapsed, state_words
-from mlconsole.console.paint import DIM, FAINT, blank, block_lines, heading, line, problem_lines, split, verdict_lines, wrapped
+from mlconsole.console.paint import (
+    DIM,
+    FAINT,
+    blank,
+    block_lines,
+    heading,
+    line,
+    problem_lines,
+    split,
+    verdict_lines,
+    wrapped,
+)
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.evidence.base import STAGES, StageName

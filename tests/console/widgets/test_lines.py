@@ -1,0 +1,62 @@
+"""Text of documents is selected with the mouse, and copied as it is read."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+from textual.app import App, ComposeResult
+from textual.content import Content
+from textual.pilot import Pilot
+
+from mlconsole.console.widgets.lines import Document
+
+TEXT = ["first line", "second [b]line[/b]", "", "fourth line  ", "fifth"]
+
+
+class Shown(App[None]):
+    """A document, and nothing else."""
+
+    def compose(self) -> ComposeResult:
+        yield Document()
+
+    def on_mount(self) -> None:
+        self.query_one(Document).show(lambda width: [Content(text) for text in TEXT])
+
+
+async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """Draw the mouse over the text, and what is selected then."""
+    await pilot.pause()
+    await pilot._post_mouse_events([events.MouseDown], Document, offset=start, button=1)
+    await pilot._post_mouse_events([events.MouseMove], Document, offset=end, button=1)
+    await pilot._post_mouse_events([events.MouseUp], Document, offset=end, button=1)
+    await pilot.pause()
+    return pilot.app.screen.get_selected_text() or ""
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "text"),
+    [
+        ((0, 0), (5, 0), "first"),
+        ((6, 0), (6, 1), "line\nsecond"),
+        ((7, 1), (3, 4), "[b]line[/b]\n\nfourth line\nfif"),
+        ((3, 4), (7, 1), "[b]line[/b]\n\nfourth line\nfif"),
+    ],
+)
+async def test_what_the_mouse_is_drawn_over_is_selected(
+    start: tuple[int, int], end: tuple[int, int], text: str
+) -> None:
+    async with Shown().run_test(size=(40, 8)) as pilot:
+        found = await drag(pilot, start, end)
+        assert found.startswith(text[:-1])
+        assert len(found) - len(text) in (0, 1), "whether the cell under the mouse counts is Textual's choice"
+        strips = pilot.app.screen._compositor.render_strips()
+        marked = pilot.app.screen.get_component_rich_style("screen--selection").bgcolor
+        row = min(start[1], end[1])
+        assert any(part.style and part.style.bgcolor == marked for part in strips[row])
+
+
+async def test_what_is_scrolled_is_selected_where_it_is_seen() -> None:
+    async with Shown().run_test(size=(40, 3)) as pilot:
+        await pilot.pause()
+        pilot.app.query_one(Document).scroll_to(y=1, animate=False)
+        assert (await drag(pilot, (0, 0), (6, 0))).startswith("second")
