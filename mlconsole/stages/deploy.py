@@ -63,9 +63,15 @@ def given_manifests(project: Project) -> tuple[Manifest, ...]:
         ManifestsNotNamed: it names none.
         ManifestInvalid: they can't be read.
     """
+    deploy = project.settings.deploy
+    if deploy.render and deploy.manifests:
+        hint = "Take one of them out of mlconsole.toml."
+        raise ManifestsNotNamed("Both deploy.manifests and deploy.render say what to deploy.", hint)
+    if deploy.render:
+        return manifests.render(project.root, deploy.render)
     if asked := project.question("deploy.manifests", "deploy.image"):
         raise ManifestsNotNamed(asked.sentence, asked.next_step)
-    return manifests.load(project.root, project.settings.deploy.manifests)
+    return manifests.load(project.root, deploy.manifests)
 
 
 def selector_of(project: Project) -> str:
@@ -74,6 +80,9 @@ def selector_of(project: Project) -> str:
     Raises:
         ManifestsNotNamed: it is neither given nor found.
     """
+    if not project.settings.deploy.selector and project.settings.deploy.render:
+        hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
+        raise ManifestsNotNamed("The manifests are rendered, so that the selector of the pods has to be named.", hint)
     if not project.settings.deploy.selector:
         hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
         raise ManifestsNotNamed("No workload with a selector was found in the manifests.", hint)

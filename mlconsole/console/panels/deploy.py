@@ -159,7 +159,8 @@ class DeployPanel(DocumentPanel):
 def _not_yet(view: View, width: int) -> list[Content]:
     if view.past:
         return quiet("This release did not come to its deploy.")
-    manifests = view.project.settings.deploy.manifests
+    deploy = view.project.settings.deploy
+    manifests = deploy.manifests or ((deploy.render,) if deploy.render else ())
     if not manifests:
         return quiet("No manifests were found.", "Name them in mlconsole.toml: [deploy] manifests.")
     return quiet(

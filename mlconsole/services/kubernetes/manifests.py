@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlconsole.errors import OutsideFailed
 from mlconsole.services.kubernetes.documents import (
     Body,
     Manifest,
@@ -16,7 +18,7 @@ from mlconsole.services.kubernetes.documents import (
 )
 from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
 from mlconsole.services.kubernetes.selectors import text_of
-from mlconsole.services.processes import capture
+from mlconsole.services.processes import CommandMissing, capture
 
 __all__ = [
     "Manifest",
@@ -27,6 +29,7 @@ __all__ = [
     "from_yaml",
     "in_order",
     "load",
+    "render",
     "to_yaml",
     "with_facts",
 ]
@@ -34,6 +37,7 @@ __all__ = [
 SUFFIXES = (".yaml", ".yml", ".json")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 KUSTOMIZE_SECONDS = 60
+RENDER_SECONDS = 120
 
 ORDER = (
     "Namespace",
@@ -83,6 +87,41 @@ def load(root: Path, entries: Sequence[str]) -> tuple[Manifest, ...]:
         raise ManifestInvalid(f"There is no object in {', '.join(entries)}.", "Write a deployment.yaml, for example.")
     _refuse_twins(found)
     return tuple(found)
+
+
+def render(root: Path, command: str) -> tuple[Manifest, ...]:
+    """Run a command that prints manifests, such as `helm template chart`, in `root`, and read what it prints.
+
+    Raises:
+        ManifestInvalid: it can't be run, fails, or what it prints is not what kubectl would take.
+    """
+    words = _words(command)
+    try:
+        text = capture(words, cwd=root, timeout=RENDER_SECONDS)
+    except CommandMissing as problem:
+        raise ManifestInvalid(
+            f"{words[0]}, which deploy.render runs, is not installed.",
+            "Install it, or name plain manifests in deploy.manifests.",
+        ) from problem
+    except OutsideFailed as problem:
+        raise ManifestInvalid(
+            problem.sentence, "Correct deploy.render, or what it renders.", command=problem.command, tail=problem.tail
+        ) from problem
+    found = read_documents(text, f"`{command}`")
+    if not found:
+        raise ManifestInvalid(f"`{command}` prints no object.", "Correct deploy.render.")
+    _refuse_twins(found)
+    return found
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ManifestInvalid(f"deploy.render can't be read as a command ({error}).", "Close its quotes.") from error
+    if not words:
+        raise ManifestInvalid("deploy.render is empty.", "Name a command, or manifests in deploy.manifests.")
+    return words
 
 
 def in_order(manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:

@@ -18,6 +18,7 @@ from mlconsole.services.kubernetes.manifests import (
     from_yaml,
     in_order,
     load,
+    render,
     to_yaml,
     with_facts,
 )
@@ -275,3 +276,36 @@ def test_wild_text_is_read_or_refused_with_a_sentence(text: str) -> None:
         from_yaml(text)
     except ManifestInvalid as problem:
         assert problem.sentence.startswith("manifests, document")
+
+
+def test_a_command_renders_the_manifests(tmp_path: Path) -> None:
+    (tmp_path / "render.sh").write_text(
+        "echo 'apiVersion: v1'\necho 'kind: ConfigMap'\necho \"metadata: {name: $1}\"\n"
+    )
+    (manifest,) = render(tmp_path, "sh render.sh 'ml model'")
+    assert (manifest.title, manifest.source) == ("ConfigMap ml model", "`sh render.sh 'ml model'`")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo 'no chart there' >&2; exit 1", "failed with exit code 1"),
+        ("", "prints no object"),
+        ("printf 'apiVersion: v1\\nkind: [\\n'", "document 1, line"),
+        ("printf 'apiVersion: v1\\nkind: Service\\nmetadata: {}\\n'", "metadata.name of the Service is missing"),
+    ],
+)
+def test_a_command_that_does_not_render_is_told(tmp_path: Path, script: str, told: str) -> None:
+    (tmp_path / "render.sh").write_text(script)
+    with pytest.raises(ManifestInvalid, match=f"sh render.sh.*{told}") as raised:
+        render(tmp_path, "sh render.sh")
+    assert raised.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("no-such-helm template x", "no-such-helm, which deploy.render runs, is not installed"), ("helm 'x", "quotes")],
+)
+def test_a_command_that_can_not_be_run_is_told(tmp_path: Path, command: str, told: str) -> None:
+    with pytest.raises(ManifestInvalid, match=told):
+        render(tmp_path, command)
