@@ -24,8 +24,8 @@ HISTORY = 5_000
 """Events kept for watches that start from an earlier version."""
 
 GENERATED = frozenset(
-    {"pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "ingresses",
-     "networkpolicies", "poddisruptionbudgets"}
+    {"pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "jobsets", "trainjobs",
+     "ingresses", "networkpolicies", "poddisruptionbudgets"}
 )  # fmt: skip
 """Resources whose ``metadata.generation`` counts the changes of their spec."""
 

@@ -110,7 +110,7 @@ class TrainStage(Stage[TrainEvidence]):
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         project = context.project
-        template = command_template(project)
+        template = train_on_cluster.manifest_line(project) or command_template(project)
         parameters = [project.root / name for name in [project.settings.train.parameters] if name]
         sources = commands.sources(project.root, shlex.split(template), working_folder(project))
         return (
@@ -124,7 +124,8 @@ class TrainStage(Stage[TrainEvidence]):
         )
 
     def check(self, project: Project) -> None:
-        command_template(project)
+        if not train_on_cluster.manifest_line(project):
+            command_template(project)
         if project.settings.train.on == "cluster":
             train_on_cluster.check(project)
         else:

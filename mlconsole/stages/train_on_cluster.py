@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input
 from mlconsole.evidence.release import MetricSeen, UseSeen
@@ -20,10 +22,13 @@ from mlconsole.evidence.training import (
 )
 from mlconsole.project import Project
 from mlconsole.project.settings import TrainSettings, seconds, size_in_bytes
-from mlconsole.services.kubernetes import training_job
+from mlconsole.services.kubernetes import manifests, own_job, training_job
+from mlconsole.services.kubernetes.documents import Body
 from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
 from mlconsole.services.kubernetes.job_telling import JobResult
 from mlconsole.services.kubernetes.jobs import JobState
+from mlconsole.services.kubernetes.resources import Resource
+from mlconsole.services.models import incoming
 from mlconsole.services.models.side_files import SideFiles
 from mlconsole.services.processes import ChildResult
 from mlconsole.services.training import command as commands
@@ -33,7 +38,7 @@ from mlconsole.services.training.collector import Collector
 from mlconsole.services.training.environment import digest_of_environment
 from mlconsole.services.training.reports import ReportReader, Told
 from mlconsole.services.training.run import TrainResult
-from mlconsole.stages.base import StageContext, model_store, needed, shares_models
+from mlconsole.stages.base import StageContext, digest_of_files, model_store, needed, shares_models
 from mlconsole.stages.deploy import connect
 from mlconsole.stages.train_here import Trained, events_of, suffix_of
 
@@ -50,8 +55,17 @@ class NotOnTheCluster(WrongUse):
 def inputs(project: Project) -> tuple[Input, ...]:
     """What decides what comes out on the cluster, besides the code, the data and the command."""
     settings = project.settings.train
-    parts = {"image": settings.image or LOCAL_IMAGE, "data's address": settings.data_uri, "GPUs": settings.gpu}
+    image = "" if settings.manifest else LOCAL_IMAGE
+    parts = {"image": settings.image or image, "data's address": settings.data_uri, "GPUs": settings.gpu}
+    if settings.manifest:
+        parts["manifest of the training"] = digest_of_files(project.root, [project.root / settings.manifest])
     return tuple(Input(name=name, digest=value) for name, value in parts.items() if value)
+
+
+def manifest_line(project: Project) -> str:
+    """What trains in place of a command: `manifest train-job.yaml`; empty where a command does."""
+    settings = project.settings.train
+    return f"manifest {shlex.quote(settings.manifest)}" if settings.on == "cluster" and settings.manifest else ""
 
 
 def check(project: Project) -> None:
@@ -62,6 +76,9 @@ def check(project: Project) -> None:
         Problem: a setting can't be used.
     """
     settings = project.settings.train
+    if settings.manifest:
+        _own_job(project, version=1)
+        return
     if not settings.image and not project.is_local:
         hint = 'Name it under [train]: image = "registry.example.com/ml-model:{commit}"'
         raise NotOnTheCluster("It is not known which image the training on the cluster runs in.", hint)
@@ -101,26 +118,93 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
         Problem: as `training_job.run` says; or the model can't be had from the store, or is another one.
     """
     project = context.project
-    settings = project.settings.train
-    command = _command(context, version)
-    plan = _plan(project, command, version, context)
-    url = store_url(project)
-    watch = _Watch(context, settings)
+    watch = _Watch(context, project.settings.train)
+    if project.settings.train.manifest:
+        own = _own_job(project, version, context)
+        result = _run(context, _wanted(own), watch)
+        model = _fetched(context, result, own)
+        command = f"kubectl create -f {shlex.quote(own.manifest.source)}"
+        image = own.plan.image or "the image of its manifest"
+    else:
+        words = _command(context, version)
+        plan = _plan(project, words, version, context)
+        result = _run(context, training_job.Wanted.of(plan), watch)
+        model = _stored(project, result)
+        command, image = shlex.join(words), plan.image
+    trained = Trained(command, _result(project, result, model, watch), watch.parameters(), {})
+    return trained, _environment(result, image)
+
+
+def _run(context: StageContext, wanted: training_job.Wanted, watch: _Watch) -> JobResult:
+    project = context.project
     with closing(connect(project)) as connection:
-        namespace, label = connection.namespace, f"mlconsole.dev/release={plan.release}"
-        context.command(f"kubectl --context {connection.context} -n {namespace} get jobs,pods -l {label}")
+        label = f"mlconsole.dev/release={needed(context.release).number}"
+        base = f"kubectl --context {connection.context} -n {connection.namespace}"
+        context.command(f"{base} get {wanted.resource.plural} -l {label}")
         result = training_job.run(
             connection,
-            training_job.Wanted.of(plan),
+            wanted,
             record_path=context.folder / RECORD,
             log_path=context.log_path("train"),
             watch=watch,
-            copies=SideFiles(url),
+            copies=SideFiles(store_url(project)),
             cancelled=context.cancelled,
         )
     watch.collector.end()
-    trained = Trained(shlex.join(command), _result(project, result, watch), watch.parameters(), {})
-    return trained, _environment(result, plan.image)
+    return result
+
+
+def _own_job(project: Project, version: int, context: StageContext | None = None) -> own_job.OwnJob:
+    """The training that the project keeps as a manifest, with what it is told.
+
+    Raises:
+        Problem: it can't be used.
+    """
+    settings = project.settings.train
+    manifest = own_job.find(manifests.load(project.root, [settings.manifest]), settings.manifest)
+    digest = digest_of_files(project.root, [project.root / settings.manifest])
+    plan = _plan(project, ("manifest", digest), version, context)
+    told = {
+        own_job.MODEL_VARIABLE: _incoming(project, "{job}"),
+        own_job.DATA_VARIABLE: settings.data_uri or project.settings.data.path,
+        own_job.VERSION_VARIABLE: f"v{version}",
+        own_job.COMMIT_VARIABLE: plan.commit,
+    }
+    environment = tuple((name, value) for name, value in told.items() if value)
+    image = plan.image if settings.image else ""
+    return own_job.OwnJob(manifest=manifest, plan=msgspec.structs.replace(plan, image=image), environment=environment)
+
+
+def _wanted(own: own_job.OwnJob) -> training_job.Wanted:
+    def make(token: str) -> Sequence[tuple[Resource, Body]]:
+        body = own.body(token)
+        incoming.prepare(dict(own.environment)[own_job.MODEL_VARIABLE].replace("{job}", body["metadata"]["name"]))
+        return ((own.resource, body),)
+
+    return training_job.Wanted(
+        digest=own.plan.digest,
+        make=make,
+        resource=own.resource,
+        queue=own.plan.queue,
+        retries=own.retries,
+        together=own.together,
+    )
+
+
+def _incoming(project: Project, job_name: str) -> str:
+    """Where a training of the project's own manifest leaves its model."""
+    return f"{store_url(project)}/incoming/{job_name}/{_filename(project.settings.train)}"
+
+
+def _fetched(context: StageContext, result: JobResult, own: own_job.OwnJob) -> Path:
+    """The model that a training of the project's own manifest left, brought here."""
+    target = context.folder / _filename(context.project.settings.train)
+    uri = dict(own.environment)[own_job.MODEL_VARIABLE].replace("{job}", result.job)
+    if not incoming.fetch(uri, target):
+        beside = f"{Path(uri).name}.sha256"
+        context.note(f"Nothing tells which digest the model should have; a file {beside} beside it would.")
+    incoming.remove(uri)
+    return target
 
 
 def forget(context: StageContext) -> None:
@@ -178,7 +262,7 @@ def _plan(project: Project, command: tuple[str, ...], version: int, context: Sta
 
 def _environment(result: JobResult, image: str) -> PythonEnvironment:
     return PythonEnvironment(
-        executable=f"{result.executable} in {image}",
+        executable=f"{result.executable or 'Python'} in {image}",
         version=result.python,
         digest=digest_of_environment(result.python, result.packages),
         found="image",
@@ -186,19 +270,24 @@ def _environment(result: JobResult, image: str) -> PythonEnvironment:
     )
 
 
-def _result(project: Project, result: JobResult, watch: _Watch) -> TrainResult:
-    """What came of a Job, its files fetched from the store and held against the digests that its pod told."""
+def _stored(project: Project, result: JobResult) -> Path:
+    """The model that a Job brought to the store, held against the digest that its pod told."""
     store = model_store(project)
     model = needed(result.model)
     # what is fetched is digested on its way; what was there already is read again
     path = store.path(model.digest)
     store.verify(model)
+    return path
+
+
+def _result(project: Project, result: JobResult, model: Path, watch: _Watch) -> TrainResult:
+    store = model_store(project)
     use = ResourceUse(seconds=result.seconds, cpu_seconds=result.cpu_seconds, peak_memory=result.peak_memory)
     return TrainResult(
         child=ChildResult(exit_code=0, use=use, lines=result.lines, tail=result.tail),
         metrics=tuple(watch.collector.last.values()),
         points=watch.collector.points,
-        model=path,
+        model=model,
         found=result.found,
         parameters=tuple(watch.collector.parameters.values()),
         outputs=tuple((output.filename, store.path(output.digest)) for output in result.outputs),

@@ -165,6 +165,80 @@ def test_a_training_that_fails_there_is_told_as_one_here(project: Workbench) -> 
     assert "no rows" in done.stdout
 
 
+OWN = """\
+import hashlib, json, os, pathlib, urllib.parse
+index = os.environ.get("JOB_COMPLETION_INDEX", "0")
+print(f"rank={index} data={os.environ['DATA_URI']} loss=0.25", flush=True)
+if index == "0":
+    path = pathlib.Path(urllib.parse.urlparse(os.environ["MODEL_OUTPUT_URI"]).path)
+    path.write_text(json.dumps({"mean": 1, "version": os.environ["MODEL_VERSION"]}))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name(path.name + ".sha256").write_text(os.environ.get("SUM", digest) + "  model.pkl")
+"""
+PODS = """\
+{parallelism: 2, completions: 2, completionMode: Indexed, backoffLimit: 0, template: {spec: {restartPolicy: Never,
+ containers: [{name: m, image: x, command: [python, own.py]}]}}}"""
+MANIFESTS = {
+    "Job": f"apiVersion: batch/v1\nkind: Job\nmetadata: {{name: big}}\nspec: {PODS}\n",
+    "JobSet": (
+        "apiVersion: jobset.x-k8s.io/v1alpha2\nkind: JobSet\nmetadata: {name: big}\n"
+        f"spec: {{replicatedJobs: [{{name: w, replicas: 1, template: {{spec: {PODS}}}}}]}}\n"
+    ),
+    "TrainJob": (
+        "apiVersion: trainer.kubeflow.org/v1alpha1\nkind: TrainJob\nmetadata: {name: big}\n"
+        "spec: {runtimeRef: {name: torch-distributed}, trainer: {numNodes: 2, image: x, command: [python, own.py]}}\n"
+    ),
+}
+
+
+def own(project: Workbench, manifest: str, script: str = OWN) -> None:
+    """Have the project train by a manifest of its own."""
+    project.write("own.py", script)
+    project.write("train-job.yaml", manifest)
+    project.write(
+        "mlconsole.toml", SETTINGS.replace("retries = 1", 'manifest = "train-job.yaml"').replace("outputs", "#")
+    )
+    project.commit("Train over many nodes")
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
+def test_a_manifest_of_the_projects_own_is_followed_the_same_way(project: Workbench, kind: str) -> None:
+    own(project, MANIFESTS[kind])
+    done = project.type("run", "--until", "train")
+    assert done.returncode == 0, done.stdout + done.stderr
+    evidence = stage(project, 1, "train")["evidence"]
+    assert isinstance(evidence, dict)
+    assert {metric["name"]: metric["value"] for metric in evidence["metrics"]}["loss"] == 0.25
+    assert evidence["command"] == "kubectl create -f train-job.yaml"
+    log = (project.root / ".mlconsole/releases/1/train.log").read_text().splitlines()
+    assert sorted(line.partition(" | ")[2].partition(" ")[0] for line in log) == ["rank=0", "rank=1"]
+    assert project.type("models", "verify").returncode == 0
+    assert not list((project.root / ".mlconsole/store/incoming").glob("*"))
+
+
+def test_a_model_that_is_another_one_on_arrival_is_refused(project: Workbench) -> None:
+    own(project, MANIFESTS["Job"], f"import os\nos.environ['SUM'] = '{'0' * 64}'\n{OWN}")
+    done = project.type("run", "--until", "train")
+    assert done.returncode != 0
+    assert "not 000000000000" in done.stdout
+    assert not project.type("models", "list", "--json").stdout
+
+
+def test_a_manifest_that_fails_says_why(project: Workbench) -> None:
+    own(project, MANIFESTS["TrainJob"], "print('no rows', flush=True); raise SystemExit(4)")
+    done = project.type("run", "--until", "train")
+    assert done.returncode == 1
+    assert "It ended with exit code 4." in done.stdout
+    assert "no rows" in done.stdout
+
+
+def test_a_manifest_of_something_else_is_told_before_anything_runs(bench: Workbench) -> None:
+    own(bench, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+    done = bench.type("run", "--until", "train")
+    assert done.returncode == 2
+    assert "is to hold one Job, JobSet or TrainJob, but holds ConfigMap a." in done.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

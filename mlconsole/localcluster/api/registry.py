@@ -104,6 +104,9 @@ RESOURCES: tuple[Resource, ...] = (
         "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False, verbs=("create",)
     ),
     Resource("coordination.k8s.io", "v1", "leases", "Lease"),
+    Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet", subresources=("status",)),
+    Resource("kueue.x-k8s.io", "v1beta1", "workloads", "Workload", short=("wl",), subresources=("status",)),
+    Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob", subresources=("status",)),
     Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
 )
 

@@ -8,11 +8,24 @@ from mlconsole.localcluster.controllers.base import Controller
 from mlconsole.localcluster.controllers.pods import end_pod
 from mlconsole.localcluster.store import Event, Key, NotFound, Object, key_of
 
-OWNERS = ("deployments", "replicasets", "statefulsets", "daemonsets", "cronjobs", "jobs", "pods", "services")
+OWNERS = (
+    "deployments",
+    "replicasets",
+    "statefulsets",
+    "daemonsets",
+    "cronjobs",
+    "trainjobs",
+    "jobsets",
+    "jobs",
+    "pods",
+    "services",
+)
 DEPENDENTS = (
     "replicasets",
     "pods",
+    "jobsets",
     "jobs",
+    "workloads",
     "controllerrevisions",
     "endpoints",
     "endpointslices",
@@ -32,6 +45,7 @@ NAMESPACED = (
     "resourcequotas",
     "limitranges",
     "cronjobs",
+    "trainjobs",
     "horizontalpodautoscalers",
     "ingresses",
     "networkpolicies",
@@ -46,6 +60,8 @@ _RESOURCES = {
     "StatefulSet": "statefulsets",
     "DaemonSet": "daemonsets",
     "CronJob": "cronjobs",
+    "TrainJob": "trainjobs",
+    "JobSet": "jobsets",
     "Job": "jobs",
     "Pod": "pods",
     "Service": "services",

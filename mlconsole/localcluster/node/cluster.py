@@ -14,6 +14,7 @@ from mlconsole.localcluster.controllers.endpoints import EndpointsController
 from mlconsole.localcluster.controllers.events import EventRecorder
 from mlconsole.localcluster.controllers.garbage import GarbageCollector
 from mlconsole.localcluster.controllers.jobs import JobController
+from mlconsole.localcluster.controllers.jobsets import JobSetController, TrainJobController
 from mlconsole.localcluster.controllers.quota import QuotaController
 from mlconsole.localcluster.controllers.replicasets import ReplicaSetController
 from mlconsole.localcluster.controllers.scheduler import Scheduler
@@ -54,6 +55,8 @@ class Cluster:
             StatefulSetController(store, self._events),
             DaemonSetController(store, self._events),
             JobController(store, self._events, timing.job_backoff),
+            JobSetController(store, self._events),
+            TrainJobController(store, self._events),
             QuotaController(store, self._events),
             Scheduler(store, self._events),
             EndpointsController(store, self._events),

@@ -17,6 +17,7 @@ from functools import cache
 from mlconsole.localcluster.api.schema.core import CORE
 from mlconsole.localcluster.api.schema.pods import PODS
 from mlconsole.localcluster.api.schema.policies import POLICIES
+from mlconsole.localcluster.api.schema.trainings import TRAININGS
 from mlconsole.localcluster.api.schema.workloads import WORKLOADS
 
 SCALARS = frozenset({"string", "int32", "int64", "bool", "number", "IntOrString", "Quantity", "Time", "bytes", "any"})
@@ -74,7 +75,7 @@ def parse(text: str) -> Shape:
 @cache
 def struct_fields(name: str) -> dict[str, Shape]:
     """The fields of a struct, in the order of the notation."""
-    notation = (CORE | PODS | WORKLOADS | POLICIES)[name]
+    notation = (CORE | PODS | WORKLOADS | POLICIES | TRAININGS)[name]
     pairs = (word.partition(":") for word in notation.split())
     return {field: parse(kind or "string") for field, _, kind in pairs}
 
