@@ -10,6 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
 
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.services.provenance.statement import NothingToState, statement
@@ -56,6 +60,19 @@ def all_faults(found: dict[str, Any]) -> list[str]:
 def stated(release_record: ReleaseRecord) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(statement(release_record)))
     return found
+
+
+def test_the_library_of_in_toto_reads_it_whole(stated: dict[str, Any]) -> None:
+    """`ParseDict` refuses a field that the specification's protocol buffers don't have, or one of another type."""
+    parsed = json_format.ParseDict(stated, statement_pb2.Statement())
+    Statement.copy_from_pb(parsed).validate()
+    provenance = json_format.ParseDict(stated["predicate"], provenance_pb2.Provenance())
+    assert [subject.digest["sha256"] for subject in parsed.subject] == [stated["subject"][0]["digest"]["sha256"]]
+    dependencies = provenance.build_definition.resolved_dependencies
+    assert any("gitCommit" in entry.digest for entry in dependencies)
+    assert provenance.run_details.metadata.HasField("started_on")
+    with pytest.raises(json_format.ParseError):
+        json_format.ParseDict({**stated, "ours": 1}, statement_pb2.Statement())
 
 
 def test_every_required_field_is_there_and_none_that_is_not_known(stated: dict[str, Any]) -> None:
