@@ -42,9 +42,8 @@ def kills(options: argparse.Namespace) -> None:
             outcomes = trial.check()
         finally:
             bench.type("cluster", "stop")
-        print(
-            f"{trial.killed} kills of the watcher, {trial.killed_runners} of a release, {time.monotonic() - began:.0f} s"
-        )
+        took = time.monotonic() - began
+        print(f"{trial.killed} kills of the watcher, {trial.killed_runners} of a release, {took:.0f} s")
         words = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
         print(f"{trial.batches} contents: {words}; each once, and the data holds each row of the released ones once")
 
