@@ -139,6 +139,12 @@ class Workbench:
         return str(self.root / ".mlconsole" / "cluster" / "kubeconfig")
 
 
+@pytest.fixture(scope="session")
+def workbench() -> type[Workbench]:
+    """What makes a workbench of a folder, for tests that need several or other ones than `bench`."""
+    return Workbench
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Workbench]:
     """A tiny project, committed; its cluster is stopped at the end, whatever happened."""
