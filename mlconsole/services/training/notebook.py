@@ -36,7 +36,11 @@ class NotebookUnusable(WrongUse):
 
 def is_notebook(template: str) -> bool:
     """Whether a command of the settings is a notebook."""
-    return template.split()[:1] != [] and template.split()[0].strip("'\"").endswith(SUFFIX)
+    try:
+        words = shlex.split(template)
+    except ValueError:
+        return False
+    return bool(words) and words[0].endswith(SUFFIX)
 
 
 def notebook_command(

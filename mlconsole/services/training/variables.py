@@ -9,8 +9,9 @@ from mlconsole.evidence.training import Parameter, Variable
 from mlconsole.text import clean_line, shorten
 
 _SHOWN = re.compile(
-    r"(?:OMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|GOTO|KMP|LOKY|JOBLIB|CUDA|CUDNN|CUBLAS|NVIDIA|ROCR|HIP|TF|KERAS|TORCH"
-    r"|PYTORCH|NCCL|XLA|JAX|TOKENIZERS|POLARS|LC)_[A-Z0-9_]+|PYTHONHASHSEED|PYTHONOPTIMIZE|LANG|TZ|MALLOC_ARENA_MAX"
+    r"(?:OMP|MKL|OPENBLAS|BLIS|VECLIB|NUMEXPR|GOTO|KMP|LOKY|CUDA|CUDNN|CUBLAS|NVIDIA|ROCR|HIP|TORCH|PYTORCH|NCCL|XLA|JAX"
+    r"|POLARS|LC)_[A-Z0-9_]+|TF_(?:ENABLE|DETERMINISTIC|CUDNN|NUM|XLA|FORCE_GPU|GPU|USE|CPP)_[A-Z0-9_]+|KERAS_BACKEND"
+    r"|TOKENIZERS_PARALLELISM|PYTHONHASHSEED|PYTHONOPTIMIZE|LANG|TZ|MALLOC_ARENA_MAX"
 )
 _SECRET = re.compile(r"TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SIGNATURE|_KEYS?(?:_|$)|^KEY", re.IGNORECASE)
 _SEEDS = ("seed", "random_seed", "random_state", "rng_seed", "global_seed", "torch_seed", "numpy_seed")
@@ -28,7 +29,8 @@ def kept(environment: Mapping[str, str]) -> tuple[Variable, ...]:
 
 
 def _is_shown(name: str) -> bool:
-    return _SHOWN.fullmatch(name) is not None and _SECRET.search(name) is None
+    secret = _SECRET.search(name.removeprefix("TOKENIZERS"))
+    return _SHOWN.fullmatch(name) is not None and secret is None
 
 
 def seed_of(parameters: Iterable[Parameter], command: Sequence[str], environment: Mapping[str, str]) -> str:
