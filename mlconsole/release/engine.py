@@ -57,6 +57,7 @@ from mlconsole.release.order import Order, Outcome, has_touched_the_cluster, ord
 from mlconsole.release.versions import made_by
 from mlconsole.stages import stage_of
 from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
+from mlconsole.stages.deployed import left_behind
 from mlconsole.text import clean
 from mlconsole.trigger_queue import TriggerQueue
 
@@ -189,7 +190,9 @@ class Engine:
         return None
 
     def _is_again(self, name: StageName, order: Order) -> bool:
-        return order.again_from is not None and STAGES.index(name) >= STAGES.index(order.again_from)
+        if order.again_from is not None and STAGES.index(name) >= STAGES.index(order.again_from):
+            return True
+        return order.options.prune and name in ("deploy", "pods") and bool(left_behind(self._journal))
 
     def _keep(self, earlier: StageRun) -> None:
         self._kept.append(earlier)

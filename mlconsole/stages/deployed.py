@@ -41,6 +41,15 @@ def good_plan(journal: Journal, version: str, context_name: str) -> DeployPlan:
     return max(found, key=lambda entry: (entry[0].target.context == context_name, entry[1]))[0]
 
 
+def left_behind(journal: Journal) -> tuple[str, ...]:
+    """The objects that the last deploy could have deleted, and did not."""
+    last = journal.last_run("deploy")
+    if last is None or not isinstance(last.evidence, DeployEvidence):
+        return ()
+    titles = [f"{orphan.kind} {orphan.name}" for orphan in last.evidence.plan.orphans if not orphan.kept]
+    return tuple(title for title in titles if title not in last.evidence.pruned)
+
+
 def taken_back_words(journal: Journal, version: str) -> str:
     """Say that a version failed in the cluster and another was brought back for it; empty where it was not so."""
     rollback: Release | None = None
