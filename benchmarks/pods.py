@@ -51,12 +51,13 @@ pickle.dump((found, len(waiting), screen.display), sys.stdout.buffer)
 
 
 class Run(NamedTuple):
-    """What came when, which keys were pressed when, when all pods were there, and the memory in bytes."""
+    """What came when, which keys were pressed when, when all pods were there, memory in bytes, and cores in use."""
 
     chunks: list[tuple[float, bytes]]
     pressed: list[float]
     complete: float
     memory: int
+    cores: float
 
 
 class Terminal:
@@ -105,21 +106,25 @@ def run(root: Path, kubeconfig: Path) -> Run:
     program = str(Path(sys.executable).with_name("mlconsole"))
     terminal = Terminal([program, str(project)], {"KUBECONFIG": str(kubeconfig)})
     started = terminal.until(b"Repo", 30)
-    time.sleep(0.5)
+    terminal.until(b"No release yet", 30)
+    time.sleep(0.2)
     terminal.press(b"6")
     complete = terminal.until(rb"of 10,000", 20) - started
     terminal.press(b"\r")
     terminal.until(b"READY", 20)
     time.sleep(3)
-    pressed = []
+    pressed, process = [], psutil.Process(terminal.pid)
+    begun, before = time.perf_counter(), process.cpu_times()
     for _ in range(KEYS):
         pressed.append(terminal.press(b"j"))
         time.sleep(PACE)
+    after, took = process.cpu_times(), time.perf_counter() - begun
+    cores = (after.user + after.system - before.user - before.system) / took
     time.sleep(1)
-    memory = psutil.Process(terminal.pid).memory_info().rss
+    memory = process.memory_info().rss
     os.write(terminal.fd, b"\x11")
     os.waitpid(terminal.pid, 0)
-    return Run(terminal.chunks, pressed, complete, memory)
+    return Run(terminal.chunks, pressed, complete, memory, cores)
 
 
 def main() -> None:
@@ -150,6 +155,7 @@ def main() -> None:
     print(f"  keys without effect     {lost} of {len(found.pressed)}")
     print(f"  complete after          {found.complete:7.2f} s from the first frame on")
     print(f"  memory                  {found.memory / 1e6:7.0f} MB")
+    print(f"  processor               {found.cores:7.2f} of a core, while keys are pressed")
 
 
 if __name__ == "__main__":

@@ -123,9 +123,7 @@ async def pod_scale(app: MlconsoleApp) -> None:
         return
     wanted = wanted_pods(answer.reason, has)
     command = f"{kubectl(app.view)} scale {name} --replicas={wanted}"
-    words = (
-        f"{has} → {count(wanted, 'pod')}. A release whose manifest says another number asks which one counts."
-    )
+    words = f"{has} → {count(wanted, 'pod')}. A release whose manifest says another number asks which one counts."
     if await _confirmed(app, f"Scale {name} to {wanted}?", words, command, "Scale it"):
         await _with_cluster(app, lambda connection: actions.scale(connection, workload, wanted))
         app.note_command(command)

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from mlconsole.console.live_words import freshness
 from mlconsole.console.messages import Perform
-from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, line, problem_lines, split, wrapped
+from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, blank, line, problem_lines, split, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.pods_model import COLUMNS, Choice, PodsModel
 from mlconsole.console.usage_feed import UsageFeed, UsageSeen
@@ -69,6 +69,7 @@ class PodsPanel(Panel):
         self._evidence_of: object = self
         self._usage: UsageFeed | None = None
         self._settled = 0
+        self._room = 0
         self.forwards: dict[str, PortForward] = {}
         """Ports of this machine that lead to pods, by the pods' uid."""
 
@@ -125,12 +126,19 @@ class PodsPanel(Panel):
         place = f"{self.table.cursor_place + 1:,} of {len(model):,}" if len(model) else ""
         forward = self.forwards.get(pod.uid) if pod else None
         way = f"http://127.0.0.1:{forward.local_port} leads to this pod's port {forward.port}." if forward else ""
-        self.state.show(
-            lambda width: [
-                *state_lines(view, model, pod, place, wrong, width),
-                *(wrapped(line(("→ ", KEY), way), width, indent=2) if way else ()),
-            ]
-        )
+
+        def lines(width: int) -> list[Content]:
+            found = state_lines(view, model, pod, place, wrong, width)
+            found += wrapped(line(("→ ", KEY), way), width, indent=2) if way else []
+            # what is said of a pod comes and goes with the cursor: the table below stays where it is
+            self._room = max(self._room if len(model) else 0, len(found))
+            return found + [blank()] * (self._room - len(found))
+
+        self.state.show(lines)
+
+    def on_resize(self) -> None:
+        """Another width takes other room."""
+        self._room = 0
 
     def _connect(self) -> Connection:
         from mlconsole.console.app import MlconsoleApp
