@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-MOST_FILES, DEEPEST = 5_000, 5
+MOST_FILES, DEEPEST = 3_000, 5
 _MOST_READ = 200_000
 _SKIPPED = {
     "node_modules", "site-packages", "__pycache__", "build", "dist", "mlruns", "wandb", "env", "venv", "htmlcov",

@@ -15,6 +15,7 @@ MANIFEST_NAMES = (
     "deployment.yaml", "deployment.yml", "k8s", "kubernetes", "kube",
     "manifests", "deploy", "deployment", "deploy.yaml",
 )  # fmt: skip
+MOST_LOOKED_AT = 300
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _TEMPLATED = re.compile(
@@ -42,7 +43,7 @@ def find(files: Files) -> Found | Question:
     if kustomized := _kustomizations(files):
         folder = str(PurePosixPath(kustomized[0]).parent)
         return Found("", (folder,), kustomized[0])
-    holding = [name for name in files.with_suffix(".yaml", ".yml") if _is_workload(files, name)]
+    holding = [name for name in files.with_suffix(".yaml", ".yml")[:MOST_LOOKED_AT] if _is_workload(files, name)]
     folders = sorted({str(PurePosixPath(name).parent) for name in holding})
     if len(holding) == 1 and not _in_chart(files, holding[0]):
         folder = folders[0]

@@ -11,6 +11,7 @@ from typing import Any
 from mlconsole.project.finding.files import Files, Found
 from mlconsole.project.finding.scripts import TRAINS, quoted
 
+MOST_NOTEBOOKS = 30
 MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
 
 
@@ -23,7 +24,7 @@ def notebooks(files: Files) -> tuple[str, ...]:
     """The notebooks that train: by their names, else by what their cells do."""
     every = [name for name in files.with_suffix(".ipynb") if ".ipynb_checkpoints" not in name]
     named = [name for name in every if TRAINS.search(PurePosixPath(name).stem)]
-    return tuple(named or [name for name in every if ".fit(" in _code_of(files, name)])
+    return tuple(named or [name for name in every[:MOST_NOTEBOOKS] if ".fit(" in _code_of(files, name)])
 
 
 def _of_dvc(files: Files) -> Found | None:

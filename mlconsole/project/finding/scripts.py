@@ -12,6 +12,8 @@ from typing import Literal
 
 from mlconsole.project.finding.files import Files, is_of_tests
 
+MOST_SCRIPTS = 100
+"""In a project of more scripts than this none is searched for by what it does."""
 SCRIPT_NAMES = ("train_model.py", "train.py", "src/train_model.py", "src/train.py")
 # "to train" in the languages that most repositories speak, also as a part of a longer word
 TRAINS = re.compile(r"train|entren|entra[iî]n|trein|addestr|trenow|обуч|тренир|学習|训练|訓練|훈련|학습", re.I)
@@ -132,9 +134,12 @@ def training_scripts(files: Files) -> list[str]:
     if usual:
         return usual[:1]
     scripts = [name for name in files.with_suffix(".py") if not is_of_tests(name)]
-    named = [name for name in scripts if TRAINS.search(PurePosixPath(name).stem)]
+    named = [name for name in scripts if TRAINS.search(PurePosixPath(name).stem)][:MOST_SCRIPTS]
     runnable = [name for name in named if (script := read(files, name)).saves or script.fits or script.options]
-    return runnable or [name for name in scripts if (script := read(files, name)).saves and script.fits]
+    if runnable or len(scripts) > MOST_SCRIPTS:
+        return runnable
+    fitting = [name for name in scripts if ".fit(" in files.text(name)]
+    return [name for name in fitting if (script := read(files, name)).saves and script.fits]
 
 
 def _take(node: ast.AST, script: Script, files: Files) -> None:
