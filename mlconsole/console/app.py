@@ -23,6 +23,7 @@ from mlconsole.console.themes import OURS, chosen, shades
 from mlconsole.errors import Exit, Problem
 from mlconsole.evidence.base import StageName, now
 from mlconsole.project.preferences import Preferences
+from mlconsole.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 REPO_SECONDS = 4.0
 PLACE_SECONDS = 2.0
+SETTLED_SECONDS = (2.0, 5.0, 15.0)
+"""When what is there is taken for good: modules that threads import later are many objects, and the collector would
+look at all of them again and again, while a frame is drawn."""
 
 
 class MlconsoleApp(App[None]):
@@ -161,6 +165,8 @@ class MlconsoleApp(App[None]):
         self.set_interval(PLACE_SECONDS, self.watching.look_at_place)
         await self.main.complete()
         self.background.run("warming", warm, lambda done: gc.freeze())
+        for seconds in SETTLED_SECONDS:
+            self.set_timer(seconds, gc.freeze)
 
     def on_unmount(self) -> None:
         """Let all threads go; none of them is waited for."""
@@ -230,12 +236,23 @@ class MlconsoleApp(App[None]):
 
     def on_journal_seen(self, message: JournalSeen) -> None:
         """Show what was read; at first, the stage that matters now."""
+        from mlconsole.console.trigger_lines import news
         from mlconsole.console.view import stage_that_matters
 
         reading = message.reading
+        if self.view.journal is not None and (fresh := news(self.view.triggers, reading.triggers)):
+            self._ring(f"{self.title}: a release is proposed: {listed([trigger.words for trigger in fresh])}")
         stay = self._chosen or self.main.is_inside
         selected = self.view.selected if stay else stage_that_matters(reading) or self.view.selected
         self.change(journal=reading, selected=selected, moment=now())
+
+    def _ring(self, sentence: str) -> None:
+        """Have the terminal call those who sit before it, as the settings say."""
+        from mlconsole.services.notify import terminal_text
+
+        text = terminal_text(self.project.settings.notify.terminal, sentence)
+        if text and self._driver is not None and not self.is_headless:
+            self._driver.write(text)
 
     def on_pods_seen(self, message: PodsSeen) -> None:
         """Show the pods."""

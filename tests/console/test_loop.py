@@ -49,8 +49,8 @@ def test_no_callback_holds_the_loop(build: Build, state: str) -> None:
     pytest.fail(f"a callback held the loop for {worst[0] * 1000:.0f} ms: {worst[1]}")
 
 
-@pytest.mark.parametrize("where", ["1", "2", "3", "4", "5", "6", "l", "h", "a", "question_mark", "colon", "at"])
-@pytest.mark.parametrize("state", ["training", "waiting"])
+@pytest.mark.parametrize("where", ["1", "3", "4", "6", "l", "h", "i", "P", "a", "question_mark", "colon", "at"])
+@pytest.mark.parametrize("state", ["training", "testing", "rolling_out", "waiting"])
 async def test_quitting_is_quick_wherever_one_is(build: Build, state: str, where: str) -> None:
     builder: Builder = build("done", state)
     app = MlconsoleApp(open_project(builder.project.root))
