@@ -112,6 +112,37 @@ def test_it_ends_with_its_terminal_where_hang_ups_are_ignored(bench: Workbench) 
     assert terminal.status == -signal.SIGHUP
 
 
+def test_all_local_panels_are_filled_soon_after_the_first_frame(bench: Workbench, console: Open) -> None:
+    assert bench.type("run", "--until", "test").returncode == 0
+    terminal = console()
+    terminal.shows("Repo")
+    first = time.monotonic()
+    terminal.shows("Release 1")
+    filled = (("1", "A tiny model"), ("2", "50 rows"), ("3", "loss"), ("4", "test_mean_is_positive"))
+    for key, words in filled:
+        terminal.press(key)
+        terminal.shows(words, seconds=10)
+    assert time.monotonic() - first < 10, "benchmarks/startup.py has the figure: 1 s; here others may be at work"
+
+
+def test_quitting_while_pods_are_replaced_is_quick(bench: Workbench, console: Open) -> None:
+    bench.type("cluster", "start")
+    slow = (bench.root / "deployment.yaml").read_text(encoding="utf-8")
+    bench.write("deployment.yaml", slow.replace("periodSeconds: 1", "periodSeconds: 1, initialDelaySeconds: 20"))
+    bench.commit("Ready late")
+    runner = bench.start("run", "--approve")
+    terminal = console()
+    terminal.shows("Release 1 runs: Deploy.", seconds=60)
+    terminal.shows("0/2 available")
+    began = time.monotonic()
+    terminal.press("q")
+    assert terminal.ended() == 0
+    assert time.monotonic() - began < 1.5, "0.5 s for the app, the rest for the end of its process on a busy machine"
+    assert state_of(bench, 1) == "running"
+    bench.type("cancel", "1")
+    runner.communicate(timeout=60)
+
+
 def test_quitting_is_quick_and_leaves_the_release_running(bench: Workbench, console: Open) -> None:
     terminal = running(bench, console)
     began = time.monotonic()

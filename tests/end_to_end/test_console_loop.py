@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,20 @@ LOOKS = (
 )  # fmt: skip
 
 
-async def release(bench: Workbench) -> None:
-    """Start the cluster, go through all stages, look at everything, replay it, leave."""
+def redraw_seconds(app: MlconsoleApp) -> float:
+    """The processor time that a whole screen takes to be drawn anew: some 20 ms, more where others want the caches."""
+    took = []
+    for _ in range(9):
+        for widget in app.screen.walk_children():
+            widget._styles_cache.clear()
+        began = time.thread_time()
+        app.screen._compositor.render_strips()
+        took.append(time.thread_time() - began)
+    return statistics.median(took)
+
+
+async def release(bench: Workbench) -> float:
+    """Start the cluster, go through all stages, look at everything, replay it, leave; what a redraw takes meanwhile."""
     app = MlconsoleApp(open_project(bench.root))
     async with app.run_test(size=(160, 50)) as pilot:
         console = Driven(app, pilot)
@@ -52,16 +65,21 @@ async def release(bench: Workbench) -> None:
         await shows("Replay of release 1")
         await pilot.resize_terminal(80, 24)
         await pilot.pause(0.5)
+        await pilot.resize_terminal(160, 50)
+        await pilot.pause(0.5)
+        redraw = redraw_seconds(app)
         began = time.monotonic()
         app.exit()
         await console.until(lambda: not app.is_running)
         assert time.monotonic() - began < 0.5
+        return redraw
 
 
 def test_no_callback_holds_the_loop_in_a_whole_release(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(bench.root / "no-kubeconfig"))
     with watchdog() as held:
-        asyncio.run(release(bench))
+        redraw = asyncio.run(release(bench))
     assert len(held) > 500
     seconds, what = max(held)
-    assert seconds <= LIMIT, f"a callback held the loop for {seconds * 1000:.0f} ms: {what}"
+    # on a machine where everything takes longer a callback may, too: 50 ms is two and a half redraws on a quiet one
+    assert seconds <= max(LIMIT, 2.5 * redraw), f"it was held for {seconds * 1000:.0f} ms ({redraw=:.3f}): {what}"
