@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import html
 import re
 import subprocess
@@ -77,6 +78,15 @@ class Driven:
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without a cluster: no kubeconfig is found."""
     monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
+
+
+@pytest.fixture(autouse=True)
+def garbage_is_collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A console keeps for good what it has loaded, once; here hundreds of consoles would be kept."""
+    threshold = gc.get_threshold()
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    yield
+    gc.set_threshold(*threshold)
 
 
 @pytest.fixture
