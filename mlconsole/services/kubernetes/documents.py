@@ -24,6 +24,7 @@ FROM_TEXT = "manifests"
 """The source of manifests that are from no file."""
 
 Body = dict[str, Any]
+Lines = dict[tuple[str, ...], int]
 
 
 class ManifestInvalid(WrongUse):
@@ -37,11 +38,13 @@ class Manifest(Record, frozen=True, kw_only=True):
         source: the file that it is from.
         document: its place in the file, from 1.
         body: the parsed object; never changed in place.
+        lines: in which line of the file each of its fields is, by the names and places that lead there.
     """
 
     source: str
     document: int
     body: Body
+    lines: Lines = {}
 
     @property
     def kind(self) -> str:
@@ -77,8 +80,8 @@ def read_documents(text: str, source: str) -> tuple[Manifest, ...]:
     """
     bodies = _json(text, source) if source.endswith(".json") else _yaml(text, source)
     found: list[Manifest] = []
-    for number, body in bodies:
-        found.extend(_objects(body, source, number))
+    for number, body, lines in bodies:
+        found.extend(_objects(body, source, number, lines))
     return tuple(found)
 
 
@@ -133,15 +136,16 @@ def _key(key: object) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
-def _yaml(text: str, source: str) -> Iterator[tuple[int, Any]]:
+def _yaml(text: str, source: str) -> Iterator[tuple[int, Any, Lines]]:
     number = 1
     try:
         loader: Any = _Loader(text)
         try:
-            while loader.check_data():
-                body = loader.get_data()
+            while loader.check_node():
+                node = loader.get_node()
+                body = loader.construct_document(node)
                 _bounded(body, source, number)
-                yield number, body
+                yield number, body, _lines_of(node)
                 number += 1
         finally:
             loader.dispose()
@@ -154,11 +158,32 @@ def _yaml(text: str, source: str) -> Iterator[tuple[int, Any]]:
         raise invalid(source, number, "it is nested too deeply.") from error
 
 
+def _lines_of(root: yaml.Node) -> Lines:
+    """In which line each field is; what is there by an alias has the line of the anchor's first use."""
+    found: Lines = {}
+    seen: set[int] = set()
+    rest: list[tuple[tuple[str, ...], yaml.Node]] = [((), root)]
+    while rest:
+        path, node = rest.pop()
+        found.setdefault(path, node.start_mark.line + 1)
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                name = (*path, str(key.value))
+                found[name] = key.start_mark.line + 1
+                rest.append((name, value))
+        elif isinstance(node, yaml.SequenceNode):
+            rest.extend(((*path, str(index)), value) for index, value in enumerate(node.value))
+    return found
+
+
 class _Duplicate(ValueError):
     pass
 
 
-def _json(text: str, source: str) -> Iterator[tuple[int, Any]]:
+def _json(text: str, source: str) -> Iterator[tuple[int, Any, Lines]]:
     def unique(pairs: list[tuple[str, Any]]) -> Body:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
@@ -167,7 +192,7 @@ def _json(text: str, source: str) -> Iterator[tuple[int, Any]]:
         return dict(pairs)
 
     try:
-        yield 1, json.loads(text, object_pairs_hook=unique)
+        body = json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise ManifestInvalid(f"{source}, {place}: {error.msg}.", "Correct the manifest.") from error
@@ -175,6 +200,16 @@ def _json(text: str, source: str) -> Iterator[tuple[int, Any]]:
         raise invalid(source, 1, f"{error}.") from error
     except RecursionError as error:
         raise invalid(source, 1, "it is nested too deeply.") from error
+    yield 1, body, _lines_of_json(text)
+
+
+def _lines_of_json(text: str) -> Lines:
+    """JSON is YAML, but for what is odd in it: then there are no lines."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    return _lines_of(node) if node is not None else {}
 
 
 def _bounded(body: object, source: str, number: int) -> None:
@@ -191,7 +226,7 @@ def _bounded(body: object, source: str, number: int) -> None:
             rest.extend(value)
 
 
-def _objects(body: object, source: str, number: int) -> Iterator[Manifest]:
+def _objects(body: object, source: str, number: int, lines: Lines, place: tuple[str, ...] = ()) -> Iterator[Manifest]:
     if body is None or body == {}:
         return
     if not isinstance(body, dict):
@@ -201,14 +236,15 @@ def _objects(body: object, source: str, number: int) -> Iterator[Manifest]:
             raise invalid(source, number, f"{name} is missing.", next_step=f"Add {name} at its top.")
     items = body.get("items")
     if str(body["kind"]).endswith("List") and (items is None or isinstance(items, list)):
-        for item in items or ():
-            yield from _objects(item, source, number)
+        for index, item in enumerate(items or ()):
+            yield from _objects(item, source, number, lines, (*place, "items", str(index)))
         return
     metadata = body.get("metadata")
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
         hint = "Give it a name; generateName can't be applied again."
         raise invalid(source, number, f"metadata.name of the {clean_line(body['kind'])} is missing.", next_step=hint)
-    yield Manifest(source=source, document=number, body=body)
+    own = {path[len(place) :]: line for path, line in lines.items() if path[: len(place)] == place}
+    yield Manifest(source=source, document=number, body=body, lines=own)
 
 
 _LOOKS_TYPED = re.compile(r"^(?:[-+.]?\d|y$|n$|yes$|no$|on$|off$|true$|false$|null$|nan$|[-+]?\.(?:inf|nan)$|~$)", re.I)

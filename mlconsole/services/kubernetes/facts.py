@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.documents import Body, Manifest, invalid
 from mlconsole.services.kubernetes.resources import KNOWN
@@ -94,7 +96,7 @@ def _object_with_facts(manifest: Manifest, facts: ReleaseFacts, selector: str, n
         }
         _set(metadata, "annotations", notes)
         _fill_template(template, facts)
-    return Manifest(source=manifest.source, document=manifest.document, body=body)
+    return msgspec.structs.replace(manifest, body=body)
 
 
 def _fill_template(template: Body, facts: ReleaseFacts) -> None:

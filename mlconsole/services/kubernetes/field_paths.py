@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from mlconsole.services.kubernetes.documents import Body, Manifest
 
 _KEY = re.compile(r'([A-Za-z0-9_]+)=("(?:[^"\\]|\\.)*"|[^,\]]+)')
@@ -25,7 +27,31 @@ def without_fields(manifest: Manifest, paths: Sequence[str]) -> tuple[Manifest, 
     """
     body = copy.deepcopy(manifest.body)
     missing = tuple(path for path in paths if not _remove(body, path))
-    return Manifest(source=manifest.source, document=manifest.document, body=body), missing
+    return msgspec.structs.replace(manifest, body=body), missing
+
+
+def line_of(manifest: Manifest, path: str) -> int | None:
+    """In which line of its file a field is, or the nearest above it that is there; None where that is not known."""
+    trail = _trail(manifest.body, path if path.startswith((".", "[")) else f".{path}")
+    for length in range(len(trail), -1, -1):
+        if trail[:length] in manifest.lines:
+            return manifest.lines[trail[:length]]
+    return None
+
+
+def _trail(value: Any, path: str) -> tuple[str, ...]:
+    """The names and places that lead to a field, as far as there are such."""
+    if isinstance(value, dict) and path.startswith("."):
+        for name in sorted((name for name in value if path[1:].startswith(name)), key=len, reverse=True):
+            rest = path[1 + len(name) :]
+            if not rest or rest[0] in ".[":
+                return (name, *_trail(value[name], rest))
+    brackets = _BRACKETS.match(path)
+    if isinstance(value, list) and brackets is not None:
+        index = _position(value, brackets.group(1))
+        if index is not None:
+            return (str(index), *_trail(value[index], path[brackets.end() :]))
+    return ()
 
 
 def _remove(value: Any, path: str) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from mlconsole.services.kubernetes.documents import FROM_TEXT, Body, Manifest
 from mlconsole.services.kubernetes.facts import MANAGER
+from mlconsole.services.kubernetes.field_paths import line_of
 from mlconsole.services.kubernetes.ownership import FORMER_MANAGERS
 from mlconsole.services.kubernetes.problems import (
     ApplyConflict,
@@ -71,8 +72,10 @@ def _patch(
     except Invalid as problem:
         if manifest.source == FROM_TEXT:
             raise
+        line = line_of(manifest, problem.fields[0]) if problem.fields else None
+        place = f"{manifest.source}, document {manifest.document}" + (f", line {line}" if line else "")
         raise Invalid(
-            f"{manifest.source}, document {manifest.document}: {problem.sentence}",
+            f"{place}: {problem.sentence}",
             problem.next_step,
             fields=problem.fields,
         ) from problem

@@ -114,6 +114,14 @@ def problem_of(
     if code == 410:
         return Expired(f"The cluster no longer has that version: {message}", "List again.")
     undeclared = re.search(r"(\S+): field not declared in schema", message)
+    mistyped = re.search(r"failed to create typed patch object \([^)]*\): (?:errors:\s*)?(\.\S+): (.+)", message)
+    if mistyped and not undeclared:
+        # The server takes a value of a wrong type for a failure of its own (500).
+        return Invalid(
+            f"{_kind_in(path)}: {mistyped.group(1)} has a value of a wrong type: {mistyped.group(2)}.",
+            "Correct it in the manifest.",
+            fields=(mistyped.group(1),),
+        )
     if code in (400, 422) or undeclared:
         return _invalid(status, message, undeclared.group(1) if undeclared else "", path)
     if code == 429:

@@ -320,7 +320,7 @@ def test_a_refused_field_names_the_file(tmp_path: Path) -> None:
 
     with serving(server := Server(), tmp_path) as (_, connection):
         server.refuse["settings"] = Reply(500, {"kind": "Status", "message": ".dta: field not declared in schema"})
-        with pytest.raises(Invalid, match=r"k8s/a\.yaml, document 1: .*\.dta does not exist"):
+        with pytest.raises(Invalid, match=r"k8s/a\.yaml, document 1, line 1: .*\.dta does not exist"):
             plan(connection, read_documents(CONFIG, "k8s/a.yaml"), selector="", version="v")
 
 

@@ -9,10 +9,12 @@ import time
 
 import pytest
 
+from mlconsole.errors import Problem
 from mlconsole.evidence.cluster import RolloutVerdict
 from mlconsole.localcluster import control
 from mlconsole.services.kubernetes.apply import apply
 from mlconsole.services.kubernetes.connection import Connection
+from mlconsole.services.kubernetes.documents import read_documents
 from mlconsole.services.kubernetes.manifests import from_yaml
 from mlconsole.services.kubernetes.planning import plan
 from mlconsole.services.kubernetes.rollout import follow, workloads_of
@@ -162,3 +164,21 @@ def test_pods_that_are_refused_end_the_rollout_early_with_the_reason(
     assert verdict.next_step
     assert time.monotonic() - began < 25, "the deadline is 30 s for a Deployment, and none for the others"
     assert any("FailedCreate" in line for line in verdict.events)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("replicas: 2", "replicas: two", r"k8s\.yaml, document 1, line 5: .*\.spec\.replicas has a value of a wrong"),
+        ("replicas: 2", "replcas: 2", r"k8s\.yaml, document 1, line 5: .*\.spec\.replcas does not exist"),
+        ("periodSeconds", "periodSecond", r"k8s\.yaml, document 1, line \d\d: .*periodSecond does not exist"),
+        ("{port: 80, ", "{port: 80000, ", r"k8s\.yaml, document 2, line \d\d: .*ports\[0\]\.port.* must be between"),
+    ],
+)
+def test_what_the_cluster_does_not_take_is_told_with_file_document_and_line(
+    connection: Connection, before: str, after: str, told: str
+) -> None:
+    text = deployment().replace(before, after)
+    assert text != deployment()
+    with pytest.raises(Problem, match=told):
+        plan(connection, read_documents(text, "k8s.yaml"), selector="", version="")
