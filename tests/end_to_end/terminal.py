@@ -86,6 +86,20 @@ class Terminal:
                 while (left := until - time.monotonic()) > 0:
                     self.read(left)
 
+    def settle(self, seconds: float = 0.4) -> None:
+        """Wait until nothing more is drawn for so long."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and self.status is None:
+            if not select.select([self._fd], [], [], seconds)[0]:
+                return
+            self.read(0)
+
+    def say_yes(self) -> None:
+        """Answer the question on the screen, as slowly as a person does: what comes before it is there does nothing."""
+        for key in ("tab", "enter"):
+            self.settle()
+            self.press(key)
+
     def ended(self, seconds: float = 10) -> int:
         """Wait for the program's end and give its exit status."""
         deadline = time.monotonic() + seconds

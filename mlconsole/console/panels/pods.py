@@ -131,7 +131,7 @@ class PodsPanel(Panel):
             found = state_lines(view, model, pod, place, wrong, width)
             found += wrapped(line(("→ ", KEY), way), width, indent=2) if way else []
             # what is said of a pod comes and goes with the cursor: the table below stays where it is
-            self._room = max(self._room if len(model) else 0, len(found))
+            self._room = max(self._room, len(found)) if len(model) else 0
             return found + [blank()] * (self._room - len(found))
 
         self.state.show(lines)
