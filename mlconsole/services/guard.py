@@ -149,7 +149,7 @@ class Memory:
         to ask again."""
         resident, own = self._quick()
         free = max(self._limit - resident, 0)
-        self.pause = min(max(free / FASTEST_GROWTH, 0.01), 0.1)
+        self.pause = min(max(free / FASTEST_GROWTH / 2, 0.01), 0.25)
         if resident <= self._limit:
             return 0
         # one process alone has more than all may have: no sharing explains that
