@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from mlconsole.errors import WrongUse
+from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.base import Input
 from mlconsole.evidence.release import MetricSeen, UseSeen
 from mlconsole.evidence.training import (
@@ -50,6 +50,10 @@ RECORD = "job.json"
 
 class NotOnTheCluster(WrongUse):
     """The settings ask for something that a training on the cluster does not do."""
+
+
+class ModelUntold(OutsideFailed):
+    """A training ended well, but nothing tells which model it made."""
 
 
 def inputs(project: Project) -> tuple[Input, ...]:
@@ -272,8 +276,10 @@ def _environment(result: JobResult, image: str) -> PythonEnvironment:
 
 def _stored(project: Project, result: JobResult) -> Path:
     """The model that a Job brought to the store, held against the digest that its pod told."""
-    store = model_store(project)
-    model = needed(result.model)
+    store, model = model_store(project), result.model
+    if model is None:
+        hint = "Train again; somebody may have deleted its pod before its log was read."
+        raise ModelUntold(f"Job {result.job} ended well, but what it said of its model is gone.", hint)
     # what is fetched is digested on its way; what was there already is read again
     path = store.path(model.digest)
     store.verify(model)

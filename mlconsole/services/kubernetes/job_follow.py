@@ -45,6 +45,9 @@ ABSENT_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 """For so long a cause that will hardly pass, such as an image that can't be pulled, is waited for."""
 
+READS = 2
+"""A log is read once more when its container has ended: the first stream may have been cut off just before that."""
+
 MOST_LINES = 10_000
 MOST_PODS = 50
 
@@ -71,8 +74,8 @@ class JobRef(Record, frozen=True, kw_only=True):
 class JobEnd(Record, frozen=True, kw_only=True):
     """How a Job ended.
 
-    `exit_code` is that of the last pod's first container, where one ended; `state` the Job's own last words, `cause`
-    how its last pod ended, in a sentence.
+    `exit_code` is that of the last pod's first container, where one ended, and `message` what it left as its
+    termination message; `state` the Job's own last words, `cause` how its last pod ended, in a sentence.
     """
 
     succeeded: bool
@@ -80,6 +83,7 @@ class JobEnd(Record, frozen=True, kw_only=True):
     reason: str = ""
     cause: str = ""
     exit_code: int | None = None
+    message: str = ""
 
 
 class JobGone(OutsideFailed):
@@ -284,7 +288,8 @@ class JobFollower:
 
     def _follow(self, uid: str, name: str, position: Position) -> None:
         """Read a pod's log to its end, however often the cluster goes away meanwhile; in a thread of its own."""
-        while not self._stopping.is_set():
+        times = 0
+        while times < READS and not self._stopping.is_set():
             try:
                 logs.follow(
                     self._connection,
@@ -294,7 +299,7 @@ class JobFollower:
                     cancelled=self._stopping,
                     position=position,
                 )
-                return
+                times += 1
             except NotFound:
                 return
             except PASSING:
@@ -322,4 +327,5 @@ def _end_of(job: Job, pods: Sequence[Pod], state: JobState) -> JobEnd:
         reason=failed.reason if failed is not None else "",
         cause=how_ended(last) if last is not None else "",
         exit_code=ended.exit_code if ended is not None else None,
+        message=ended.message if ended is not None else "",
     )

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from mlconsole.services.kubernetes.in_pod.job_wrapper import MARK
-from mlconsole.services.kubernetes.logs import Position, Stamp
+from mlconsole.services.kubernetes.logs import GAP, Position, Stamp
 from mlconsole.text import clean_line
 
 SAVE_SECONDS = 1.0
@@ -120,6 +120,10 @@ class JobLog:
     def take(self, uid: str, stamp: Stamp, text: str) -> None:
         """Take the next line of a pod that was begun."""
         pod = self._at.pods[uid]
+        if text == GAP:
+            # said of the log, not by the pod: the marks count what is missing, and a copy may bring it back
+            self._write(text)
+            return
         mark = read_mark(text)
         if mark is None:
             self._write(f"{pod.name} | {text}" if self._together else text)
@@ -181,7 +185,7 @@ class JobLog:
             file.seek(self._at.starts_at)
             for line in file:
                 text = line.decode("utf-8", "replace").rstrip("\n")
-                if text.startswith(first) and not text.startswith(f"{_HEADING}attempt "):
+                if text.startswith(first) and text != GAP and not text.startswith(f"{_HEADING}attempt "):
                     yield text[len(first) :]
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.training import ModelFile, Package, UseSample
-from mlconsole.services.kubernetes.job_log import JobLog, copied
+from mlconsole.services.kubernetes.job_log import JobLog, copied, read_mark
 from mlconsole.services.kubernetes.jobs import JobState
 from mlconsole.text import clean_line, count
 
@@ -109,6 +109,13 @@ class Facts:
                 self._watch.file(str(value.get("name", "")), str(value.get("text", "")))
             elif kind == "end":
                 self.end, self.ended_pod = value, uid
+
+    def complete(self, message: str) -> None:
+        """Take the wrapper's last mark from the termination message, where the log did not bring it."""
+        if self.end:
+            return
+        mark = read_mark(message.strip())
+        self.end = mark.get("end", {}) if mark else {}
 
     def result(self, name: str, log: JobLog) -> JobResult:
         """What it all came to, once the Job has ended well."""

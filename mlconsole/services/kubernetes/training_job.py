@@ -141,6 +141,7 @@ def run(
             look=watch.look,
             together=wanted.together,
         ).run()
+        facts.complete(end.message)
         fill_gaps(log, facts, copies, watch)
     except Cancelled:
         delete(connection, ref)

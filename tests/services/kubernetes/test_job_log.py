@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes.job_log import JobLog, copied, read_mark
-from mlconsole.services.kubernetes.logs import Stamp
+from mlconsole.services.kubernetes.logs import GAP, Stamp
 
 
 def stamp(number: int) -> Stamp:
@@ -36,7 +36,8 @@ def test_marks_are_taken_out_and_say_what_is_missing(tmp_path: Path) -> None:
     seen = Seen()
     log = seen.open(tmp_path / "train.log")
     log.begin("u", "pod")
-    for number, text in enumerate(["a", mark(use={}, lines=1), mark(use={}, lines=4), "e", mark(end={"lines": 5})]):
+    told = ["a", mark(use={}, lines=1), GAP, mark(use={}, lines=4), "e", mark(end={"lines": 5})]
+    for number, text in enumerate(told):
         log.take("u", stamp(number), text)
     assert seen.lines == ["a", "e"]
     assert len(seen.marks) == 3

@@ -146,6 +146,18 @@ class Bench:
         items = json.loads(self.connection.request("GET", path))["items"]
         return [item["metadata"]["name"] for item in items]
 
+    def be_kueue(self, uid: str, message: str) -> None:
+        """Say of a Job what Kueue would."""
+        path = "/apis/kueue.x-k8s.io/v1beta1/namespaces/default/workloads"
+        pending = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": message}
+        metadata = {"name": "job-j", "labels": {"kueue.x-k8s.io/job-uid": uid}}
+        made = {"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "Workload", "metadata": metadata}
+        self.connection.request("POST", path, body=json.dumps(made).encode())
+        status = json.dumps({"status": {"conditions": [pending]}}).encode()
+        self.connection.request(
+            "PATCH", f"{path}/job-j/status", body=status, content_type="application/merge-patch+json"
+        )
+
     @property
     def jobs(self) -> list[str]:
         return self.listed("/apis/batch/v1/namespaces/default/jobs")
@@ -229,7 +241,7 @@ for number in range(5000):
 pathlib.Path("half").touch()
 while not pathlib.Path("go").exists():
     time.sleep(0.02)
-for number in range(150_000):
+for number in range(300_000):
     print(f"during {number} {'x' * 80}")
 sys.stdout.flush()
 pathlib.Path("rotated").touch()
@@ -241,7 +253,7 @@ open(sys.argv[1], "w").write("a model")
 """
 EXPECTED = [
     *(f"before {number}" for number in range(5000)),
-    *(f"during {number} {'x' * 80}" for number in range(150_000)),
+    *(f"during {number} {'x' * 80}" for number in range(300_000)),
     *(f"after {number}" for number in range(5000)),
 ]
 
@@ -381,7 +393,7 @@ def test_another_plan_takes_the_place_of_the_job_that_was_made(bench: Bench) -> 
         ),
         (
             "import time; print('big', flush=True); x = b'x' * 300_000_000; time.sleep(60)",
-            {"memory": 150_000_000},
+            {"memory": 300_000_000},
             r"over its memory limit \(OOMKilled\)",
             "big",
         ),
@@ -400,11 +412,13 @@ def test_a_training_that_fails_says_why(
 def test_a_job_in_a_queue_is_told_as_queued_until_it_is_started(bench: Bench) -> None:
     thread, ends = bench.begin(bench.plan(GOOD, queue="team-a"))
     wait_for(lambda: bench.phases == ["queued"])
-    assert bench.seen.states[0].sentence == "Queued in team-a, but the cluster has no Kueue that would start it."
+    assert bench.seen.states[0].sentence == "Queued in team-a."
     (name,) = bench.jobs
     path = f"/apis/batch/v1/namespaces/default/jobs/{name}"
     made = json.loads(bench.connection.request("GET", path))
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
+    bench.be_kueue(made["metadata"]["uid"], "insufficient unused quota for cpu in flavor default-flavor, 1 more needed")
+    wait_for(lambda: bench.seen.states[-1].sentence.startswith("Queued in team-a: insufficient unused quota for cpu"))
     bench.connection.request(
         "PATCH", path, body=b'{"spec": {"suspend": false}}', content_type="application/merge-patch+json"
     )

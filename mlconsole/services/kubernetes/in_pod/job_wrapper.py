@@ -35,6 +35,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 MARK = "::mlconsole:: "
+TERMINATION_LOG = Path("/dev/termination-log")
+"""There in every container of Kubernetes, unless its manifest says otherwise."""
+
 NO_MODEL = 97
 LONGEST_LINE = 8 * 1024
 PACKAGES_A_LINE = 100
@@ -407,7 +410,17 @@ def main(arguments: list[str]) -> int:
         end["error"] = str(problem)
         code = code or NO_MODEL
     output.mark(end=end)
+    tell_kubernetes(end)
     return code
+
+
+def tell_kubernetes(end: dict[str, Any]) -> None:
+    """Leave the last mark as the termination message, too: it stays where the log is gone. At most 4,096 bytes fit."""
+    try:
+        with TERMINATION_LOG.open("r+") as file:
+            file.write((MARK + json.dumps({"end": {**end, "outputs": []}}))[:4096])
+    except OSError:
+        return
 
 
 if __name__ == "__main__":
