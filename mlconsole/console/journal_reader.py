@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from mlconsole.console.faults import as_record
 from mlconsole.console.related import Related, RelatedReader
 from mlconsole.console.story import StoryTeller
+from mlconsole.console.trigger_lines import Triggers
 from mlconsole.console.view import JournalReading
 from mlconsole.errors import Problem
 from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
+from mlconsole.trigger_queue import TriggerQueue
 
 if TYPE_CHECKING:
     from mlconsole.project import Project
@@ -110,7 +112,9 @@ class JournalReader:
 
     def _read(self, journal: Journal) -> JournalReading:
         releases = journal.releases()
-        self._running = any(release.state == "running" for release in releases[:1])
+        queue = TriggerQueue(journal)
+        triggers = Triggers(tuple(reversed(queue.triggers({"proposed", "waiting"}))), queue.watcher())
+        self._running = triggers.watcher is not None or any(release.state == "running" for release in releases[:1])
         shown = self._shown(journal, releases)
         name = self._project.settings.name
         champion, previous = journal.alias(name, "champion"), journal.alias(name, "previous")
@@ -121,6 +125,7 @@ class JournalReader:
         return JournalReading(
             releases=releases,
             shown=shown,
+            triggers=triggers,
             runs={run.stage: run for run in journal.stage_runs(shown.number)} if shown else {},
             story=self._teller.story() if shown else StoryTeller().story(),
             related=self._related if shown is not None and self._related_of[:1] == (shown.number,) else Related(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mlconsole.console.actions import REGISTRY, Registry
 from mlconsole.console.related import Related
 from mlconsole.console.story import Story, ToldCommand
+from mlconsole.console.trigger_lines import Triggers
 from mlconsole.evidence.base import STAGES, CommandRun, StageName, now
 from mlconsole.evidence.cluster import DeployEvidence, DeployPlan, PodsSnapshot
 from mlconsole.evidence.release import ProblemRecord, Release, StageRun, StageState
@@ -35,6 +36,8 @@ class JournalReading:
     """The version that serves, such as `ml-model@v3`."""
     previous: str = ""
     """The version that a rollback goes to."""
+    triggers: Triggers = field(default_factory=Triggers)
+    """What waits to set a release off, and who watches."""
     related: Related = field(default_factory=Related)
     """What other releases say to the shown one; it comes a moment after the rest."""
     problem: ProblemRecord | None = None
@@ -124,6 +127,11 @@ class View:
     def related(self) -> Related:
         """What other releases say to the shown one."""
         return self.journal.related if self.journal else Related()
+
+    @property
+    def triggers(self) -> Triggers:
+        """What waits to set a release off, and who watches."""
+        return self.journal.triggers if self.journal else Triggers()
 
     @property
     def champion(self) -> str:

@@ -84,7 +84,7 @@ def show_history(project: Project, most: int, *, as_json: bool) -> None:
             r.version,
             age(r.started_at, moment),
             r.started_by,
-            r.reason,
+            "; ".join(part for part in (r.trigger.words if r.trigger else "", r.reason) if part),
         )
         for r in releases
     )

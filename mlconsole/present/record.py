@@ -48,6 +48,8 @@ def _head(release: Release) -> Lines:
         f"{release.kind} of {release.version or 'no version yet'}",
         f"started {release.started_at.astimezone():%Y-%m-%d %H:%M:%S} by {release.started_by}{took}",
     ]
+    if release.trigger is not None:
+        lines.append(f"set off by: {release.trigger.words}")
     if release.reason:
         lines.append(f"reason: {release.reason}")
     return Lines(f"Release {release.number}", tuple(lines))

@@ -21,6 +21,7 @@ from mlconsole.console.actions import (
     repo,
     test,
     train,
+    watching,
 )
 from mlconsole.console.actions.action import Action
 from mlconsole.console.actions.registry import Registry
@@ -28,7 +29,22 @@ from mlconsole.evidence.base import STAGES
 
 REGISTRY = Registry(
     action
-    for part in (release, cluster, look, repo, data, train, test, deploy, pods, log, history, commands, console)
+    for part in (
+        release,
+        watching,
+        cluster,
+        look,
+        repo,
+        data,
+        train,
+        test,
+        deploy,
+        pods,
+        log,
+        history,
+        commands,
+        console,
+    )
     for action in part.ACTIONS
 )
 """All actions with their own keys."""

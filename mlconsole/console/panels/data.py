@@ -25,6 +25,7 @@ from mlconsole.console.paint import (
 )
 from mlconsole.console.panels.base import Panel, command_lines, quiet, run_lines, sections
 from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.console.trigger_lines import waiting_lines
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.console.widgets.table import Row, Table
@@ -82,6 +83,7 @@ class DataPanel(Panel):
             self.size.height,
             view.data if evidence is None else None,
             view.story if evidence is None else None,
+            view.triggers if view.triggers.open else None,
         )
         if self._drawn and all(new is old for new, old in zip(drawn, self._drawn, strict=True)):
             return
@@ -126,10 +128,13 @@ def data_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
         head = _head(evidence, width)
         if low:
             return [*head[:2], *_findings_in_short(run, view.registry["zoom"].key, width)]
-        return sections(head, _findings(run, evidence, width), _drift(evidence, width), command_lines(run))
+        waiting = [] if view.past else waiting_lines(view, width)
+        return sections(head, waiting, _findings(run, evidence, width), _drift(evidence, width), command_lines(run))
     if run is not None and run.state == "running":
         return sections(quiet("The data is being read …"), _notes(view))
-    return sections(run_lines(run, width), [] if view.past else _files(view, width, unread=run is None))
+    if view.past:
+        return run_lines(run, width)
+    return sections(run_lines(run, width), waiting_lines(view, width), _files(view, width, unread=run is None))
 
 
 def _head(evidence: DataEvidence, width: int) -> list[Content]:

@@ -141,7 +141,8 @@ def release_row(release: Release, view: View, changed: str = "", decided: str = 
     """A release in cells."""
     took = duration((release.finished_at - release.started_at).total_seconds()) if release.finished_at else ""
     state = f"{glyph(release.state)} {release.state}"
-    why = " ".join(part for part in ("rollback" if release.kind == "rollback" else "", release.reason) if part)
+    set_off = f"◆ {release.trigger.words}" if release.trigger else ""
+    why = " ".join(part for part in ("rollback" if release.kind == "rollback" else "", set_off, release.reason) if part)
     version = release.version.rpartition("@")[2] or "-"
     cells = (
         "▪" if marked else " ",

@@ -21,6 +21,7 @@ from mlconsole.console.paint import (
     verdict_lines,
     wrapped,
 )
+from mlconsole.console.trigger_lines import proposal_banner
 from mlconsole.console.view import View
 from mlconsole.evidence.base import STAGES
 from mlconsole.evidence.release import Release, StageRun
@@ -80,14 +81,16 @@ def strip_lines(view: View, width: int, most: int) -> list[Content]:
     if view.busy:
         return [_with_cancel(line(("◌ ", BUSY), f"{view.busy} …"), view, width)]
     release = view.shown
+    banner = proposal_banner(view, width)
     if release is None:
         if view.journal is None:
             return [line(("Reading the journal …", DIM))]
-        return [_with_keys(line("No release yet."), view, None, width)]
+        return [*banner, _with_keys(line("No release yet."), view, None, width)]
     head = line((f"{glyph(release.state)} {_headline(view, release)}", STATE_STYLES[release.state]))
     stopped = _stopped(view)
     where = f": {STAGES.index(stopped.stage) + 1} shows {TITLES[stopped.stage]}" if stopped else ""
-    return _shortened([_with_keys(head, view, release.state, width), *_reasons(view, release, width)], most, where)
+    lines = [_with_keys(head, view, release.state, width), *_reasons(view, release, width)]
+    return [*banner, *_shortened(lines, most - len(banner), where)]
 
 
 def _headline(view: View, release: Release) -> str:

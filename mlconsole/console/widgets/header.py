@@ -7,6 +7,7 @@ from textual.widget import Widget
 
 from mlconsole.console.live_words import freshness
 from mlconsole.console.paint import BAD, DIM, WARN, cut, line
+from mlconsole.console.trigger_lines import watcher_flag
 from mlconsole.console.view import View
 
 
@@ -51,6 +52,8 @@ def _flags(view: View) -> Content:
         parts.append(line((" READ-ONLY ", "reverse bold")))
     if view.cluster.protected:
         parts.append(line((" PROTECTED ", f"reverse bold {BAD}")))
+    if (flag := watcher_flag(view)) is not None:
+        parts.append(flag)
     glyph, words, style = freshness(view)
     parts.append(line((f"{glyph} {words}", style)))
     return Content(" ").join(parts)
