@@ -27,6 +27,7 @@ from mlconsole.project import Project
 from mlconsole.project.settings import SettingsInvalid
 from mlconsole.services.datasets import change, dvc, files, schema
 from mlconsole.services.datasets.counting import count_violations, needs_rows
+from mlconsole.services.datasets.faults import DataChanged
 from mlconsole.services.datasets.profile import Survey, survey, survey_appended
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
 from mlconsole.text import count, listed
@@ -109,6 +110,21 @@ def broken_rules(
     return count_violations(project.root, profile, expected, found, cancelled=cancelled)
 
 
+def _as_fingerprinted(context: StageContext, identity: DataIdentity) -> DataIdentity:
+    """The data's identity, which has to be the one that the stage's fingerprint says.
+
+    Else later data that is what this was a moment ago would be given this one's evidence.
+
+    Raises:
+        DataChanged: somebody wrote to it since.
+    """
+    runs = context.journal.stage_runs(needed(context.release).number)
+    begun = [run.fingerprint for run in runs if run.stage == "data" and run.state == "running" and run.fingerprint]
+    if any(entry.name == "data" and entry.digest != identity.digest for found in begun for entry in found.inputs):
+        raise DataChanged("The data changed while it was read.", "Wait until it is written whole, then try again.")
+    return identity
+
+
 class DataStage(Stage[DataEvidence]):
     """Profiles the data in one pass, checks it against the champion's schema and tells what is new."""
 
@@ -141,7 +157,7 @@ class DataStage(Stage[DataEvidence]):
 
         started = time.monotonic()
         project, settings = context.project, context.project.settings.data
-        identity = identify(project)
+        identity = _as_fingerprinted(context, identify(project))
         context.note(f"Reading {settings.path}")
         found = survey(project.root, identity, target=settings.target, cancelled=context.cancelled)
         champion = champion_evidence(context)

@@ -17,6 +17,7 @@ from mlconsole.evidence.training import ModelFile, ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.present import Table, blocks
 from mlconsole.project import open_project
+from mlconsole.services.datasets import DataChanged
 from mlconsole.stages.base import Known, StageContext, fingerprint_of
 from mlconsole.stages.data import DataStage
 
@@ -95,6 +96,22 @@ def stage(tmp_path: Path) -> Stage:
 
 def sentences(verdict: Verdict) -> str:
     return "\n".join(f"{reason.level}: {reason.sentence}" for reason in verdict.reasons)
+
+
+def test_data_that_was_written_to_since_the_stage_began_is_not_taken_for_what_it_was(stage: Stage) -> None:
+    stage.write(rows(0, 300))
+    journal = stage.journal
+    release = journal.begin_release(kind="release", who="ada", approved=True)
+    stage.release = release
+    fingerprint = fingerprint_of(DataStage().inputs(stage.context))
+    begun = StageRun(
+        release=release.number, stage="data", attempt=1, state="running", started_at=now(), fingerprint=fingerprint
+    )
+    journal.save_stage(begun)
+    stage.run()
+    stage.write(rows(0, 301))
+    with pytest.raises(DataChanged, match="changed while it was read"):
+        stage.run()
 
 
 def test_more_of_the_same_does_not_drift(stage: Stage) -> None:
