@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mlconsole.console.messages import PodsSeen
-from mlconsole.console.panels.deploy import DeployPanel
+from mlconsole.console.panels.deploy import DeployPanel, verdict_of
 from mlconsole.console.panels.pods import PodsPanel
 from mlconsole.console.screens.log import LogScreen
+from mlconsole.evidence.cluster import RolloutVerdict, WorkloadRef
 
 from .builder import pod, snapshot
 from .conftest import Build, Drive, Driven
@@ -89,3 +92,19 @@ async def test_a_plan_is_folded_by_object(build: Build, drive: Drive) -> None:
         await console.press("F")
         await console.shows("▾ deployment/ml-model", "value: v2")
         assert isinstance(console.app.main.panel, DeployPanel)
+
+
+@pytest.mark.parametrize("reason", ["m-1: The image can't be pulled.", "m-1: Another reason."])
+def test_why_a_rollout_is_stuck_is_said_once_and_where(reason: str) -> None:
+    verdict = RolloutVerdict(
+        workload=WorkloadRef(kind="Deployment", name="m", namespace="default"),
+        succeeded=False,
+        sentence="Deployment m will not roll out: The image can't be pulled.",
+        reason=reason,
+        seconds=3.0,
+        events=("Warning Failed " + "word " * 40,),
+    )
+    lines = [content.plain for content in verdict_of(verdict, 80)]
+    assert sum("can't be pulled" in text for text in lines) == 1
+    assert any("m-1" in text for text in lines)
+    assert all(len(text) <= 80 for text in lines), "events are wrapped"

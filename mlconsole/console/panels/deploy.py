@@ -192,14 +192,20 @@ def verdict_of(verdict: RolloutVerdict, width: int) -> list[Content]:
     lines = wrapped(
         line((sign, style), (verdict.sentence, STRONG), (f"  {duration(verdict.seconds)}", DIM)), width, indent=2
     )
-    if verdict.reason:
-        lines += wrapped(line(("  ", ""), (verdict.reason, style)), width, indent=2)
+    pod, _, reason = verdict.reason.partition(": ")
+    if reason and reason in verdict.sentence:
+        # said already: what is left to say is where it was seen
+        lines += wrapped(line("  ", ("seen at ", DIM), pod), width, indent=2)
+    elif verdict.reason:
+        lines += wrapped(line("  ", (verdict.reason, style)), width, indent=2)
     if verdict.next_step:
         lines += wrapped(line(("→ ", KEY), verdict.next_step), width, indent=2)
     if verdict.log_tail:
         lines += [blank(), heading("Last lines of the pod"), *(line(("│ ", FAINT), text) for text in verdict.log_tail)]
     if verdict.events:
-        lines += [blank(), heading("Events"), *(line(("│ ", FAINT), text) for text in verdict.events)]
+        lines += [blank(), heading("Events")]
+        for text in verdict.events:
+            lines += wrapped(line(("│ ", FAINT), text), width, indent=2)
     return lines
 
 
