@@ -126,12 +126,16 @@ def _manifests(project: Project, subject: str) -> Iterator[Finding]:
 
 def _cluster(project: Project, subject: str) -> Iterator[Finding]:
     from mlconsole.services.kubernetes import access
+    from mlconsole.stages import train_on_cluster
     from mlconsole.stages.deploy import connect, given_manifests
     from mlconsole.stages.pods import smoke_test
 
     with closing(connect(project)) as connection:
         smoke = smoke_test(project, "")
         answers = access.review(connection, given_manifests(project), smoke_method=smoke.method if smoke else "")
+        training = train_on_cluster.resource_of(project)
+        if training is not None:
+            answers += access.review_training(connection, training)
         denied = [f"{answer.verb} {answer.resource}" for answer in answers if not answer.allowed]
         where = f"{connection.context or 'in-cluster'}, namespace {connection.namespace}, {connection.server}"
     yield Finding(subject, "ok", where)

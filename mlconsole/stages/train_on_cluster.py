@@ -26,7 +26,7 @@ from mlconsole.services.kubernetes import manifests, own_job, training_job
 from mlconsole.services.kubernetes.documents import Body
 from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
 from mlconsole.services.kubernetes.job_telling import JobResult
-from mlconsole.services.kubernetes.jobs import JobState
+from mlconsole.services.kubernetes.jobs import JOBS, JobState
 from mlconsole.services.kubernetes.resources import Resource
 from mlconsole.services.models import incoming
 from mlconsole.services.models.side_files import SideFiles
@@ -70,6 +70,17 @@ def manifest_line(project: Project) -> str:
     """What trains in place of a command: `manifest train-job.yaml`; empty where a command does."""
     settings = project.settings.train
     return f"manifest {shlex.quote(settings.manifest)}" if settings.on == "cluster" and settings.manifest else ""
+
+
+def resource_of(project: Project) -> Resource | None:
+    """What a training is on the cluster; None where it runs on this machine.
+
+    Raises:
+        Problem: the manifest of the training can't be used.
+    """
+    if project.settings.train.on != "cluster":
+        return None
+    return _own_job(project, version=1).resource if project.settings.train.manifest else JOBS
 
 
 def check(project: Project) -> None:

@@ -93,6 +93,8 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def test_a_model_trained_on_the_cluster_is_released_as_any_other(project: Workbench) -> None:
+    examined = project.type("doctor")
+    assert "not allowed" not in examined.stdout
     done = project.type("run", "--approve")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tiny@v1 is serving" in done.stdout

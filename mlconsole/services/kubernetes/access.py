@@ -10,7 +10,7 @@ import msgspec
 from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.documents import Manifest
 from mlconsole.services.kubernetes.problems import VERBS, NotFound, decode
-from mlconsole.services.kubernetes.resources import EVENTS, PODS, REPLICA_SETS, Resource, resource_of
+from mlconsole.services.kubernetes.resources import EVENTS, KNOWN, PODS, REPLICA_SETS, Resource, resource_of
 from mlconsole.text import clean_line
 
 if TYPE_CHECKING:
@@ -80,6 +80,24 @@ def review(
         verb = VERBS.get(smoke_method, "get")
         answers.append(_ask(connection, verb, PODS, connection.namespace, "proxy"))
     return tuple(answers)
+
+
+def review_training(connection: Connection, resource: Resource) -> tuple[AccessAnswer, ...]:
+    """Ask whether everything is allowed that a training on the cluster needs: to make a Job, follow and delete it.
+
+    Args:
+        connection: to the cluster.
+        resource: the Job, JobSet or TrainJob.
+
+    Raises:
+        Problem: the cluster can't be asked.
+    """
+    where = connection.namespace
+    answers = [_ask(connection, verb, resource, where) for verb in ("create", "delete", *WATCH_VERBS)]
+    if resource.kind == "Job":
+        answers += [_ask(connection, verb, KNOWN["v1", "ConfigMap"], where) for verb in ("create", "patch")]
+    answers += [_ask(connection, verb, PODS, where) for verb in WATCH_VERBS]
+    return (*answers, _ask(connection, "get", PODS, where, "log"))
 
 
 def _ask(connection: Connection, verb: str, resource: Resource, namespace: str, subresource: str = "") -> AccessAnswer:
