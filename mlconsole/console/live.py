@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlconsole.console.background import Background, Post, Ticker
 from mlconsole.console.faults import as_record
 from mlconsole.console.messages import Faulted, PodsSeen
-from mlconsole.console.view import ClusterPlace, DataReading, RepoReading, is_protected
+from mlconsole.console.view import ClusterPlace, DataReading, RepoReading
 from mlconsole.errors import Problem, WrongUse
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def read_place(project: Project) -> ClusterPlace:
     return ClusterPlace(
         context=context,
         namespace=deploy.namespace,
-        protected=is_protected(context, deploy.protected),
+        protected=deploy.protects(context),
         local_running=running,
     )
 

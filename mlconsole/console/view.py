@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from mlconsole.console.actions import REGISTRY, Registry
@@ -171,11 +170,6 @@ class View:
         if run is not None and isinstance(run.evidence, DeployEvidence):
             return run.evidence.plan
         return self.story.plan
-
-
-def is_protected(context: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a change in a context needs its name typed."""
-    return bool(context) and any(fnmatch(context, pattern) for pattern in patterns)
 
 
 def stage_that_matters(reading: JournalReading) -> StageName | None:

@@ -18,7 +18,7 @@ from mlconsole.console.faults import as_record
 from mlconsole.console.paint import FAINT, heading, line, problem_lines, wrapped
 from mlconsole.console.screens.confirm import Answer, ConfirmScreen, Question
 from mlconsole.console.screens.detail import DetailScreen
-from mlconsole.console.view import View, is_protected
+from mlconsole.console.view import View
 from mlconsole.errors import OutsideFailed, Problem
 from mlconsole.journal import Journal
 
@@ -34,7 +34,7 @@ RUNNER_SECONDS = 20.0
 
 def typed_name(view: View, context: str) -> str:
     """The name that has to be typed before anything changes in a context; empty where it is not protected."""
-    return context if is_protected(context, view.project.settings.deploy.protected) else ""
+    return context if view.project.settings.deploy.protects(context) else ""
 
 
 async def asked(app: MlconsoleApp, question: Question) -> Answer | None:
