@@ -141,12 +141,15 @@ class Memory:
         self._mine = {os.getpid()}
         self._foreign: set[int] = set()
         self._page = os.sysconf("SC_PAGE_SIZE")
+        self._exact = self._resident = 0
         self._exact_at = 0.0
         self.pause = 0.05
 
     def over(self) -> int:
-        """Return the bytes that all take together where that is more than the limit, else 0; see `pause` for when
-        to ask again."""
+        """Return the bytes that all take together where that is more than the limit, else 0.
+
+        Ask again after `pause` seconds.
+        """
         resident, own = self._quick()
         free = max(self._limit - resident, 0)
         self.pause = min(max(free / FASTEST_GROWTH / 2, 0.01), 0.25)
@@ -156,12 +159,14 @@ class Memory:
         if own > self._limit or sys.platform != "linux":
             return resident
         began = time.monotonic()
-        if began < self._exact_at:
+        # what came since the last exact figure may all be its own
+        at_most = self._exact + max(resident - self._resident, 0)
+        if began < self._exact_at and at_most <= self._limit:
             return 0
-        exact = sum(map(self._proportional, self._mine - {os.getpid()}))
-        ended = time.monotonic()
+        self._exact = sum(map(self._proportional, self._mine - {os.getpid()}))
+        self._resident, ended = resident, time.monotonic()
         self._exact_at = ended + (ended - began) / PSS_COST
-        return exact if exact > self._limit else 0
+        return self._exact if self._exact > self._limit else 0
 
     def _quick(self) -> tuple[int, int]:
         """The resident bytes of all descendants, and the most that one of them shares with no file."""
