@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ class Looker(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._loop = threading.get_ident()
+        self.watched = threading.get_ident()
         self._ended = threading.Event()
         self.began: float | None = None
         self.seen = ""
@@ -27,9 +28,9 @@ class Looker(threading.Thread):
     def run(self) -> None:
         while not self._ended.wait(LIMIT / 5):
             began = self.began
-            frame = sys._current_frames().get(self._loop)
+            frame = sys._current_frames().get(self.watched)
             if began is not None and frame is not None and time.monotonic() - began > LIMIT / 2:
-                self.seen = "".join(traceback.format_stack(frame)[-8:])
+                self.seen = "".join(traceback.format_stack(frame)[-25:])
 
     def stop(self) -> None:
         """End."""
@@ -40,7 +41,8 @@ class Looker(threading.Thread):
 def watchdog() -> Iterator[list[tuple[float, str]]]:
     """Measure the processor time of every callback of the loop; a busy machine makes it wait, but not work, longer.
 
-    Each has the place where it was last seen, where it took long.
+    Each has the place where it was last seen, where it took long. The collector's time does not count: here it looks at
+    all that the tests before have left, and in a console only at what is new.
     """
     held: list[tuple[float, str]] = []
     handle = asyncio.events.Handle
@@ -48,16 +50,29 @@ def watchdog() -> Iterator[list[tuple[float, str]]]:
     looker = Looker()
     looker.start()
 
+    collecting = [0.0, 0.0]
+
+    def collected(phase: str, info: dict[str, int]) -> None:
+        if threading.get_ident() != looker.watched:
+            return
+        if phase == "start":
+            collecting[0] = time.thread_time()
+        else:
+            collecting[1] += time.thread_time() - collecting[0]
+
     def measured(self: asyncio.Handle) -> None:
         what, began = repr(self), time.thread_time()
+        collecting[1] = 0.0
         looker.seen, looker.began = "", time.monotonic()
         run(self)
         looker.began = None
-        held.append((time.thread_time() - began, f"{what}\n{looker.seen}"))
+        held.append((time.thread_time() - began - collecting[1], f"{what}\n{looker.seen}"))
 
     handle._run = measured
+    gc.callbacks.append(collected)
     try:
         yield held
     finally:
+        gc.callbacks.remove(collected)
         handle._run = run
         looker.stop()

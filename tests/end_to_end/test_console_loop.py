@@ -26,8 +26,8 @@ LOOKS = (
 )  # fmt: skip
 
 
-def redraw_seconds(app: MlconsoleApp) -> float:
-    """The processor time that a whole screen takes to be drawn anew: some 20 ms, more where others want the caches."""
+async def redraw_seconds(app: MlconsoleApp) -> float:
+    """The processor time that a whole screen takes to be drawn anew: 8 ms, more where others want the caches, too."""
     took = []
     for _ in range(9):
         for widget in app.screen.walk_children():
@@ -35,6 +35,7 @@ def redraw_seconds(app: MlconsoleApp) -> float:
         began = time.thread_time()
         app.screen._compositor.render_strips()
         took.append(time.thread_time() - began)
+        await asyncio.sleep(0)
     return statistics.median(took)
 
 
@@ -67,7 +68,7 @@ async def release(bench: Workbench) -> float:
         await pilot.pause(0.5)
         await pilot.resize_terminal(160, 50)
         await pilot.pause(0.5)
-        redraw = redraw_seconds(app)
+        redraw = await redraw_seconds(app)
         began = time.monotonic()
         app.exit()
         await console.until(lambda: not app.is_running)
@@ -81,5 +82,5 @@ def test_no_callback_holds_the_loop_in_a_whole_release(bench: Workbench, monkeyp
         redraw = asyncio.run(release(bench))
     assert len(held) > 500
     seconds, what = max(held)
-    # on a machine where everything takes longer a callback may, too: 50 ms is two and a half redraws on a quiet one
-    assert seconds <= max(LIMIT, 2.5 * redraw), f"it was held for {seconds * 1000:.0f} ms ({redraw=:.3f}): {what}"
+    # where a redraw takes longer than on a quiet machine, a callback may, too: it is a layout and a redraw, mostly
+    assert seconds <= max(LIMIT, 4 * redraw), f"it was held for {seconds * 1000:.0f} ms ({redraw=:.3f}): {what}"
