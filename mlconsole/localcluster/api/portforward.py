@@ -2,7 +2,8 @@
 
 Each message begins with the number of its channel: 2·i is the data of the i-th port asked for, 2·i+1 its errors. The
 first message of each channel is its port, as two bytes, the lower one first (kubelet, ``portforward/websocket.go``).
-What kubectl speaks instead, SPDY, is not offered.
+kubectl from 1.31 on speaks SPDY inside of a websocket, see `tunnelled`; what older ones speak, SPDY alone, is not
+offered.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
 
+from mlconsole.localcluster.api import tunnelled
 from mlconsole.localcluster.api.errors import ApiError, bad_request
+from mlconsole.localcluster.api.tunnelled import CHUNK, connect, failure
 
 if TYPE_CHECKING:
     from mlconsole.localcluster.api.hosting import Host
 
 PROTOCOLS = ("v4.channel.k8s.io", "portforward.k8s.io")
-CHUNK = 64 * 1024
-CONNECT_SECONDS = 5.0
 
 
 async def forward_ports(request: web.Request, host: Host, namespace: str, name: str, uid: str) -> web.StreamResponse:
     """Connects a client with ports of a pod until either side ends. Raises ApiError."""
     socket = web.WebSocketResponse(protocols=PROTOCOLS, heartbeat=None, max_msg_size=0, compress=False)
     asked = {word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if word.strip()}
+    if tunnelled.PROTOCOL in asked and not asked & set(PROTOCOLS):
+        return await tunnelled.forward_ports(request, host, namespace, name, uid)
     if not socket.can_prepare(request).ok or (asked and not asked & set(PROTOCOLS)):
         raise _no_spdy()
     ports = _ports(request)
@@ -72,7 +75,7 @@ class _Tunnel:
     async def run(self, address: tuple[str, int] | None) -> None:
         """Connects, and hands on what the pod sends until it ends; then the websocket is closed."""
         try:
-            reader, writer = await _connect(address)
+            reader, writer = await connect(address)
         except OSError as error:
             self._writer.set_result(None)
             await self._fail(f"{error.strerror or error}")
@@ -98,20 +101,10 @@ class _Tunnel:
             writer.close()
 
     async def _fail(self, why: str) -> None:
-        message = f"an error occurred forwarding {self.port} -> {self.port}: error forwarding port {self.port} to pod "
-        message += f"{self._uid}: failed to connect to localhost:{self.port}: {why}"
+        message = f"an error occurred forwarding {self.port} -> {self.port}: {failure(self.port, self._uid, why)}"
         with contextlib.suppress(ConnectionError):
             await self._socket.send_bytes(self._errors + message.encode())
             await self._socket.close()
-
-
-async def _connect(address: tuple[str, int] | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if address is None:
-        raise OSError("the pod has no such port")
-    try:
-        return await asyncio.wait_for(asyncio.open_connection(*address), CONNECT_SECONDS)
-    except TimeoutError:
-        raise OSError("no answer in time") from None
 
 
 def _ports(request: web.Request) -> list[int]:
@@ -125,7 +118,8 @@ def _ports(request: web.Request) -> list[int]:
 
 def _no_spdy() -> ApiError:
     message = (
-        "the local cluster forwards ports by websocket only (v4.channel.k8s.io), not by the SPDY that kubectl speaks: "
-        "use `mlconsole port-forward`, or the address in the annotation local.mlconsole.dev/address of its Service"
+        "the local cluster forwards ports by websocket only, not by the SPDY that kubectl before 1.31 speaks: use a "
+        "newer one, `mlconsole port-forward`, or the address in the annotation local.mlconsole.dev/address of its "
+        "Service"
     )
     return ApiError(501, message, "NotImplemented")
