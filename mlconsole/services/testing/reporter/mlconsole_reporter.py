@@ -22,7 +22,6 @@ import math
 import mmap
 import os
 import signal
-import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -277,12 +276,18 @@ def give_words(path: Path, about: dict[str, object]) -> None:
 
     What stands in them is lost when the process dies, unless another one has them open.
     """
+    # the module around this one takes as long to import as hundreds of tests take to be reported
+    import _socket
+
     files = [number for number in (1, 2) if stat.S_ISREG(os.fstat(number).st_mode)]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
         connection.settimeout(2)
         connection.connect(str(path))
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", files))] if files else []
         connection.sendmsg([json.dumps(about).encode()], rights)
+    finally:
+        connection.close()
 
 
 def described(report: Any) -> dict[str, object]:
