@@ -289,7 +289,8 @@ class _Sweep:
             folder = self._context.folder / "sweep" / str(run.number)
             extra = sweep.threads_of_each(self._jobs, os.environ)
             training = self._prepared.training(folder, run.parameters, extra)
-            self._context.command(shlex.join(training.command), f"run {run.number} of the sweep")
+            with self._lock:
+                self._context.command(shlex.join(training.command), f"run {run.number} of the sweep")
             self._change(now(state="running"))
             result = train(training, report, self._context.cancelled, lambda use: self._use(run.number, use))
         except Cancelled:
@@ -321,16 +322,16 @@ class _Sweep:
                 return
             self._used_at = time.monotonic()
             uses = list(self._uses.values())
-        together = UseSample(
-            seconds=round(time.monotonic() - self._started, 2),
-            processors=sum(use.processors for use in uses),
-            memory=sum(use.memory for use in uses),
-            processes=sum(use.processes for use in uses),
-            threads=sum(use.threads for use in uses),
-            disk_read=sum(use.disk_read for use in uses),
-            disk_written=sum(use.disk_written for use in uses),
-        )
-        self._context.emit(UseSeen(use=together))
+            together = UseSample(
+                seconds=round(time.monotonic() - self._started, 2),
+                processors=sum(use.processors for use in uses),
+                memory=sum(use.memory for use in uses),
+                processes=sum(use.processes for use in uses),
+                threads=sum(use.threads for use in uses),
+                disk_read=sum(use.disk_read for use in uses),
+                disk_written=sum(use.disk_written for use in uses),
+            )
+            self._context.emit(UseSeen(use=together))
 
     def _clear_up(self, best: int) -> None:
         """Remove the models of the other runs; their parameters, metrics and logs stay."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from mlconsole.evidence.training import MetricPoint, Parameter
@@ -67,15 +68,20 @@ class MlflowRuns:
                 return ()
             if not self._first:
                 self._first = next((str(row[0]) for row in store.execute(_FIRST, [self._since // 1_000_000])), "")
-            rows = store.execute(_NEW, [self._last_row, self._since // 1_000_000, MOST_ROWS]).fetchall()
-            if rows:
-                self._last_row = rows[-1][0]
-            return [
-                MetricPoint(name=self._named(key, run, name), value=float(value), step=int(step or 0))
-                for _, key, value, step, run, name in rows
-                if isinstance(value, int | float)
-            ]
+            return [point for row in self._new_rows(store) if (point := self._point(*row)) is not None]
         return ()
+
+    def _new_rows(self, store: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+        while rows := store.execute(_NEW, [self._last_row, self._since // 1_000_000, MOST_ROWS]).fetchall():
+            self._last_row = rows[-1][0]
+            yield from rows
+
+    def _point(
+        self, _row: int, key: object, value: object, step: object, run: object, name: object
+    ) -> MetricPoint | None:
+        if not isinstance(value, int | float) or not isinstance(step, int | None):
+            return None
+        return MetricPoint(name=self._named(key, run, name), value=float(value), step=step or 0)
 
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters of the first run."""

@@ -80,8 +80,11 @@ class ReportFile:
                 self._descriptor = os.open(self._path, os.O_RDONLY)
             except OSError:
                 return ()
-        *whole, self._rest = (self._rest + os.read(self._descriptor, 1 << 20)).split(b"\n")
-        return [told for line in whole if (told := self._reader.read(line)) is not None]
+        found: list[Told] = []
+        while data := os.read(self._descriptor, 1 << 20):
+            *whole, self._rest = (self._rest + data).split(b"\n")
+            found += [told for line in whole if (told := self._reader.read(line)) is not None]
+        return found
 
     def close(self) -> None:
         """Let go of the file."""
