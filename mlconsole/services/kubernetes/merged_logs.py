@@ -134,6 +134,9 @@ class Merger:
         """Take a line in; from any thread. Waits for room, but for the source that the others wait for."""
         with self._room:
             while len(self._waiting) >= self._most and not self._ended and not self._is_wanted(source):
+                if (waits := self._behind.get(source)) is not None:
+                    # it is held back here: that is not silence
+                    waits.at = self._clock()
                 self.full.set()
                 self._room.wait(0.1)
             if self._ended:
