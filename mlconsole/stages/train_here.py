@@ -330,6 +330,8 @@ class _Sweep:
                 threads=sum(use.threads for use in uses),
                 disk_read=sum(use.disk_read for use in uses),
                 disk_written=sum(use.disk_written for use in uses),
+                gpu=sum(busy) if (busy := [use.gpu for use in uses if use.gpu is not None]) else None,
+                gpu_memory=sum(use.gpu_memory for use in uses),
             )
             self._context.emit(UseSeen(use=together))
 
