@@ -74,7 +74,7 @@ def test_fact(run: TestRun) -> str:
     if bad:
         return f"{bad}/{len(run.outcomes)} failed"
     flaky = run.count("flaky")
-    return f"{run.count('passed', 'xpassed', 'flaky')} passed" + (f", {flaky} flaky" if flaky else "")
+    return f"{run.count('passed', 'xpassed', 'flaky')} passed" + (f", {flaky} of them flaky" if flaky else "")
 
 
 def deploy_fact(deploy: DeployEvidence) -> str:

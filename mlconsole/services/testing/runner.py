@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+import msgspec
+
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.testing import TestOutcome, TestRun
+from mlconsole.evidence.testing import TestOutcome, TestRun, TestWarning
 from mlconsole.evidence.training import UseSample
 from mlconsole.services.processes import ChildResult, run_child
 from mlconsole.services.testing.outcomes import Left, LineFile, Tally, told_again
@@ -118,9 +120,14 @@ def run_tests(
         outcomes=tuple(tally.outcomes.values()),
         metrics=tuple(point for test in tally.outcomes.values() for point in test.metrics),
         ended=attempt.ended,
-        warnings=tally.warnings,
+        warnings=tuple(_seen_from(root, warning) for warning in tally.warnings),
         run_again=len(again),
     )
+
+
+def _seen_from(root: Path, warning: TestWarning) -> TestWarning:
+    """The same with the place of a file of the project relative to it."""
+    return msgspec.structs.replace(warning, where=warning.where.removeprefix(f"{root}{os.sep}"))
 
 
 def _unsettled(tally: Tally, attempt: _Attempt) -> list[str]:
