@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
@@ -231,13 +232,20 @@ def _command(context: StageContext, version: int) -> tuple[str, ...]:
     settings = context.project.settings
     commit = needed(context.known.repo).commit
     values = {
-        "data": settings.train.data_uri or settings.data.path,
+        "data": settings.train.data_uri or _from_cwd(settings.data.path, settings.train.cwd),
         "model": model_path(_filename(settings.train)),
         "version": f"v{version}",
         "commit": commit.sha if commit else "",
-        "params": settings.train.parameters,
+        "params": _from_cwd(settings.train.parameters, settings.train.cwd),
     }
     return commands.fill(settings.train.command, values, Path("python"))
+
+
+def _from_cwd(path: str, cwd: str) -> str:
+    """A path of the project as the folder that the command runs in sees it."""
+    if not path or not cwd or Path(path).is_absolute() or "://" in path:
+        return path
+    return os.path.relpath(path, cwd)
 
 
 def _filename(settings: TrainSettings) -> str:

@@ -139,6 +139,21 @@ def test_the_newest_file_of_this_run_is_the_model_where_a_pattern_says_so(box: B
     assert end_of(printed)["model"]["filename"] == "new.joblib"  # type: ignore[index]
 
 
+def test_a_folder_to_run_in_is_looked_into_beside_the_projects_own(box: Box) -> None:
+    (box.folder / "src").mkdir()
+    script = (
+        "import json; open('out.csv', 'w').write('1'); open('../top.csv', 'w').write('2');"
+        f" open('metrics.json', 'w').write('{{}}'); open({str(box.model)!r}, 'w').write('m')"
+    )
+    options = ("--cwd", "src", "--output", "*.csv", "--watch", "metrics.json")
+    code, printed = box.run("python", "-c", script, options=options)
+    assert code == 0
+    outputs = end_of(printed)["outputs"]
+    assert isinstance(outputs, list)
+    assert [output["filename"] for output in outputs] == ["src/out.csv", "top.csv"]
+    assert any('"name": "metrics.json"' in line for line in printed)
+
+
 def test_asked_to_end_it_asks_the_training(box: Box) -> None:
     script = (
         "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (print('saving'), sys.exit(5)))\n"

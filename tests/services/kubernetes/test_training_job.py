@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,12 +21,14 @@ import pytest
 from mlconsole.errors import Cancelled, Problem
 from mlconsole.evidence.training import UseSample
 from mlconsole.localcluster import control
-from mlconsole.services.kubernetes import training_job
+from mlconsole.services.kubernetes import job_follow, training_job
 from mlconsole.services.kubernetes.connection import Connection
-from mlconsole.services.kubernetes.job_manifest import JobPlan, model_path
+from mlconsole.services.kubernetes.job_follow import JobStuck
+from mlconsole.services.kubernetes.job_manifest import JobPlan, config_map, job, model_path
 from mlconsole.services.kubernetes.job_telling import JobResult
-from mlconsole.services.kubernetes.jobs import JobState
-from mlconsole.services.kubernetes.training_job import TrainingJobFailed, Wanted
+from mlconsole.services.kubernetes.jobs import JOBS, JobState
+from mlconsole.services.kubernetes.resources import Resource
+from mlconsole.services.kubernetes.training_job import CONFIG_MAPS, TrainingJobFailed, Wanted
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 DEADLINE = 90.0
@@ -424,6 +427,32 @@ def test_a_job_in_a_queue_is_told_as_queued_until_it_is_started(bench: Bench) ->
     )
     thread.join(DEADLINE)
     assert isinstance(ends[0], JobResult)
+
+
+def test_a_job_that_can_not_start_is_given_up_and_deleted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_follow, "PATIENCE_SECONDS", 1.0)
+    plan = bench.plan(GOOD)
+
+    def make(token: str) -> list[tuple[Resource, dict[str, Any]]]:
+        body = job(plan, token)
+        (container,) = body["spec"]["template"]["spec"]["containers"]
+        container["env"].append({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "a"}}})
+        return [(CONFIG_MAPS, config_map(plan, token)), (JOBS, body)]
+
+    wanted = Wanted(digest=plan.digest, make=make)
+    with pytest.raises(
+        JobStuck, match='can\'t start: Container training lacks configuration: secret "absent" not found'
+    ):
+        training_job.run(
+            bench.connection,
+            wanted,
+            record_path=bench.record,
+            log_path=bench.log,
+            watch=bench.seen,
+            copies=Folder(bench.store),
+            cancelled=bench.cancelled,
+        )
+    assert (bench.jobs, bench.record.exists()) == ([], False)
 
 
 def test_a_job_that_somebody_deletes_is_told(bench: Bench) -> None:

@@ -126,17 +126,17 @@ class Reports:
 class Watched:
     """Small text files that are handed on whenever they change; what was there before is not of this run."""
 
-    def __init__(self, names: list[str], cwd: Path) -> None:
-        self._paths = {name: cwd / name for name in names}
-        self._states = {name: self._state(path) for name, path in self._paths.items()}
+    def __init__(self, names: list[str], folders: list[Path]) -> None:
+        self._paths = {str(folder / name): (name, folder / name) for folder in folders for name in names}
+        self._states = {key: self._state(path) for key, (_, path) in self._paths.items()}
 
     def look(self, output: Output) -> None:
         """Hand on those that changed since the last look."""
-        for name, path in self._paths.items():
+        for key, (name, path) in self._paths.items():
             state = self._state(path)
-            if state is None or state == self._states[name] or state[0] > LONGEST_LINE:
+            if state is None or state == self._states[key] or state[0] > LONGEST_LINE:
                 continue
-            self._states[name] = state
+            self._states[key] = state
             output.mark(file={"name": name, "text": path.read_bytes().decode("utf-8", "replace")})
 
     @staticmethod
@@ -265,11 +265,16 @@ def signal_all(group: int, number: int) -> None:
         return
 
 
-def find_model(path: Path, pattern: str, cwd: Path, since: float) -> Path:
+def written(pattern: str, folders: list[Path], since: float) -> list[Path]:
+    """The files that fit a pattern in one of the folders and were written by this run."""
+    files = {file for folder in folders for file in folder.glob(pattern) if file.is_file()}
+    return sorted(file for file in files if file.stat().st_mtime >= since - 1)
+
+
+def find_model(path: Path, pattern: str, folders: list[Path], since: float) -> Path:
     """The model's file: at its path, or the newest that fits the pattern and was written by this run."""
     if pattern:
-        files = [file for file in cwd.glob(pattern) if file.is_file()]
-        new = [file for file in files if file.stat().st_mtime >= since - 1]
+        new = written(pattern, folders, since)
         if not new:
             raise Failed(f"The training wrote no file that fits {pattern}.")
         path = max(new, key=lambda file: file.stat().st_mtime)
@@ -314,16 +319,17 @@ def bring_by_digest(path: Path, store: str, name: str) -> dict[str, Any]:
     return {"digest": "sha256:" + digest, "size": path.stat().st_size, "filename": name}
 
 
-def bring_outputs(patterns: list[str], cwd: Path, since: float, store: str) -> tuple[list[dict[str, Any]], list[str]]:
+def bring_outputs(
+    patterns: list[str], folders: list[Path], since: float, store: str
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Put the outputs of this run under their digests; returns them, and the patterns that none has."""
     brought, missing = {}, []
     for pattern in patterns:
-        files = [file for file in cwd.glob(pattern) if file.is_file() and file.stat().st_mtime >= since - 1]
+        files = written(pattern, folders, since)
         if not files:
             missing.append(pattern)
-        for file in sorted(files):
-            name = str(file.relative_to(cwd))
-            brought[name] = bring_by_digest(file, store, name)
+        for file in files:
+            brought[str(file)] = bring_by_digest(file, store, str(file))
     return list(brought.values()), missing
 
 
@@ -388,12 +394,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Run, bring the model to the store, tell how it went; see the module."""
     options = parse(arguments)
-    model, cwd = Path(options.model), Path(options.cwd)
+    model, folders = Path(options.model), list(dict.fromkeys([Path(), Path(options.cwd)]))
     model.parent.mkdir(parents=True, exist_ok=True)
     copy = model.parent / "output.gz" if options.copy else None
     output, began = Output(copy), time.time()
     tell_python(output)
-    reports, watched = Reports(model.parent / "reports.jsonl"), Watched(options.watch, cwd)
+    reports, watched = Reports(model.parent / "reports.jsonl"), Watched(options.watch, folders)
     code, used = run(options.command, options.cwd, output, reports, watched)
     end: dict[str, Any] = {"exit_code": code, "lines": output.lines, **used}
     try:
@@ -401,11 +407,11 @@ def main(arguments: list[str]) -> int:
             bring(copy, options.store, options.copy)
             end["copy"] = options.copy
         if code == 0:
-            path = find_model(model, options.find, cwd, began)
+            path = find_model(model, options.find, folders, began)
             end["model"] = bring_by_digest(path, options.store, path.name)
             if path != model:
                 end["found"] = str(path)
-            end["outputs"], end["missing"] = bring_outputs(options.output, cwd, began, options.store)
+            end["outputs"], end["missing"] = bring_outputs(options.output, folders, began, options.store)
     except Failed as problem:
         end["error"] = str(problem)
         code = code or NO_MODEL
