@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,26 @@ def told(
             connection, [DEPLOYMENT], report=seen.append, cancelled=threading.Event(), timeout=60, **keywords
         )
     return verdict, seen, command
+
+
+@pytest.mark.end_to_end
+def test_at_their_own_pace_they_end_as_with_kubectl_or_sooner_with_the_reason(tmp_path: Path) -> None:
+    def follow_one(command: tuple[str, int]) -> tuple[RolloutVerdict, dict[str, str]]:
+        folder = tmp_path / "-".join(map(str, command))
+        folder.mkdir()
+        verdict, _, said = told(*command, folder, speed=1, crash_limit=99)
+        return verdict, said
+
+    with ThreadPoolExecutor(len(STATUS_COMMANDS)) as pool:
+        for verdict, command in pool.map(follow_one, STATUS_COMMANDS):
+            assert verdict.succeeded is (command["exit"] == 0)
+            if verdict.succeeded:
+                assert verdict.sentence == command["stdout"].splitlines()[-1]
+            elif command["stderr"].strip() != f"error: {verdict.sentence}":
+                # Sooner than kubectl, which waits for the deadline and then knows no reason.
+                assert "will not roll out: " in verdict.sentence
+                assert verdict.seconds < float(command["until"]) - float(command["at"])
+            assert verdict.succeeded or verdict.reason
 
 
 @pytest.mark.parametrize(("name", "number"), STATUS_COMMANDS)
