@@ -65,7 +65,7 @@ def complete(root: Path, given: Settings) -> Completed:
     named = given.deploy.manifests or given.deploy.render
     deploy = fill(given.deploy, "deploy.", {"manifests": manifests.find(files) if not named else None})
     serving = manifests.workload(files, deploy.manifests)
-    deploy = fill(deploy, "deploy.", {"selector": serving.selector or _no_selector(deploy.manifests)})
+    deploy = fill(deploy, "deploy.", {"selector": serving.selector or _no_selector(deploy.manifests, deploy.render)})
     questions += manifests.missing(files, deploy.manifests, deploy.image)
     settings = msgspec.structs.replace(
         given,
@@ -231,11 +231,15 @@ def _tests(files: Files) -> Found | Question:
     return Found("", tuple(tops), f"{len(named)} test {'file' if len(named) == 1 else 'files'} there")
 
 
-def _no_selector(entries: tuple[str, ...]) -> Question | None:
-    if not entries:
-        return None
+def _no_selector(entries: tuple[str, ...], render: str) -> Question | None:
     hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
-    return Question("deploy.selector", "No workload with a selector was found in the manifests.", hint)
+    if render:
+        sentence = "The manifests are rendered, so that the selector of the pods has to be named."
+    elif entries:
+        sentence = "No workload with a selector was found in the manifests."
+    else:
+        return None
+    return Question("deploy.selector", sentence, hint)
 
 
 def _as_name(text: str) -> str:
