@@ -30,7 +30,14 @@ from mlconsole.services.kubernetes.jobs import (
 )
 from mlconsole.services.kubernetes.logs import Position, Stamp
 from mlconsole.services.kubernetes.objects import Event, ObjectList, Pod
-from mlconsole.services.kubernetes.problems import NotFound, ServerFailed, TooManyRequests, Unreachable, decode
+from mlconsole.services.kubernetes.problems import (
+    Forbidden,
+    NotFound,
+    ServerFailed,
+    TooManyRequests,
+    Unreachable,
+    decode,
+)
 from mlconsole.services.kubernetes.reflector import ResourceWatcher
 from mlconsole.services.kubernetes.resources import EVENTS, PODS, Resource
 
@@ -151,6 +158,7 @@ class JobFollower:
             Cancelled: `cancelled` was set; the Job goes on.
             JobGone: somebody deleted it.
             JobStuck: its pods can't start.
+            Forbidden: it may not be looked at.
         """
         watchers = (self._jobs, self._pods, self._events)
         try:
@@ -198,9 +206,9 @@ class JobFollower:
             self._absent()
             return None
         self._seen = True
-        pods = list(self._pods.objects().values())
-        if job.is_final:
-            pods = self._all_pods() or pods
+        pods = self._all_pods() if job.is_final else list(self._pods.objects().values())
+        if pods is None:
+            return None
         unread = self._read(pods)
         state = state_of(job, pods, list(self._events.objects().values()), self._ask_queue(job))
         if state != self._state:
@@ -212,7 +220,10 @@ class JobFollower:
         return _end_of(job, pods, state)
 
     def _absent(self) -> None:
-        live = self._jobs.state.state == "live"
+        state = self._jobs.state
+        if state.state == "forbidden" and not self._seen:
+            raise Forbidden(state.sentence)
+        live = state.state == "live"
         if live and (self._seen or time.monotonic() - self._began > ABSENT_SECONDS):
             raise JobGone(f"{self._ref.title} was deleted.", "Release again, or find out who deleted it.")
 
@@ -246,13 +257,13 @@ class JobFollower:
         elif moment - self._lasts_since > PATIENCE_SECONDS:
             raise JobStuck(f"{self._ref.title} can't start: {state.sentence}", state.next_step)
 
-    def _all_pods(self) -> list[Pod]:
-        """The pods as the cluster has them now: the watch of pods may be behind that of the Job."""
+    def _all_pods(self) -> list[Pod] | None:
+        """The pods as the cluster has them now, None where it can't be asked: their watch may be behind the Job's."""
         query = {"labelSelector": self._ref.selector}
         try:
             answer = self._connection.request("GET", PODS.path(self._connection.namespace), query=query)
         except PASSING:
-            return []
+            return None
         return list(decode(answer, ObjectList[Pod]).items or ())
 
     def _read(self, pods: Sequence[Pod]) -> bool:
