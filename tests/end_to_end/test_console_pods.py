@@ -301,10 +301,11 @@ def test_quitting_is_quick_with_all_of_it_open(served: Workbench, console: Open)
         took = quitting(terminal)
     served.type("cancel", "2")
     release.communicate(timeout=60)
-    # a process of this size takes its time to end where the machine is busy: what counts is what all of it adds
+    # how long a process takes to end says more of the machine where that is busy: an idle console's is the measure, and
+    # what waits for a thread or a connection takes seconds more
     idle = console()
     idle.settle()
-    assert took < quitting(idle) + 0.5
+    assert took < 3 * quitting(idle) + 1
 
 
 def test_a_read_only_console_changes_no_pod(served: Workbench, console: Open) -> None:
