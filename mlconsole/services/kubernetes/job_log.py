@@ -1,11 +1,11 @@
 """The log of a Job as one file: the output of its pods one after another, every line once, and where reading stands.
 
 Beside the file lies its position, `NAME.position.json`, written whole about once a second. Another process goes on
-there: it cuts the file back to what the position vouches for, and reads on.
+there: it cuts the file back to what the position vouches for, is handed all of that again, and reads on.
 
 Between the lines stand marks of the wrapper (`in_pod/job_wrapper.py`). They say how many lines went before them, so
 that lines which the cluster has forgotten meanwhile (a log that was rotated while nobody could read it) are known to be
-missing. The pod's own copy then takes the place of what was read.
+missing. The pod's own copy then takes the place of what was read. Marks are kept in `NAME.marks.jsonl`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ class _Position(msgspec.Struct):
     job: str
     starts_at: int
     length: int
+    marks: int = 0
     pods: dict[str, PodRead] = {}
+
+
+class _Mark(msgspec.Struct):
+    pod: str
+    mark: dict[str, Any]
 
 
 class JobLog:
@@ -90,9 +96,10 @@ class JobLog:
         fits = found is not None and found.job == job and found.length <= length
         self._at = found if found is not None and fits else _Position(job=job, starts_at=length, length=length)
         self._file.truncate(self._at.length)
+        self._marks = path.with_suffix(".marks.jsonl").open("ab")
+        self._marks.truncate(self._at.marks)
         if fits:
-            for line in self._written():
-                on_line(line)
+            self._hand_over_again()
 
     @property
     def pods(self) -> dict[str, PodRead]:
@@ -132,6 +139,7 @@ class JobLog:
                 self._on_line(text)
         else:
             self._count(pod, mark)
+            self._keep(uid, mark)
             self._on_mark(uid, mark)
         pod.position.move(stamp, text)
         if time.monotonic() - self._saved_at >= SAVE_SECONDS:
@@ -159,6 +167,7 @@ class JobLog:
     def save(self) -> None:
         """Write down where reading stands."""
         self._file.flush()
+        self._marks.flush()
         self._saved_at = time.monotonic()
         write_whole(self._sidecar, msgspec.json.encode(self._at))
 
@@ -166,12 +175,29 @@ class JobLog:
         """Write down where reading stands, and close the file."""
         self.save()
         self._file.close()
+        self._marks.close()
 
     def _count(self, pod: PodRead, mark: dict[str, Any]) -> None:
         told = mark.get("lines", mark.get("end", {}).get("lines"))
         if isinstance(told, int) and told > pod.lines:
             pod.gaps.append((pod.lines, told))
             pod.lines = told
+
+    def _keep(self, uid: str, mark: dict[str, Any]) -> None:
+        """Keep a mark for another process; what was used at some moment is of no use to it."""
+        if "use" not in mark:
+            data = msgspec.json.encode(_Mark(pod=uid, mark=mark)) + b"\n"
+            self._marks.write(data)
+            self._at.marks += len(data)
+
+    def _hand_over_again(self) -> None:
+        """Hand over what another process had read."""
+        for line in self._written():
+            self._on_line(line)
+        with Path(self._marks.name).open("rb") as file:
+            for data in file:
+                kept = msgspec.json.decode(data, type=_Mark)
+                self._on_mark(kept.pod, kept.mark)
 
     def _write(self, line: str) -> None:
         data = line.encode("utf-8", "replace") + b"\n"

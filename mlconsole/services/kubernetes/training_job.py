@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mlconsole.errors import Cancelled, OutsideFailed, Problem, Refused
-from mlconsole.evidence.base import CommandRun, Record
+from mlconsole.evidence.base import Record
 from mlconsole.services.kubernetes.documents import Body
 from mlconsole.services.kubernetes.in_pod.job_wrapper import NO_MODEL
 from mlconsole.services.kubernetes.job_follow import PASSING, JobEnd, JobFollower, JobRef, JobStuck
@@ -158,16 +158,6 @@ def run(
         record_path.unlink(missing_ok=True)
         raise failure(ref, end, facts, wanted)
     return facts.result(ref.name, log)
-
-
-def commands(ref: JobRef, connection: Connection) -> tuple[CommandRun, ...]:
-    """The kubectl lines that show a Job and its log."""
-    base = f"kubectl --context {connection.context} -n {connection.namespace}"
-    kind = ref.resource.kind.lower()
-    return (
-        CommandRun(line=f"{base} get {kind}/{ref.name}"),
-        CommandRun(line=f"{base} logs -f -l {ref.selector}"),
-    )
 
 
 def failure(ref: JobRef, end: JobEnd, facts: Facts, wanted: Wanted) -> Problem:

@@ -82,8 +82,8 @@ def test_another_process_goes_on_wherever_one_was_killed(
             for uid, _, text in expected[end : end + 1]:
                 log.begin(uid, f"pod-{uid}")
                 log._write(text)
-        log._file.flush()
         log._file.close()
+        log._marks.close()
         if unsaved and path.stat().st_size:
             with path.open("ab") as file:
                 file.write(b"x" * (unsaved[0] % 7))
@@ -93,6 +93,25 @@ def test_another_process_goes_on_wherever_one_was_killed(
     written = path.read_text().splitlines() if not any("\u2028" in text for _, _, text in expected) else []
     assert written[0] == "of an earlier attempt"
     assert [line for line in written[1:] if not line.startswith("── attempt ")] == [text for _, _, text in expected]
+
+
+def test_another_process_is_told_the_marks_again(tmp_path: Path) -> None:
+    seen, path = Seen(), tmp_path / "train.log"
+    log = seen.open(path)
+    log.begin("u", "pod")
+    told = [{"start": {"python": "3.12"}}, {"use": {}, "lines": 0}, {"report": "r1"}]
+    for place, what in enumerate(told):
+        log.take("u", stamp(place), mark(**what))
+    log.save()
+    log.take("u", stamp(3), mark(report="r2"))
+    log._marks.close()
+    log._file.close()
+    log = seen.open(path)
+    assert seen.marks == [told[0], told[2]]
+    log.take("u", stamp(3), mark(report="r2"))
+    log.close()
+    seen.open(path).close()
+    assert [found.get("report") for found in seen.marks] == [None, "r1", "r2"]
 
 
 def test_another_job_begins_behind_what_is_there(tmp_path: Path) -> None:

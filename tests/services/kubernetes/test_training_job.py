@@ -325,9 +325,11 @@ training_job.run(connection, training_job.Wanted.of(plan), record_path=Path({rec
 """
 TICKING = """\
 import pathlib, sys, time
+from mlconsole.report import metric
 number = 0
 while not pathlib.Path("enough").exists():
     print(f"tick {number}", flush=True)
+    metric("tick", number)
     number += 1
     time.sleep(0.002)
 open(sys.argv[1], "w").write("a model")
@@ -366,6 +368,9 @@ def test_the_job_of_a_runner_that_was_killed_is_gone_on_with(bench: Bench, tmp_p
     ticks = int(bench.seen.lines[-1].partition("=")[2])
     assert bench.seen.lines[:-1] == [f"tick {number}" for number in range(ticks)]
     assert bench.log.read_text().splitlines() == bench.seen.lines
+    assert [json.loads(report)["value"] for report in bench.seen.reports] == list(range(ticks))
+    assert ends[0].python.startswith("3.")
+    assert ends[0].packages
 
 
 def test_another_plan_takes_the_place_of_the_job_that_was_made(bench: Bench) -> None:
