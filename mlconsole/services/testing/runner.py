@@ -112,6 +112,10 @@ def run_tests(
             break
         again.update(unsettled)
         _run_again(tally, attempt, unsettled)
+    # after a crash, a second run may not find all tests again
+    failed = any(test.outcome in ("failed", "error") for test in tally.outcomes.values())
+    if again and not attempt.ended and not failed and (lost := _never_ran(tally)):
+        attempt.ended = f"{count(len(lost), 'test')} did not run again after the crash: {listed(lost)}."
     return TestRun(
         command=_command_line(plain, model_path),
         exit_code=first.exit_code,
@@ -135,11 +139,12 @@ def _unsettled(tally: Tally, attempt: _Attempt) -> list[str]:
     if attempt.was_stopped or tally.uncollected or (attempt.ended and not attempt.crashed):
         return []
     failed = [nodeid for nodeid, test in tally.outcomes.items() if test.outcome in ("failed", "error")]
-    return (
-        [*failed, *(nodeid for nodeid in tally.nodeids if nodeid not in tally.outcomes)]
-        if (len(failed) <= MOST_AGAIN)
-        else []
-    )
+    return [*failed, *_never_ran(tally)] if len(failed) <= MOST_AGAIN else []
+
+
+def _never_ran(tally: Tally) -> list[str]:
+    """The tests that were collected, and of which nothing was heard."""
+    return [nodeid for nodeid in tally.nodeids if nodeid not in tally.outcomes]
 
 
 def _run_again(tally: Tally, attempt: _Attempt, nodeids: list[str]) -> None:
@@ -273,7 +278,8 @@ class _Attempt:
     def left(self, nodeid: str) -> Left:
         """What a test left whose process is gone or hangs: what it had printed, and its stack."""
         assert self._watch is not None
-        slot = next((test.slot for test in self._running or self._watch.running() if test.nodeid == nodeid), None)
+        running = [*self._watch.running(), *self._running]
+        slot = next((test.slot for test in running if test.nodeid == nodeid), None)
         words = self._watch.last_words(slot) if slot is not None else None
         stack = self._stacks.get(slot, "") if slot is not None else ""
         output = "\n".join(self._tail) if words is None else f"Last words:\n{words}" if words else ""

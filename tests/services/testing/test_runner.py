@@ -337,6 +337,21 @@ def test_a_crash_at_each_attempt_stays_one(project: Project) -> None:
     assert run.ended.startswith("Python ended with exit code 3")
 
 
+def test_a_test_that_a_second_run_does_not_find_is_not_taken_for_passed(project: Project) -> None:
+    changes = """
+import os, pathlib, pytest
+seen = pathlib.Path("seen")
+@pytest.mark.parametrize("n", [1, 2] if seen.exists() else [1, 3])
+def test_n(n):
+    if not seen.exists():
+        seen.touch()
+        os._exit(3)
+"""
+    run = project.write(changes).run(rerun=1)
+    assert [(test.nodeid, test.outcome) for test in run.outcomes] == [("test_it.py::test_n[1]", "flaky")]
+    assert run.ended == "1 test did not run again after the crash: test_it.py::test_n[3]."
+
+
 def test_many_failures_are_no_flakiness(project: Project) -> None:
     many = "import pytest\n@pytest.mark.parametrize('n', range(120))\ndef test_n(n): assert False\n"
     run = project.write(many).run(rerun=1)
