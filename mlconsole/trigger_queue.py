@@ -7,6 +7,7 @@ taken by one release or by none.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import TypeVar
@@ -28,6 +29,8 @@ from mlconsole.evidence.watching import (
 from mlconsole.journal import Journal, JournalFailed, is_alive
 from mlconsole.text import clean_line, listed
 
+SILENT_SECONDS = 60.0
+"""A watcher of another machine that wrote nothing for so long is gone."""
 TABLES_SINCE = 2
 """The version of the journal's file that brought these tables; a read-only look at an older one finds none."""
 
@@ -275,9 +278,12 @@ class TriggerQueue:
     # who watches
 
     def watcher(self) -> WatcherState | None:
-        """The process that watches, if one is alive."""
+        """The process that watches, if one is alive: of another machine's, only that it was written down tells."""
         found = self._read(WatcherState, "SELECT body FROM watcher")
-        return found[0] if found and is_alive(found[0].runner) else None
+        if not found or not is_alive(found[0].runner):
+            return None
+        is_here = found[0].runner.host == socket.gethostname()
+        return found[0] if is_here or (now() - found[0].beat_at).total_seconds() < SILENT_SECONDS else None
 
     def save_watcher(self, state: WatcherState) -> None:
         """Write down how the watcher stands.

@@ -68,13 +68,13 @@ def _person_approves(journal: Journal, outcome: Outcome, as_json: bool) -> bool:
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[threading.Event]:
+def ended_by_signals(words: str = "Cancelling …") -> Iterator[threading.Event]:
     """An event that SIGINT, SIGTERM and SIGHUP set, so that a release ends in order. A second SIGINT ends at once."""
     cancelled = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
         cancelled.set()
-        narrate("Cancelling …")
+        narrate(words)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

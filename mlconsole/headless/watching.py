@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
 import click
 
-from mlconsole.errors import Exit
+from mlconsole.errors import Exit, Problem, Refused
 from mlconsole.evidence.base import now
 from mlconsole.evidence.watching import Trigger, WatcherState
 from mlconsole.headless.output import narrate, say, say_json, styled, table_lines
 from mlconsole.headless.release import ended_by_signals
 from mlconsole.headless.reports import journal_of
+from mlconsole.journal import Journal
 from mlconsole.present import Table, age
-from mlconsole.project import Project
+from mlconsole.project import Project, open_project
 from mlconsole.text import listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher import control
 from mlconsole.watcher.loop import Watcher
+from mlconsole.watcher.place import standing_of
 from mlconsole.watcher.telling import Teller
-from mlconsole.watcher.watches import with_defaults
+from mlconsole.watcher.watches import name_of, with_defaults
 
 
 def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
-    """Watch until a signal ends it; each thing that happens is a line."""
-    from mlconsole.watcher.place import standing_of
-
-    aimed = with_defaults(project.aimed_at(context, namespace))
-    target = [*(["--context", context] if context else []), *(["--namespace", namespace] if namespace else [])]
-    with journal_of(project) as journal, ended_by_signals() as stopped:
-        watcher = Watcher(
-            aimed,
-            journal,
-            stopped=stopped,
-            say=_say_line,
-            teller=Teller(aimed, journal, say=_say_line),
-            standing=standing_of(aimed, say=_say_line),
-            target=target,
-        )
-        for entry in aimed.settings.watch:
-            _say_line(f"watching {entry.kind} {entry.path or entry.branch or entry.cron}".rstrip() + f": {entry.then}")
-        watcher.run()
+    """Watch until a signal ends it; each thing that happens is a line. Settings that change are read again."""
+    with journal_of(project) as journal, ended_by_signals("Watching no more …") as stopped:
+        watcher = _watcher_of(project, journal, stopped, context, namespace)
+        while watcher.run():
+            try:
+                fresh = open_project(project.root)
+                watcher = _watcher_of(fresh, journal, stopped, context, namespace)
+                project = fresh
+            except Refused:
+                raise
+            except Problem as problem:
+                _say_line(f"the settings have changed: {problem} Until then, those of before hold.")
+                watcher = _watcher_of(project, journal, stopped, context, namespace)
     return Exit.DONE
+
+
+def _watcher_of(project: Project, journal: Journal, stopped: threading.Event, context: str, namespace: str) -> Watcher:
+    aimed = with_defaults(project.aimed_at(context, namespace))
+    watcher = Watcher(
+        aimed,
+        journal,
+        stopped=stopped,
+        say=_say_line,
+        teller=Teller(aimed, journal, say=_say_line),
+        standing=standing_of(aimed, say=_say_line),
+        target=[*(["--context", context] if context else []), *(["--namespace", namespace] if namespace else [])],
+    )
+    for entry in aimed.settings.watch:
+        _say_line(f"watching {name_of(entry, aimed)}: {entry.then}")
+    return watcher
 
 
 def _say_line(words: str) -> None:

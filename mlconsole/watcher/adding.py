@@ -25,6 +25,8 @@ from mlconsole.text import short_digest
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.watches import KEPT
 
+OURS = "mlconsole"
+"""Tells files that are being written by us from those of others."""
 LONGEST_HEADER = 1024 * 1024
 
 
@@ -107,6 +109,12 @@ def stopped_early(journal: Journal, release: int) -> bool:
     return any(stage in {"data", "train", "test"} for stage in stopped)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a writer left behind that was killed; only where nobody else writes at the moment."""
+    for left in folder.glob(f".*.{OURS}-*.part"):
+        left.unlink(missing_ok=True)
+
+
 def _has_files(project: Project, target: Path) -> bool:
     """Whether the data is a set of files, to which one more can be put."""
     is_glob = any(mark in project.settings.data.path for mark in "*?[")
@@ -138,6 +146,12 @@ def _was_ours(queue: TriggerQueue, trigger: Trigger) -> bool:
     """Whether the file that is there was put there for this trigger, by one that was killed before it said so."""
     begun = queue.addition(trigger.id)
     return begun is not None and begun.state == "intended" and not begun.digest_before
+
+
+def data_folder(project: Project) -> Path:
+    """The folder that what is added is written to."""
+    folder = _folder_of(project)
+    return folder if _has_files(project, folder) else folder.parent
 
 
 def _folder_of(project: Project) -> Path:
@@ -216,7 +230,7 @@ def _digest(path: Path) -> str:
 
 def _write_whole(path: Path, blocks: Iterator[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{OURS}-{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
             for block in blocks:

@@ -18,7 +18,16 @@ from mlconsole.project import Project
 from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.services import git
 from mlconsole.trigger_queue import TakenAlready, TriggerQueue, merged
-from mlconsole.watcher.adding import NotFit, add, kept_content, open_additions, stopped_early, take_out
+from mlconsole.watcher.adding import (
+    NotFit,
+    add,
+    data_folder,
+    kept_content,
+    open_additions,
+    stopped_early,
+    sweep,
+    take_out,
+)
 from mlconsole.watcher.pace import MOST_TRIES
 
 LOCK = "answering.lock"
@@ -106,6 +115,8 @@ def answer(project: Project, journal: Journal, engine: Engine, order: Order, num
 def _prepare(project: Project, journal: Journal, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
     """Bring here what the triggers are about; returns those that can be released."""
     queue = TriggerQueue(journal)
+    if any(trigger.adds for trigger in triggers):
+        sweep(data_folder(project))
     for addition in open_additions(journal):
         take_out(project, queue, addition)
     if any(trigger.kind == "branch" for trigger in triggers):

@@ -11,7 +11,7 @@ from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.watching import WatcherState
 from mlconsole.journal import Journal
 from mlconsole.project import Project
-from mlconsole.release.launch import launch
+from mlconsole.release.launch import runner_process
 from mlconsole.services import readonly
 from mlconsole.trigger_queue import TriggerQueue
 
@@ -31,15 +31,15 @@ def start(project: Project) -> WatcherState:
         queue = TriggerQueue(journal)
         if (there := queue.watcher()) is not None:
             return there
-        launch(project, ["watch"])
+        process = runner_process(project, ["watch"])
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and process.poll() is None:
             if (there := queue.watcher()) is not None:
                 return there
             time.sleep(LOOK_SECONDS)
     finally:
         journal.close()
-    raise OutsideFailed("The watcher does not come up.", f"Read {project.state / 'runner.log'}, or: mlconsole watch")
+    raise OutsideFailed("The watcher does not come up.", "See why: mlconsole watch")
 
 
 def stop(project: Project) -> WatcherState:

@@ -14,21 +14,23 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from mlconsole.errors import Problem
+from mlconsole.errors import Problem, Refused
 from mlconsole.evidence.base import now
 from mlconsole.evidence.watching import WatcherState
 from mlconsole.journal import Journal, this_runner
 from mlconsole.project import Project
+from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.launch import runner_process
 from mlconsole.stages.deploy import context_name
 from mlconsole.text import count
 from mlconsole.trigger_queue import TriggerQueue
+from mlconsole.watcher.adding import sweep
 from mlconsole.watcher.answering import is_answered, settle_outcomes
 from mlconsole.watcher.pace import Begin, GoOn, Wait, count_try, next_move
 from mlconsole.watcher.standing import Alone, Standing
 from mlconsole.watcher.telling import Teller
 from mlconsole.watcher.waking import Waker
-from mlconsole.watcher.watches import Watch, watches_of
+from mlconsole.watcher.watches import KEPT, Watch, watches_of
 
 BEAT_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -79,12 +81,30 @@ class Watcher:
         self._state = WatcherState(runner=this_runner(), started_at=now(), beat_at=now())
         self._beaten_at = 0.0
         self._queue.save_watcher(self._state)
+        sweep(project.state / KEPT)
 
-    def run(self) -> None:
-        """Watch, until it is stopped."""
+    def run(self) -> bool:
+        """Watch, until it is stopped, or the settings were changed; returns whether they were.
+
+        What goes wrong outside, such as a journal that is locked, is said, and it goes on.
+
+        Raises:
+            Refused: another process has taken its place.
+        """
+        settings = _stamps(self._project)
         try:
             while not self._stopped.is_set():
-                self._wait(self.step())
+                if _stamps(self._project) != settings:
+                    return True
+                try:
+                    seconds = self.step()
+                except Refused:
+                    raise
+                except Problem as problem:
+                    self._say(str(problem))
+                    seconds = BEAT_SECONDS
+                self._wait(seconds)
+            return False
         finally:
             self._waker.stop()
             self._standing.close()
@@ -202,3 +222,13 @@ class Watcher:
             self._beaten_at = time.monotonic()
             self._state = msgspec.structs.replace(fresh, beat_at=now())
             self._queue.save_watcher(self._state)
+
+
+def _stamps(project: Project) -> tuple[tuple[int, int], ...]:
+    """What tells that a file with settings was changed."""
+    found = []
+    for name in (SETTINGS_FILE, "pyproject.toml"):
+        with contextlib.suppress(OSError):
+            stat = (project.root / name).stat()
+            found.append((stat.st_mtime_ns, stat.st_size))
+    return tuple(found)

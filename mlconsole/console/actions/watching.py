@@ -31,7 +31,10 @@ def _may_dismiss(view: View) -> str | None:
 
 
 def _may_accept(view: View) -> str | None:
-    return _may_dismiss(view) or may_start(view)
+    if reason := _may_dismiss(view):
+        return reason
+    # the watcher begins it when its turn comes; a runner of our own has to begin at once
+    return None if view.triggers.watcher is not None else may_start(view)
 
 
 ACTIONS = (

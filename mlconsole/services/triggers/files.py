@@ -248,7 +248,7 @@ def keep_whole(blocks: Iterator[bytes], folder: Path) -> str:
         OutsideFailed: it can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{os.getpid()}-{time.monotonic_ns()}.part"
+    temporary = folder / f".kept.mlconsole-{os.getpid()}-{time.monotonic_ns()}.part"
     try:
         sha = hashlib.sha256()
         with temporary.open("xb") as target:
