@@ -12,14 +12,9 @@ import msgspec
 
 from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.base import Input
-from mlconsole.evidence.release import MetricSeen, UseSeen
 from mlconsole.evidence.training import (
-    MetricPoint,
-    Parameter,
     PythonEnvironment,
     ResourceUse,
-    TrainingProgress,
-    UseSample,
 )
 from mlconsole.project import Project
 from mlconsole.project.settings import TrainSettings, seconds, size_in_bytes
@@ -27,21 +22,19 @@ from mlconsole.services.kubernetes import manifests, own_job, training_job
 from mlconsole.services.kubernetes.documents import Body
 from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
 from mlconsole.services.kubernetes.job_telling import JobResult
-from mlconsole.services.kubernetes.jobs import JOBS, JobState
+from mlconsole.services.kubernetes.jobs import JOBS
 from mlconsole.services.kubernetes.resources import Resource
 from mlconsole.services.models import incoming
 from mlconsole.services.models.side_files import SideFiles
 from mlconsole.services.processes import ChildResult
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import metric_files, notebook
-from mlconsole.services.training import parameters as parameter_files
-from mlconsole.services.training.collector import Collector
 from mlconsole.services.training.environment import digest_of_environment
-from mlconsole.services.training.reports import ReportReader, Told
 from mlconsole.services.training.run import TrainResult
 from mlconsole.stages.base import StageContext, digest_of_files, model_store, needed, shares_models
 from mlconsole.stages.deploy import connect
-from mlconsole.stages.train_here import Trained, events_of, suffix_of
+from mlconsole.stages.train_here import Trained, suffix_of
+from mlconsole.stages.train_watch import TrainingWatch
 
 LOCAL_IMAGE = "local"
 """What the local cluster, which has no images, is told where the settings name none."""
@@ -134,7 +127,7 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
         Problem: as `training_job.run` says; or the model can't be had from the store, or is another one.
     """
     project = context.project
-    watch = _Watch(context, project.settings.train)
+    watch = TrainingWatch(context, project.settings.train)
     if project.settings.train.manifest:
         own = _own_job(project, version, context)
         result = _run(context, _wanted(own), watch)
@@ -151,7 +144,7 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
     return trained, _environment(result, image)
 
 
-def _run(context: StageContext, wanted: training_job.Wanted, watch: _Watch) -> JobResult:
+def _run(context: StageContext, wanted: training_job.Wanted, watch: TrainingWatch) -> JobResult:
     project = context.project
     with closing(connect(project)) as connection:
         label = f"mlconsole.dev/release={needed(context.release).number}"
@@ -305,7 +298,7 @@ def _stored(project: Project, result: JobResult) -> Path:
     return path
 
 
-def _result(project: Project, result: JobResult, model: Path, watch: _Watch) -> TrainResult:
+def _result(project: Project, result: JobResult, model: Path, watch: TrainingWatch) -> TrainResult:
     store = model_store(project)
     use = ResourceUse(seconds=result.seconds, cpu_seconds=result.cpu_seconds, peak_memory=result.peak_memory)
     return TrainResult(
@@ -318,107 +311,3 @@ def _result(project: Project, result: JobResult, model: Path, watch: _Watch) -> 
         outputs=tuple((output.filename, store.path(output.digest)) for output in result.outputs),
         missing=result.missing_outputs,
     )
-
-
-class _Reports:
-    """What the helper reported in the pod, as a source of the collector."""
-
-    every = 0.0
-    exact = True
-
-    def __init__(self) -> None:
-        self._reader = ReportReader()
-        self._told: list[Told] = []
-
-    def read(self, text: str) -> None:
-        """Take a line of the helper's."""
-        told = self._reader.read(text)
-        if told is not None:
-            self._told.append(told)
-
-    def look(self) -> list[Told]:
-        """Return what is new."""
-        told, self._told = self._told, []
-        return told
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class _Watch:
-    """Tells of a training on the cluster what one here tells."""
-
-    def __init__(self, context: StageContext, settings: TrainSettings) -> None:
-        self._context, self._settings = context, settings
-        self._folder = context.folder / ".watch"
-        self._reports = _Reports()
-        names = settings.metrics or metric_files.USUAL
-        self._files = {name: self._folder / f"{place}.json" for place, name in enumerate(names)}
-        for path in self._files.values():
-            path.unlink(missing_ok=True)
-        self._seen: set[tuple[str, int | None, float]] = set()
-        self.collector = Collector(self._report, [self._reports, metric_files.MetricFiles(self._files.values())])
-
-    def _report(self, told: Sequence[MetricPoint | TrainingProgress]) -> None:
-        self._seen.update((point.name, point.step, point.value) for point in told if isinstance(point, MetricPoint))
-        self._context.emit_all(list(events_of(told)))
-
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The project's own parameters, and what the training told by itself."""
-        root, name = self._context.project.root, self._settings.parameters
-        read = parameter_files.read(root / name) if name else ()
-        found = {parameter.name: parameter for parameter in read} | self.collector.parameters
-        return tuple(found.values())
-
-    def line(self, text: str) -> None:
-        """A line of its output."""
-        self.collector.line(text)
-
-    def look(self) -> None:
-        """Report what was told since the last look."""
-        self.collector.look()
-
-    def report(self, text: str) -> None:
-        """A line of the helper's."""
-        self._reports.read(text)
-
-    def file(self, name: str, text: str) -> None:
-        """A file of metrics, put where the reader of such files looks."""
-        path = self._files.get(name)
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-
-    def use(self, sample: UseSample) -> None:
-        """What its processes use."""
-        self._context.emit(UseSeen(use=sample))
-
-    def state(self, state: JobState) -> None:
-        """How the Job stands."""
-        self._context.note(f"{state.sentence} {state.next_step}".strip())
-
-    def note(self, text: str) -> None:
-        """Something worth a line."""
-        self._context.note(text)
-
-    def again(self, lines: list[str], gaps: list[tuple[int, int]], reports: list[str]) -> None:
-        """Read all of it again, and tell those metrics that had not been read."""
-        told: list[MetricPoint | TrainingProgress] = []
-        source = _Reports()
-        quiet = Collector(told.extend, [source])
-        for text in reports:
-            source.read(text)
-        quiet.look()
-        missed = [entry for entry in told if isinstance(entry, MetricPoint) and not self._is_seen(entry)]
-        for place, text in enumerate(lines):
-            told.clear()
-            quiet.line(text)
-            quiet.look()
-            if any(first <= place < last for first, last in gaps):
-                missed += [entry for entry in told if isinstance(entry, MetricPoint)]
-        self._context.emit_all([MetricSeen(point=point) for point in missed])
-        self.collector.last.update(quiet.last)
-        self.collector.points += len(missed)
-
-    def _is_seen(self, point: MetricPoint) -> bool:
-        return (point.name, point.step, point.value) in self._seen

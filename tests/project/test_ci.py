@@ -26,6 +26,7 @@ def project(root: Path, settings: str = "", **files: str) -> Project:
     (root / "mlconsole.toml").write_text(settings)
     (root / "deployment.yaml").write_text(DEPLOYMENT)
     (root / "tests").mkdir()
+    (root / "tests" / "test_model_quality.py").write_text("def test_it():\n    assert True\n")
     for name, text in files.items():
         (root / name.replace("__", ".")).write_text(text)
     return open_project(root, personal=False)
