@@ -208,6 +208,7 @@ SCREENS: dict[str, tuple[Open, type[object]]] = {
 }
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("size", SIZES)
 async def test_anything_on_every_screen(build: Build, drive: Drive, size: tuple[int, int]) -> None:
     dice = random.Random(f"{SEED}{size}")
@@ -217,7 +218,7 @@ async def test_anything_on_every_screen(build: Build, drive: Drive, size: tuple[
             await back(console)
             await console.pilot.resize_terminal(*size)
             await open_it(console)
-            await console.until(lambda kind=kind: is_open(console, kind))
+            await console.until(lambda kind=kind: is_open(console, kind), 30)
             await anything(console, dice, 40, (*KEYS, *TYPED))
             assert console.app._exception is None, name
         await unharmed(console, builder)
