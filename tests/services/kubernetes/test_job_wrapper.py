@@ -29,9 +29,10 @@ class Box:
         self.wrapper.parent.mkdir()
         shutil.copy(WRAPPER, self.wrapper)
         self.model, self.store = folder / "model" / "model.pkl", folder / "store"
+        self.address = self.store.as_uri()
 
     def command(self, *words: str, python: str = sys.executable, options: tuple[str, ...] = ()) -> list[str]:
-        places = ("--model", str(self.model), "--store", self.store.as_uri(), "--copy", "logs/j/p.gz")
+        places = ("--model", str(self.model), "--store", self.address, "--copy", "logs/j/p.gz")
         return [python, str(self.wrapper), *places, *options, "--", *words]
 
     def run(self, *words: str, python: str = sys.executable, options: tuple[str, ...] = ()) -> tuple[int, list[str]]:
@@ -121,6 +122,23 @@ def test_a_store_that_can_not_be_written_is_told(box: Box) -> None:
     code, printed = box.run("python", "-c", f"open({str(box.model)!r}, 'w').write('m')")
     assert code == NO_MODEL
     assert str(end_of(printed)["error"]).startswith("The model can't be written to the store file://")
+
+
+def test_any_other_store_is_written_by_fsspec_with_the_same_layout(box: Box) -> None:
+    box.address = f"local://{box.store}"
+    code, printed = box.run("python", "-c", f"open({str(box.model)!r}, 'w').write('m')")
+    assert code == 0, printed
+    digest = end_of(printed)["model"]["digest"].partition(":")[2]  # type: ignore[index]
+    folder = box.store / "sha256" / digest[:2] / digest
+    assert [path.name for path in folder.iterdir()] == ["model.pkl"]
+    assert (box.store / "logs/j/p.gz").is_file()
+
+
+def test_a_store_that_nothing_in_the_image_speaks_with_is_told(box: Box) -> None:
+    box.address = "nostore://bucket/models"
+    code, printed = box.run("python", "-c", f"open({str(box.model)!r}, 'w').write('m')")
+    assert code == NO_MODEL
+    assert "nostore://bucket/models" in str(end_of(printed)["error"])
 
 
 def test_a_command_that_is_not_there_is_told(box: Box) -> None:
