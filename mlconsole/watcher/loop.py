@@ -106,11 +106,15 @@ class Watcher:
                 self._wait(seconds)
             return False
         finally:
-            self._waker.stop()
-            self._standing.close()
-            self._teller.close()
-            with contextlib.suppress(Problem):
-                self._queue.no_watcher()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of everything, and say that nobody watches any more."""
+        self._waker.stop()
+        self._standing.close()
+        self._teller.close()
+        with contextlib.suppress(Problem):
+            self._queue.no_watcher()
 
     def _wait(self, seconds: float) -> None:
         """Wait for so long, or until a folder changes, or the end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -91,6 +91,22 @@ def steps(watcher: Watcher, until: Callable[[], bool]) -> None:
     while not until():
         assert time.monotonic() < deadline
         time.sleep(min(watcher.step(), 0.02))
+
+
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No watcher of a test goes on listening behind it."""
+    made: list[Watcher] = []
+    begin = Watcher.__init__
+
+    def noted(self: Watcher, *given: Any, **more: Any) -> None:
+        begin(self, *given, **more)
+        made.append(self)
+
+    monkeypatch.setattr(Watcher, "__init__", noted)
+    yield
+    for watcher in made:
+        watcher.close()
 
 
 def a_watcher(project: Project, journal: Journal, said: list[str] | None = None) -> Watcher:

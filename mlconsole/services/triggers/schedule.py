@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from mlconsole.errors import WrongUse
+
+AMBIGUOUS = timedelta(hours=3)
+"""Longer than any clock is set back by."""
 
 
 class ScheduleInvalid(WrongUse):
@@ -33,10 +36,11 @@ class Schedule:
 
     def last_until(self, moment: datetime) -> datetime:
         """The last of them up to a moment, that one included, in UTC."""
-        from datetime import timedelta
-
-        # going back from a moment, cronsim begins before it
-        return self._first(moment + timedelta(seconds=1), reverse=True)
+        # where the clock is set back, only going forwards tells which of two equal local times is meant
+        last = self._first(self._first(moment, reverse=True) - AMBIGUOUS, reverse=True)
+        while (following := self.next_after(last)) <= moment:
+            last = following
+        return last
 
     def _first(self, moment: datetime, *, reverse: bool) -> datetime:
         from cronsim import CronSim, CronSimError

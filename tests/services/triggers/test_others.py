@@ -132,9 +132,15 @@ def test_no_moment_of_a_schedule_lies_between_the_last_one_and_now(expression: s
     moment = now.replace(tzinfo=UTC, microsecond=0)
     schedule = Schedule(expression, zone)
     last = schedule.last_until(moment)
-    assert last <= moment
-    after = schedule.next_after(last)
-    assert after > moment or (after - last < timedelta(hours=1, seconds=1) and zone != "UTC")
+    assert last <= moment < schedule.next_after(last)
+    assert schedule.last_until(last) == last
+
+
+def test_a_moment_that_the_clock_shows_twice_counts_once() -> None:
+    schedule = Schedule("30 2 * * *", "Europe/Berlin")
+    first = datetime(2020, 10, 25, 0, 30, tzinfo=UTC)
+    for minutes in (0, 10, 45, 60, 75, 200):
+        assert schedule.last_until(first + timedelta(minutes=minutes)) == first
 
 
 def parameters(**values: str) -> list[Parameter]:
