@@ -178,7 +178,7 @@ async def test_anything_on_the_main_screen(build: Build, drive: Drive, seed: int
     async with drive(builder.project.root, size) as console:
         if seed % 2:
             with_pods(console)
-        await anything(console, dice, 250, KEYS)
+        await anything(console, dice, 200, KEYS)
         await unharmed(console, builder)
 
 
@@ -219,7 +219,7 @@ async def test_anything_on_every_screen(build: Build, drive: Drive, size: tuple[
             await console.pilot.resize_terminal(*size)
             await open_it(console)
             await console.until(lambda kind=kind: is_open(console, kind), 30)
-            await anything(console, dice, 40, (*KEYS, *TYPED))
+            await anything(console, dice, 20, (*KEYS, *TYPED))
             assert console.app._exception is None, name
         await unharmed(console, builder)
 
