@@ -16,7 +16,7 @@ import msgspec
 
 from mlconsole.errors import Refused, WrongUse
 from mlconsole.evidence.base import Record, now
-from mlconsole.evidence.release import ReleaseTrigger, TriggerKind
+from mlconsole.evidence.release import ReleaseTrigger, Runner, TriggerKind
 from mlconsole.evidence.watching import (
     Addition,
     Sighting,
@@ -275,6 +275,20 @@ class TriggerQueue:
         """All additions, in the order of their triggers."""
         return self._read(Addition, "SELECT body FROM additions ORDER BY trigger_id")
 
+    def forget_addition(self, numbers: Collection[int]) -> tuple[Trigger, ...]:
+        """Leave what was added for these triggers to people: it is taken out of the data no more.
+
+        Raises:
+            WrongUse: nothing was added for one of them.
+        """
+        with self._journal.transaction(durable=True):
+            for number in numbers:
+                addition = self.addition(number)
+                if addition is None:
+                    raise WrongUse(f"Nothing was added to the data for trigger {number}.", "See: mlconsole triggers")
+                self.save_addition(msgspec.structs.replace(addition, state="taken out"))
+        return tuple(self.trigger(number) for number in numbers)
+
     # who watches
 
     def watcher(self) -> WatcherState | None:
@@ -303,9 +317,11 @@ class TriggerQueue:
                 msgspec.json.encode(state),
             )
 
-    def no_watcher(self) -> None:
-        """Write down that nobody watches any more."""
-        self._journal.keep("DELETE FROM watcher")
+    def no_watcher(self, runner: Runner) -> None:
+        """Write down that this process watches no more; what another one has written stays."""
+        with self._journal.transaction():
+            if any(found.runner == runner for found in self._read(WatcherState, "SELECT body FROM watcher")):
+                self._journal.keep("DELETE FROM watcher")
 
     def _read(self, kind: type[_R], query: str, *values: object) -> tuple[_R, ...]:
         if self._journal.schema_version < TABLES_SINCE:

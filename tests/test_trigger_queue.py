@@ -93,7 +93,9 @@ def test_only_one_process_watches(queue: TriggerQueue) -> None:
     with pytest.raises(Refused, match="watched already"):
         queue.save_watcher(other)
     dead = Runner(pid=me.runner.pid, started=1, host=me.runner.host)
-    queue.no_watcher()
+    queue.no_watcher(other.runner)
+    assert queue.watcher() is not None
+    queue.no_watcher(me.runner)
     queue.save_watcher(msgspec.structs.replace(me, runner=dead))
     assert queue.watcher() is None, "one whose process is gone does not count"
     queue.save_watcher(me)

@@ -77,5 +77,15 @@ def trigger_again(numbers: tuple[int, ...], directory: Path) -> None:
     decide(open_project_of(directory), "again", numbers)
 
 
+@triggers.command("forget")
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@project_option
+def forget_addition(numbers: tuple[int, ...], directory: Path) -> None:
+    """Leave the rows that were added for NUMBERS as they are: you took them out by hand, or keep them."""
+    from mlconsole.headless.watching import forget
+
+    forget(open_project_of(directory), numbers)
+
+
 COMMANDS = (watch, triggers)
 """All of them, for the command line to add."""

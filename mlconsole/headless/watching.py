@@ -133,3 +133,10 @@ def decide(project: Project, what: Literal["accept", "dismiss", "again"], number
     if what != "dismiss" and watcher is None:
         options = " ".join(f"--trigger {trigger.id}" for trigger in decided)
         narrate(f"Nobody watches. Release now: mlconsole run {options}")
+
+
+def forget(project: Project, numbers: Collection[int]) -> None:
+    """Write down that what was added for some triggers is left to people."""
+    with journal_of(project) as journal:
+        forgotten = TriggerQueue(journal).forget_addition(numbers)
+    narrate(f"Left as it is: what was added for {listed([trigger.words for trigger in forgotten])}.")

@@ -78,7 +78,7 @@ def take_out(project: Project, queue: TriggerQueue, addition: Addition) -> None:
             if present != addition.digest_after:
                 raise OutsideFailed(
                     f"{addition.path} was changed since rows were appended that a gate refused.",
-                    f"Take these rows out by hand, then: mlconsole triggers forget {addition.trigger}",
+                    f"Take these rows out by hand, or keep them, then: mlconsole triggers forget {addition.trigger}",
                 )
             _write_whole(path, _first_bytes(path, addition.size_before))
     except OSError as error:

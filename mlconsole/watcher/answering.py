@@ -28,7 +28,7 @@ from mlconsole.watcher.adding import (
     sweep,
     take_out,
 )
-from mlconsole.watcher.pace import MOST_TRIES
+from mlconsole.watcher.pace import MOST_TRIES, is_unfinished
 
 LOCK = "answering.lock"
 PATIENCE = 1.0
@@ -154,8 +154,9 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
     for number in sorted(number for number in numbers if number is not None):
         release = journal.release(number)
         outcome = OUTCOMES.get(release.state, "")
-        if release.state == "interrupted" and all(found.tries >= MOST_TRIES for found in queue.taken_by(number)):
-            outcome = "failed"
+        if release.trigger is not None and is_unfinished(journal, release):
+            given_up = all(found.tries >= MOST_TRIES for found in queue.taken_by(number))
+            outcome = "failed" if given_up else ""
         if not outcome and number != latest.number and release.state != "running":
             outcome = "replaced"
         changed = [found for found in queue.taken_by(number) if outcome and found.outcome != outcome]

@@ -114,7 +114,7 @@ class Watcher:
         self._standing.close()
         self._teller.close()
         with contextlib.suppress(Problem):
-            self._queue.no_watcher()
+            self._queue.no_watcher(self._state.runner)
 
     def _wait(self, seconds: float) -> None:
         """Wait for so long, or until a folder changes, or the end."""

@@ -13,7 +13,7 @@ from mlconsole.evidence.watching import Trigger
 from mlconsole.journal import Journal
 from mlconsole.trigger_queue import TriggerQueue
 
-MOST_TRIES = 5
+MOST_TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 900.0
 OUTSIDE_FAILED = 3
 PERSON_SECONDS = 600.0
@@ -71,9 +71,7 @@ def _left_to_a_person(latest: Release, moment: datetime) -> float:
 
 def _unfinished(journal: Journal, latest: Release, moment: datetime) -> GoOn | Wait | None:
     """Whether the latest release goes on by itself: only one that a trigger set off, and that no person stopped."""
-    if latest.trigger is None or latest.state not in {"interrupted", "failed"}:
-        return None
-    if latest.state == "failed" and not _failed_outside(journal, latest.number):
+    if latest.trigger is None or not is_unfinished(journal, latest):
         return None
     answered = TriggerQueue(journal).taken_by(latest.number)
     tries = max((trigger.tries for trigger in answered), default=MOST_TRIES)
@@ -85,6 +83,16 @@ def _unfinished(journal: Journal, latest: Release, moment: datetime) -> GoOn | W
             why=f"release {latest.number} is tried again in a while", seconds=(not_before - moment).total_seconds()
         )
     return GoOn(release=latest.number)
+
+
+def is_unfinished(journal: Journal, release: Release) -> bool:
+    """Whether a release stopped for what neither a gate, nor the project, nor a person has to do with.
+
+    Its runner died, or was ended together with the machine, or lost its turn; or what it needs was out of reach.
+    """
+    if release.state == "cancelled":
+        return not any(decision.kind == "cancel" for decision in journal.decisions(release.number))
+    return release.state == "interrupted" or (release.state == "failed" and _failed_outside(journal, release.number))
 
 
 def _failed_outside(journal: Journal, release: int) -> bool:

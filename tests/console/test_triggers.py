@@ -86,7 +86,7 @@ async def test_the_switch_starts_the_watcher_and_ends_it(
     built = build("done")
     queue = TriggerQueue(built.journal)
     monkeypatch.setattr(control, "start", lambda project: watched(queue))
-    monkeypatch.setattr(control, "stop", lambda project: queue.no_watcher())
+    monkeypatch.setattr(control, "stop", lambda project: queue.no_watcher(this_runner()))
     async with drive(built.project.root, size=(140, 40)) as console:
         await console.press("W")
         await console.shows("Watch, and let releases begin by themselves?", "mlconsole watch --detach")

@@ -223,6 +223,8 @@ def test_rows_are_not_taken_out_of_a_file_that_somebody_changed_since(
     with pytest.raises(OutsideFailed, match="was changed since"):
         take_out(file, queue, addition)
     assert data_of(file) == {"training.csv": BASE + "3,4\n9,9\n"}
+    queue.forget_addition([may.id])
+    assert open_additions(journal) == ()
 
 
 def test_what_changes_nothing_is_said_to(folder: Project, journal: Journal, queue: TriggerQueue, world: Any) -> None:

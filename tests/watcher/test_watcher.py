@@ -23,7 +23,7 @@ from mlconsole.project.settings import NotifySettings, SettingsInvalid, WatchSet
 from mlconsole.release.engine import Engine, Order
 from mlconsole.trigger_queue import TriggerQueue, merged
 from mlconsole.watcher import loop as loop_module
-from mlconsole.watcher.answering import answer
+from mlconsole.watcher.answering import answer, settle_outcomes
 from mlconsole.watcher.loop import Watcher
 from mlconsole.watcher.pace import MOST_TRIES, Begin, GoOn, Wait, count_try, next_move
 from mlconsole.watcher.telling import Teller
@@ -250,6 +250,17 @@ def test_what_failed_outside_of_the_project_is_tried_again_after_a_while(journal
     assert 0 < move.seconds <= 5
 
 
+def test_a_release_that_was_ended_with_its_machine_goes_on_and_one_that_a_person_cancelled_does_not(
+    project: Project, journal: Journal, queue: TriggerQueue
+) -> None:
+    number = interrupted(journal, queue, "cancelled")
+    settle_outcomes(project, journal)
+    assert (queue.trigger(1).outcome, next_move(journal)) == ("", GoOn(release=number))
+    journal.decide(number, "cancel", "train", who="ada")
+    settle_outcomes(project, journal)
+    assert (queue.trigger(1).outcome, next_move(journal)) == ("cancelled", Wait())
+
+
 def test_a_release_that_a_person_left_open_is_replaced_only_after_a_while(
     journal: Journal, queue: TriggerQueue
 ) -> None:
@@ -275,7 +286,7 @@ def test_triggers_that_can_not_be_released_are_tried_less_and_less_often_and_the
         if queue.trigger(1).state == "waiting":
             assert moment is not None
             pauses.append(round((moment - before).total_seconds()))
-    assert pauses == [5, 20, 80, 320]
+    assert pauses == [5, 20, 80, 320, 900, 900, 900]
     assert (queue.trigger(1).state, queue.trigger(1).outcome) == ("ended", "failed")
 
 
