@@ -190,7 +190,7 @@ def _exited(status: ContainerStatus, ended: Terminated, *, previous: bool) -> Di
     how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.exit_code}"
     return Diagnosis(
         kind="CrashLoopBackOff" if status.restart_count else "Error",
-        sentence=f"Container {status.name} ended with {how} {_soon(ended)}{_times(status)}.",
+        sentence=f"Container {status.name} ended with {how}{_soon(ended)}{_times(status)}.",
         next_step="Read its last log lines.",
         container=status.name,
         previous=previous,
@@ -199,8 +199,8 @@ def _exited(status: ContainerStatus, ended: Terminated, *, previous: bool) -> Di
 
 def _soon(ended: Terminated) -> str:
     if ended.started_at is None or ended.finished_at is None:
-        return "after its start"
-    return f"{max((ended.finished_at - ended.started_at).total_seconds(), 0):.0f} s after its start"
+        return ""
+    return f" after {max((ended.finished_at - ended.started_at).total_seconds(), 0):.0f} s"
 
 
 def _times(status: ContainerStatus) -> str:
@@ -292,4 +292,6 @@ def _after(text: str, mark: str) -> str:
 
 
 def _short(message: str) -> str:
-    return shorten(clean_line(message.strip().replace("\n", " ")), LONGEST_MESSAGE)
+    """A message of the cluster's as a sentence, or its end."""
+    text = shorten(clean_line(message.strip().replace("\n", " ")), LONGEST_MESSAGE).rstrip(",;: ")
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."

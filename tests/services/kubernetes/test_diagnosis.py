@@ -68,7 +68,7 @@ def condition(name: str, status: str, reason: str = "", message: str = "") -> di
             pod(waiting("CrashLoopBackOff"), CRASH),
             [],
             "CrashLoopBackOff",
-            "ended with exit code 3 2 s after its start, restarted 2 times.",
+            "ended with exit code 3 after 2 s, restarted 2 times.",
         ),
         (pod(waiting("CrashLoopBackOff"), OOM), [], "OOMKilled", "over its memory limit, restarted 2 times."),
         (pod(OOM), [], "OOMKilled", "over its memory limit."),
@@ -125,7 +125,7 @@ def test_a_pod_that_is_ready_starting_done_or_going_has_no_cause() -> None:
 def test_a_restart_that_is_over_still_says_how_the_last_run_ended() -> None:
     found = why_restarted(pod(None, CRASH, **condition("Ready", "True")))
     assert found is not None
-    assert "ended with exit code 3 2 s after its start" in found.sentence
+    assert "ended with exit code 3 after 2 s" in found.sentence
     assert why_restarted(pod()) is None
 
 
@@ -133,8 +133,8 @@ def test_a_quota_is_told_from_other_refusals() -> None:
     message = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1'
     quota = refused_pods(message)
     assert quota.kind == "QuotaExceeded"
-    assert quota.sentence == "A quota blocks new pods: q, requested: pods=1, used: pods=1, limited: pods=1"
-    assert refused_pods("denied by policy").sentence == "New pods are refused: denied by policy"
+    assert quota.sentence == "A quota blocks new pods: q, requested: pods=1, used: pods=1, limited: pods=1."
+    assert refused_pods("denied by policy").sentence == "New pods are refused: denied by policy."
 
 
 def test_a_workload_knows_of_its_pause_its_deadline_and_its_failures() -> None:

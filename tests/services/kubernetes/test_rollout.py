@@ -107,7 +107,7 @@ def test_a_recorded_rollout_is_told_as_kubectl_told_it(tmp_path: Path, name: str
             "no such host",
             "Warning Failed Failed to pull image",
         ),
-        ("crash-loop", 1, "Container model ended with exit code 3 1 s after its start, restarted once.", "BackOff"),
+        ("crash-loop", 1, "Container model ended with exit code 3 after 1 s, restarted once.", "BackOff"),
         (
             "never-ready",
             0,
