@@ -97,7 +97,8 @@ def latency(stage: Stage) -> None:
 
 
 def main() -> None:
-    os.environ.pop("PYTEST_ADDOPTS", None)
+    for name in ("PYTEST_ADDOPTS", "PYTHONDONTWRITEBYTECODE"):
+        os.environ.pop(name, None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("Installing pytest aside …")

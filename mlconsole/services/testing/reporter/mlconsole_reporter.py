@@ -9,7 +9,8 @@ lies beside it could be imported by the project under a name of the project's. M
     stack-PID       gets the stack of a process that is sent STACK_SIGNAL
     only            node ids, a line each, where not all tests are to be run
 
-A test that passed in all phases and said nothing takes one short line, written when it has ended.
+A test that passed in all phases and said nothing takes one short line, written when it has ended. There is no assert
+here to be rewritten: PYTEST_DONT_REWRITE spares the time for that where no bytecode can be kept.
 """
 
 from __future__ import annotations
