@@ -75,14 +75,12 @@ def remove(uri: str) -> None:
 
 
 def _open(uri: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
+    from mlconsole.services.models.shared import files_of
 
     try:
-        files, path = url_to_fs(uri)
+        return files_of(uri)
     except (ImportError, ValueError) as error:
         raise OutsideFailed(f"{uri} can't be used: {clean_line(str(error))}", "Install what it names.") from error
-    files.invalidate_cache()
-    return files, str(path)
 
 
 def _why(error: Exception) -> str:

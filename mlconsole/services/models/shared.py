@@ -150,6 +150,17 @@ class SharedStore:
             ) from error
 
 
+def files_of(url: str) -> tuple[Any, str]:
+    """The file system of an address, and the path there. ImportError or ValueError: nothing here speaks with it."""
+    from fsspec.core import url_to_fs
+
+    _use_obstore(urlsplit(url).scheme)
+    files, path = url_to_fs(url)
+    # others write there: a listing that was remembered would hide it
+    files.invalidate_cache()
+    return files, str(path)
+
+
 def _use_obstore(scheme: str) -> None:
     """Let obstore, a small package of its own, speak with a kind of object store, unless fsspec's own one is there."""
     own = _OBJECT_STORES.get(scheme)

@@ -34,9 +34,7 @@ class SideFiles:
             files.rm(f"{root}/{folder}", recursive=True)
 
     def _open(self) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
+        from mlconsole.services.models.shared import files_of
 
-        files, root = url_to_fs(self._url)
-        # others write there: a listing that was remembered would hide it
-        files.invalidate_cache()
-        return files, str(root).rstrip("/")
+        files, root = files_of(self._url)
+        return files, root.rstrip("/")
