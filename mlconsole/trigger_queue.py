@@ -161,7 +161,9 @@ class TriggerQueue:
         """Write down what became of triggers."""
         with self._journal.transaction(durable=True):
             for trigger in triggers:
-                self.save(msgspec.structs.replace(trigger, state="ended", outcome=outcome, sentence=sentence))
+                # as it is now: somebody may have been told of it meanwhile
+                present = self.trigger(trigger.id)
+                self.save(msgspec.structs.replace(present, state="ended", outcome=outcome, sentence=sentence))
 
     # what people decide
 

@@ -115,7 +115,8 @@ def count_try(queue: TriggerQueue, triggers: Sequence[Trigger]) -> None:
     for trigger in triggers:
         tries = trigger.tries + 1
         if tries >= MOST_TRIES and trigger.state == "waiting":
-            queue.end([msgspec.structs.replace(trigger, tries=tries)], "failed", trigger.sentence)
+            queue.save(msgspec.structs.replace(trigger, tries=tries))
+            queue.end([trigger], "failed", trigger.sentence)
             continue
         pause = min(FIRST_PAUSE * 4 ** (tries - 1), LONGEST_PAUSE)
         queue.save(msgspec.structs.replace(trigger, tries=tries, not_before=now() + timedelta(seconds=pause)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -78,7 +79,8 @@ class Teller:
         """Post what is still to be posted, if that does not take long."""
         if self._thread is not None:
             self._ended.set()
-            self._bodies.put(None)
+            with contextlib.suppress(queue.Full):
+                self._bodies.put_nowait(None)
             self._thread.join(LAST_SECONDS)
 
     def _untold(self) -> list[tuple[NotificationKind, list[Trigger], Release | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,6 +146,26 @@ def test_what_waits_while_a_release_runs_is_merged_into_the_next(
     steps(watcher, lambda: len(queue.triggers({"ended"})) == 3)
     assert [trigger.release for trigger in reversed(queue.triggers())] == [1, 2, 2]
     assert runners[-1].arguments == ["run", "--trigger", "2", "--trigger", "3", "--approve"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells who has a file open")
+def test_files_that_arrive_together_are_one_release(
+    project: Project, journal: Journal, queue: TriggerQueue, world: Any, runners: list[Runner]
+) -> None:
+    (project.root / "inbox").mkdir()
+    watcher = a_watcher(watching(project, inbox()), journal)
+    with (project.root / "inbox" / "june.csv").open("w") as slow:
+        slow.write("a\n2\n")
+        slow.flush()
+        (project.root / "inbox" / "may.csv").write_text("a\n1\n")
+        steps(watcher, lambda: bool(queue.triggers()))
+        for _ in range(5):
+            watcher.step()
+        there = queue.watcher()
+        assert there is not None
+        assert (runners, there.busy, there.watches[0].words) == ([], "more is arriving", "1 file being written")
+    steps(watcher, lambda: len(queue.triggers({"ended"})) == 2)
+    assert [runner.arguments for runner in runners] == [["run", "--trigger", "1", "--trigger", "2", "--approve"]]
 
 
 def test_to_the_end_only_where_all_ask_for_it_and_no_name_has_to_be_typed(
