@@ -7,7 +7,8 @@
     GET  /metrics   OpenMetrics text
 
 Settings are environment variables: HOST, PORT, MODEL_URI (a path or a file:// URL), MODEL_VERSION, MODEL_DIGEST
-(``sha256:…``; a file with another digest is not loaded) and ACCESS_LOG=1 (a line per request).
+(``sha256:…``; a file with another digest is not loaded), MODEL_REFERENCE (the bins that features are counted in) and
+ACCESS_LOG=1 (a line per request).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hashlib
 import json
-import math
 import re
 import signal
 import socket
@@ -27,7 +27,6 @@ import sys
 import threading
 import time
 import warnings
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +35,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
+
+from monitor_client import Histogram, Monitor
 
 DEFAULT_MODEL = "models/model_v1.pkl"
 LARGEST_BODY = 16 * 1024 * 1024
@@ -101,36 +102,15 @@ def local_path(uri: str) -> Path:
     return Path(uri)
 
 
-class Histogram:
-    """Counts of values by upper bound, as OpenMetrics defines them."""
-
-    def __init__(self, *bounds: float) -> None:
-        self.bounds = (*bounds, math.inf)
-        self.counts = [0] * len(self.bounds)
-        self.sum = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
-
-    def lines(self, name: str) -> list[str]:
-        """The samples of the histogram, cumulative."""
-        lines, total = [], 0
-        for bound, count in zip(self.bounds, self.counts, strict=True):
-            total += count
-            le = "+Inf" if math.isinf(bound) else repr(float(bound))
-            lines.append(f'{name}_bucket{{le="{le}"}} {total}')
-        return [*lines, f"{name}_count {total}", f"{name}_sum {self.sum!r}"]
-
-
 @dataclass
 class Metrics:
     """What has been served since the start."""
 
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)
-    latency: Histogram = field(default_factory=lambda: Histogram(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5))
-    predictions: Histogram = field(default_factory=lambda: Histogram(10, 25, 50, 100, 150, 200, 300, 400, 600))
+    latency: Histogram = field(default_factory=lambda: Histogram((0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)))
+    monitor: Monitor = field(
+        default_factory=lambda: Monitor.from_environment((10, 25, 50, 100, 150, 200, 300, 400, 600))
+    )
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answered(self, path: str, code: int, seconds: float) -> None:
@@ -140,18 +120,16 @@ class Metrics:
             if path == "/predict":
                 self.latency.add(seconds)
 
-    def predicted(self, values: list[float]) -> None:
-        """Count predictions."""
-        with self.lock:
-            for value in values:
-                self.predictions.add(value)
+    def predicted(self, rows: list[Any], values: list[float]) -> None:
+        """Count rows and their predictions."""
+        for row, value in zip(rows, values, strict=True):
+            self.monitor.count(row, value)
 
     def text(self, model: Model | None) -> str:
         """All of it in OpenMetrics text format 1.0."""
         with self.lock:
             requests = sorted(self.requests.items())
             latency = self.latency.lines("http_request_duration_seconds")
-            predictions = self.predictions.lines("model_predictions")
         lines = ["# TYPE model info", "# HELP model The model that is loaded."]
         if model:
             lines.append(f'model_info{{version="{escape(model.version)}",digest="{model.digest}"}} 1')
@@ -162,8 +140,7 @@ class Metrics:
         lines += [f"predict_errors_total {failed}"]
         lines += ["# TYPE http_request_duration_seconds histogram", "# UNIT http_request_duration_seconds seconds"]
         lines += ["# HELP http_request_duration_seconds Time to answer /predict.", *latency]
-        lines += ["# TYPE model_predictions histogram", "# HELP model_predictions Predicted values.", *predictions]
-        return "\n".join([*lines, "# EOF", ""])
+        return "\n".join([*lines, *self.monitor.lines(), "# EOF", ""])
 
 
 def escape(value: str) -> str:
@@ -344,11 +321,12 @@ class Handler(BaseHTTPRequestHandler):
             model = self.server.model
             if model is None:
                 raise BadRequest("the model is still loading", HTTPStatus.SERVICE_UNAVAILABLE)
-            predictions = model.predict(read_rows(body))
+            rows = read_rows(body)
+            predictions = model.predict(rows)
         except BadRequest as error:
             self._answer_json(error.status, {"error": str(error)}, started)
             return
-        self.server.metrics.predicted(predictions)
+        self.server.metrics.predicted(rows, predictions)
         self._answer_json(HTTPStatus.OK, {"predictions": predictions, "model_version": model.version}, started)
 
     def _body(self) -> bytes:

@@ -18,6 +18,7 @@ from mlconsole.services.kubernetes.documents import Manifest, from_yaml, to_yaml
 from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
 from mlconsole.services.kubernetes.orphans import prune
 from mlconsole.services.kubernetes.planning import plan
+from mlconsole.services.monitoring.bins import bins_of
 from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, model_store, needed, shares_models
 from mlconsole.stages.deployed import former_plan, good_plan
 
@@ -221,6 +222,7 @@ def release_facts(context: StageContext) -> ReleaseFacts:
     """What the manifests are told of this release."""
     release, candidate, image = needed(context.release), context.known.candidate, context.project.settings.deploy.image
     cause = f"{candidate.label} by mlconsole, release {release.number}"
+    data = context.known.data
     return ReleaseFacts(
         name=candidate.name,
         version=candidate.tag,
@@ -233,4 +235,5 @@ def release_facts(context: StageContext) -> ReleaseFacts:
         changed_by=release.started_by,
         change_cause=f"{cause}: {release.reason}" if release.reason else cause,
         image=image.replace("{commit}", candidate.commit[:12]).replace("{version}", candidate.tag),
+        reference=bins_of(data.reference, data.profile.target) if data is not None and data.reference else "",
     )

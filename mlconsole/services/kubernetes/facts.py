@@ -42,6 +42,7 @@ class ReleaseFacts(Record, frozen=True, kw_only=True):
         changed_by: who released it.
         change_cause: one line for `kubectl rollout history`.
         image: the containers' image, where the manifests' own is to be replaced.
+        reference: the bins of the training data, for containers that declare the variable for them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ReleaseFacts(Record, frozen=True, kw_only=True):
     changed_by: str
     change_cause: str
     image: str = ""
+    reference: str = ""
 
 
 def with_facts(
@@ -125,6 +127,8 @@ def _variables(facts: ReleaseFacts) -> dict[str, str]:
 
 
 MODEL_VARIABLES = ("MODEL_URI", VERSION_VARIABLE, "MODEL_DIGEST")
+REFERENCE_VARIABLE = "MODEL_REFERENCE"
+"""Filled in only where a container declares it: it is long, and of use to servers that count features alone."""
 
 
 def _set_environment(container: Body, facts: ReleaseFacts) -> None:
@@ -139,6 +143,9 @@ def _set_environment(container: Body, facts: ReleaseFacts) -> None:
         elif "valueFrom" not in present and value:
             # A reference (valueFrom) is a decision of the manifest's author; a plain value is there to be filled in.
             present["value"] = value
+    for entry in _mappings(environment):
+        if entry.get("name") == REFERENCE_VARIABLE and "valueFrom" not in entry:
+            entry["value"] = facts.reference
 
 
 def _declares(container: Body) -> bool:
