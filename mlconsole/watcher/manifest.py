@@ -12,6 +12,8 @@ from mlconsole.services import git
 from mlconsole.services.kubernetes.documents import Manifest
 from mlconsole.services.kubernetes.kubeconfig import IN_CLUSTER
 from mlconsole.services.kubernetes.resources import KNOWN
+from mlconsole.services.kubernetes.rollout import FOLLOWED_KINDS
+from mlconsole.stages import train_on_cluster
 from mlconsole.stages.deploy import given_manifests
 from mlconsole.stages.turn import lease_name
 
@@ -61,10 +63,14 @@ def manifest(project: Project, *, image: str, namespace: str = "") -> str:
 def role_rules(project: Project, manifests: Iterable[Manifest]) -> tuple[RoleRule, ...]:
     """What a watcher and its releases may do in a namespace to which these manifests are deployed, and no more.
 
-    Applying creates and patches; the dry run and what serves is read; rollouts, pods and events are followed. Objects
-    are never deleted: a release that a trigger set off does not prune.
+    Applying creates and patches; the dry run and what serves is read; rollouts, pods and events are followed. What is
+    deployed is never deleted, since a release that a trigger set off does not prune; a training's own Job is.
     """
-    verbs: dict[tuple[str, str], tuple[str, ...]] = {}
+    verbs: dict[tuple[str, str], set[str]] = {}
+
+    def allow(resource: str, *allowed: str, group: str = "") -> None:
+        verbs.setdefault((group, resource), set()).update(allowed)
+
     for entry in manifests:
         resource = KNOWN.get((entry.api_version, entry.kind))
         if resource is None:
@@ -72,20 +78,27 @@ def role_rules(project: Project, manifests: Iterable[Manifest]) -> tuple[RoleRul
                 f"How the cluster serves {entry.kind} of {entry.api_version} is not known here.",
                 "Add a rule for it to the Role by hand.",
             )
-        verbs[resource.group, resource.plural] = ("create", "get", "list", "patch")
-        if entry.kind in {"Deployment", "StatefulSet", "DaemonSet", "Job", "Rollout"}:
-            verbs[resource.group, resource.plural] = ("create", "get", "list", "patch", "watch")
-    verbs["apps", "replicasets"] = ("list", "watch")
-    verbs["", "pods"] = ("list", "watch")
-    verbs["", "pods/log"] = ("get",)
-    verbs["", "events"] = ("list", "watch")
-    verbs["coordination.k8s.io", "leases"] = ("create", "get", "update")
+        allow(resource.plural, "create", "get", "list", "patch", group=resource.group)
+        if entry.kind in FOLLOWED_KINDS:
+            allow(resource.plural, "watch", group=resource.group)
+    allow("replicasets", "list", "watch", group="apps")
+    allow("pods", "list", "watch")
+    allow("pods/log", "get")
+    allow("events", "list", "watch")
+    allow("leases", "create", "get", "update", group="coordination.k8s.io")
     smoke = project.settings.deploy.smoke
     if smoke.path:
         posts = (smoke.method.upper() or ("POST" if smoke.body else "GET")) != "GET"
-        verbs["", "pods/proxy"] = ("create",) if posts else ("get",)
+        allow("pods/proxy", "create" if posts else "get")
+    training = train_on_cluster.resource_of(project)
+    if training is not None:
+        allow(training.plural, "create", "delete", "get", "list", "watch", group=training.group)
+        allow("pods", "get")
+        if training.kind == "Job":
+            allow("configmaps", "create", "delete", "get", "patch")
     return tuple(
-        RoleRule(api_groups=(group,), resources=(plural,), verbs=allowed) for (group, plural), allowed in verbs.items()
+        RoleRule(api_groups=(group,), resources=(plural,), verbs=tuple(sorted(allowed)))
+        for (group, plural), allowed in verbs.items()
     )
 
 

@@ -128,6 +128,15 @@ def release(project: Project, notes: list[str]) -> str:
     return outcome.release.state if outcome.release is not None else ""
 
 
+def told(project: Project) -> list[str]:
+    """Why stages of the first release stopped."""
+    journal = Journal(project.journal_path)
+    try:
+        return [f"{run.stage}: {run.problem or run.verdict}" for run in journal.stage_runs(1)]
+    finally:
+        journal.close()
+
+
 def test_the_role_is_enough_for_a_watcher_and_its_releases_and_has_nothing_more(
     bench: Workbench, shared: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +159,33 @@ def test_the_role_is_enough_for_a_watcher_and_its_releases_and_has_nothing_more(
     assert guard.refused == set()
     assert guard.used == guard.allowed, f"never used: {sorted(guard.allowed - guard.used)}"
     assert not [note for note in notes if "keeps others" in note]
+
+
+def test_the_role_is_enough_for_a_training_on_the_cluster(
+    bench: Workbench, shared: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = bench.root.parent / "models"
+    bench.write(
+        "mlconsole.toml",
+        f'[deploy]\ncontext = "shared"\nsettle = "1s"\n[train]\non = "cluster"\nimage = "train:1"\n[store]\nurl = "file://{store}"\n',
+    )
+    bench.commit("Train on the cluster")
+    project = open_project(bench.root)
+    guard = Guard(roles(manifest(project, image="watcher:1")))
+    guarded(monkeypatch, guard)
+    notes: list[str] = []
+    ended = release(project, notes)
+    assert guard.refused == set()
+    assert ended == "done", told(project)
+    # a training that is cancelled, and what goes wrong on the way, needs these
+    spared = {
+        ("batch", "jobs", "delete"),
+        ("batch", "jobs", "get"),
+        ("", "configmaps", "get"),
+        ("", "configmaps", "delete"),
+    }
+    spared |= {("", "pods/log", "get"), ("coordination.k8s.io", "leases", "update")}
+    assert guard.allowed - guard.used <= spared
 
 
 def test_a_second_watcher_of_the_same_target_stands_by(shared: Project) -> None:
