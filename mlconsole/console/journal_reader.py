@@ -24,6 +24,8 @@ INTERVAL = 0.08
 """What was written is to be on the screen well within a fifth of a second; a look that finds nothing is cheap."""
 ALIVE_INTERVAL = 1.0
 """A runner that dies writes nothing: its process is looked for at least this often."""
+WATCHER_INTERVAL = 5.0
+"""The same of a process that watches for triggers; nobody waits for its end."""
 RETRY_INTERVAL = 2.0
 
 
@@ -45,6 +47,7 @@ class JournalReader:
         self._mark: tuple[object, ...] = ()
         self._read_at = 0.0
         self._running = False
+        self._watched = False
         self._teller_of: int | None = None
         self._teller = StoryTeller()
         self._problem_until = 0.0
@@ -88,7 +91,8 @@ class JournalReader:
                 return JournalReading() if fresh else None
             self._journal = Journal(self._project.journal_path)
         mark = (*self._journal.change_mark(), self._wanted)
-        due = self._running and time.monotonic() - self._read_at > ALIVE_INTERVAL
+        patience = ALIVE_INTERVAL if self._running else WATCHER_INTERVAL
+        due = (self._running or self._watched) and time.monotonic() - self._read_at > patience
         if mark == self._mark and not due:
             return self._with_related(self._journal)
         self._mark, self._read_at = mark, time.monotonic()
@@ -114,7 +118,8 @@ class JournalReader:
         releases = journal.releases()
         queue = TriggerQueue(journal)
         triggers = Triggers(tuple(reversed(queue.triggers({"proposed", "waiting"}))), queue.watcher())
-        self._running = triggers.watcher is not None or any(release.state == "running" for release in releases[:1])
+        self._running = any(release.state == "running" for release in releases[:1])
+        self._watched = triggers.watcher is not None
         shown = self._shown(journal, releases)
         name = self._project.settings.name
         champion, previous = journal.alias(name, "champion"), journal.alias(name, "previous")
