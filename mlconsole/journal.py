@@ -37,7 +37,7 @@ from mlconsole.evidence.release import (
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.services import readonly
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE releases (number INTEGER PRIMARY KEY, state TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE stage_runs (
@@ -65,7 +65,11 @@ CREATE TABLE watches (name TEXT PRIMARY KEY, since TEXT NOT NULL);
 CREATE TABLE additions (trigger_id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE watcher (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL);
 """
-_MIGRATIONS = (_SCHEMA, _TRIGGERS)
+_MONITOR = """
+CREATE TABLE monitor_points (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE monitor_state (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL);
+"""
+_MIGRATIONS = (_SCHEMA, _TRIGGERS, _MONITOR)
 """What each version of the file adds to the one before, from 1 on."""
 _T = TypeVar("_T")
 

@@ -233,12 +233,12 @@ class ColumnDrift(Record, frozen=True, kw_only=True):
 class DriftReport(Record, frozen=True, kw_only=True):
     """Data compared with the distribution of the data behind `reference`, such as `ml-model@v3`.
 
-    `part` is which rows are compared: all of the data, or those that were appended. Without `enough` rows on both
-    sides there are no `tests`. `left_out` are columns of identifiers, free text and keys.
+    `part` is which rows are compared: all of the data, those that were appended, or what a model is asked. Without
+    `enough` rows on both sides there are no `tests`. `left_out` are columns of identifiers, free text and keys.
     """
 
     reference: str
-    part: Literal["all rows", "new rows"]
+    part: Literal["all rows", "new rows", "live traffic"]
     rows_before: int
     rows: int
     enough: bool

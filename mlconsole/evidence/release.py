@@ -22,7 +22,8 @@ StageState = Literal["running", "done", "reused", "waiting", "refused", "failed"
 ReleaseKind = Literal["release", "rollback"]
 TriggerKind = Literal["data", "branch", "schedule", "parameters", "monitor"]
 """What sets a release off: new data, a branch that moved on, a moment, parameters, a verdict on what serves."""
-DecisionKind = Literal["approve", "override", "cancel", "force-conflicts", "leave-conflicts"]
+DecisionKind = Literal["approve", "override", "cancel", "force-conflicts", "leave-conflicts", "monitor"]
+"""`monitor`: what the monitor decided about a version that serves, in a person's place."""
 AliasName = Literal["candidate", "champion", "previous"]
 
 OPEN_STATES: tuple[ReleaseState, ...] = (

@@ -224,6 +224,58 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     every: Annotated[str, _key("How often a remote branch, an address or a network folder is looked at.")] = "30s"
 
 
+class MonitorRule(Section, frozen=True, kw_only=True):
+    """What may not last of what serves, and what follows where it does."""
+
+    metric: Annotated[
+        Literal["errors", "latency", "drift", "quality"],
+        _key('"errors", a part of the requests; "latency", seconds; "drift", columns; "quality", how much worse.'),
+    ]
+    above: Annotated[
+        float, _key("The limit: 0.05 is 5 % of the requests, 0.5 s, or a metric that is 0.05 worse than promised.")
+    ] = 0.0
+    times: Annotated[
+        float, _key("The limit is at least so many times the value of the version before; 0: it is not compared.")
+    ] = 0.0
+    quantile: Annotated[float, _key("Latency: which one.")] = 0.95
+    hold: Annotated[str, _key("How long it must be above the limit.")] = "30s"
+    cool_down: Annotated[str, _key("How long nothing follows again, once something did.")] = "10m"
+    least: Annotated[int, _key("Requests in the window below which nobody can tell.")] = 20
+    then: Annotated[
+        Literal["warn", "retrain", "roll back"],
+        _key('"warn"; "retrain": a trigger of kind "monitor"; "roll back" to the version before.'),
+    ] = "warn"
+    name: Annotated[str, _key("What people call it; empty: the metric.")] = ""
+
+
+class MonitorSettings(Section, frozen=True, kw_only=True):
+    """How what serves is watched."""
+
+    every: Annotated[str, _key("How often the pods are read.")] = "15s"
+    window: Annotated[str, _key("The time that error rates and latencies are taken over.")] = "1m"
+    path: Annotated[str, _key("Where pods tell their metrics.")] = "/metrics"
+    port: Annotated[str, _key("The pods' port, by number or name; empty: the first that they declare.")] = ""
+    prometheus: Annotated[
+        str, _key('A Prometheus server to ask instead of the pods, such as "http://prometheus:9090".')
+    ] = ""
+    match: Annotated[
+        str, _key("""Of Prometheus: labels of the pods' series, such as 'namespace="bikes",job="ml-model"'.""")
+    ] = ""
+    token: Annotated[str, _key("Of Prometheus: the environment variable that holds a bearer token.")] = ""
+    drift_rows: Annotated[
+        int, _key("Rows that are added up and compared with the training data; then the next begin.")
+    ] = 10_000
+    drift_first: Annotated[
+        int, _key("Rows before the first comparison; where traffic goes by the hour, take those of a day.")
+    ] = 200
+    predictions: Annotated[
+        str, _key('CSV files of what was predicted: key, "prediction", "model_version"; a path or a pattern.')
+    ] = ""
+    labels: Annotated[str, _key("CSV files of labels that come later: key and target; a path or a pattern.")] = ""
+    quality_rows: Annotated[int, _key("How many of the latest labelled rows quality is taken over.")] = 1_000
+    rules: Annotated[tuple[MonitorRule, ...], _key("What may not last: one [[monitor.rules]] for each.")] = ()
+
+
 class NotifySettings(Section, frozen=True, kw_only=True):
     """Who is told of what the watcher sees and sets off."""
 
@@ -257,6 +309,7 @@ class Settings(Section, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     watch: Annotated[tuple[WatchSettings, ...], _key("What sets releases off by itself: one [[watch]] for each.")] = ()
     notify: NotifySettings = NotifySettings()
+    monitor: MonitorSettings = MonitorSettings()
 
 
 def read_settings(root: Path) -> tuple[Settings, Path | None]:

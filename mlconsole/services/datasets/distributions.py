@@ -31,11 +31,19 @@ SPARSE = 10
 LONGEST_LABEL = 80
 
 
+class Counts(NamedTuple):
+    """How the rows of a column fall into a reference: as its bins do, or a count for each value."""
+
+    bins: Numbers
+    values: Counter[str] | None
+    median: float | None
+
+
 class Column(NamedTuple):
-    """A column's profile, and the summary that it was made from."""
+    """A column's profile, and the summary that it was made from; or its counts, where others counted already."""
 
     profile: ColumnProfile
-    summary: Summary
+    summary: Summary | Counts
 
 
 class Distributions(NamedTuple):
@@ -54,14 +62,6 @@ def of_table(table: Any) -> Distributions:
         profile = column_profile(field.name, field.type, summary)
         found[profile.name] = Column(profile, summary)
     return Distributions(table.num_rows, found)
-
-
-class Counts(NamedTuple):
-    """How the rows of a column fall into a reference: as its bins do, or a count for each value."""
-
-    bins: Numbers
-    values: Counter[str] | None
-    median: float | None
 
 
 def reference_of(found: Distributions, identifiers: Iterable[str] = ()) -> DataReference:
@@ -144,6 +144,8 @@ def _reference(column: Column, is_identifier: bool) -> ColumnReference:
 def counts_in(reference: ColumnReference, column: Column) -> Counts | None:
     """Count a column in the bins of a reference, or by its values; None where it holds something else."""
     profile, summary = column
+    if isinstance(summary, Counts):
+        return summary
     median = _median(profile)
     if reference.kind == "number":
         if not isinstance(summary, NumberSummary) or not reference.edges:
@@ -193,7 +195,7 @@ def _in_bins(edges: Numbers, summary: NumberSummary, values: Numbers, counts: Nu
     return np.append(bins, missing).astype(np.int64)
 
 
-def _tally(summary: Summary) -> Counter[str] | None:
+def _tally(summary: Summary | Counts) -> Counter[str] | None:
     """How many rows have each value, as it is written; None where there are too many, or where it has no values."""
     if isinstance(summary, TextSummary):
         pairs: Iterable[tuple[str, Any]] = (summary.tally or {}).items()

@@ -40,6 +40,8 @@ ENOUGH = 200
 RATE = 0.01
 """How often chance may flag a data set in which nothing drifts."""
 MOST_CATEGORIES = 19
+UNTOLD = "others"
+"""Stands for all values together that the reference never had, where whoever counted did not keep them apart."""
 EXPECTED = 5
 """Rows that a category has to let expect on either side to be counted on its own: Pearson's test needs them."""
 
@@ -72,7 +74,8 @@ def compare(
     found: Distributions,
     *,
     label: str,
-    part: Literal["all rows", "new rows"] = "all rows",
+    part: Literal["all rows", "new rows", "live traffic"] = "all rows",
+    rate: float = RATE,
 ) -> DriftReport:
     """Compare data with a reference.
 
@@ -81,6 +84,7 @@ def compare(
         found: what a pass found of the data that there is now.
         label: whose data the reference is, such as `ml-model@v3`.
         part: which rows `found` is of.
+        rate: how often chance may flag it; whoever looks again and again has to share `RATE` out.
     """
     enough = min(reference.rows, found.rows) >= ENOUGH
     tested: list[_Tested] = []
@@ -100,21 +104,21 @@ def compare(
         rows_before=reference.rows,
         rows=found.rows,
         enough=enough,
-        tests=_corrected(tested),
+        tests=_corrected(tested, rate),
         left_out=tuple(left_out),
     )
 
 
-def _corrected(tested: Sequence[_Tested]) -> tuple[ColumnDrift, ...]:
+def _corrected(tested: Sequence[_Tested], rate: float) -> tuple[ColumnDrift, ...]:
     """Correct the p-values for their number, and say which tests found drift."""
     of_chance = [test.p_value for test in tested if test.p_value is not None]
     corrected = iter(measures.benjamini_hochberg(np.array(of_chance, np.float64)).tolist())
-    return tuple(_judged(test, None if test.p_value is None else next(corrected)) for test in tested)
+    return tuple(_judged(test, None if test.p_value is None else next(corrected), rate) for test in tested)
 
 
-def _judged(test: _Tested, p_value: float | None) -> ColumnDrift:
+def _judged(test: _Tested, p_value: float | None, rate: float) -> ColumnDrift:
     warns, fails = (max(limit, test.least) for limit in _LIMITS[test.test])
-    significant = p_value is None or p_value <= RATE
+    significant = p_value is None or p_value <= rate
     level: GateLevel = "pass"
     if significant and test.effect >= warns:
         level = "fail" if test.effect >= fails else "warn"
@@ -199,7 +203,9 @@ def _category_test(name: str, old: Counter[str], new: Counter[str]) -> _Tested:
     The most frequent of both sides together are taken: the reference's own would be frequent there by chance, too.
     """
     n, m = old.total(), new.total()
-    together = (old + new).most_common(MOST_CATEGORIES)
+    both = old + new
+    del both[UNTOLD]
+    together = both.most_common(MOST_CATEGORIES)
     frequent = [value for value, rows in together if rows * min(n, m) >= EXPECTED * (n + m)]
     table = np.array([[side[value] for value in frequent] for side in (old, new)], np.float64)
     rest = np.array([[n], [m]]) - table.sum(axis=1, keepdims=True)
