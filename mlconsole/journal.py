@@ -408,7 +408,11 @@ class Journal:
     # model versions
 
     def add_version(self, version: ModelVersion) -> None:
-        """Write down a new version of a model."""
+        """Write down a new version of a model; of its number there may be what the team's store told, and no other."""
+        query = "SELECT body FROM versions WHERE name = ? AND number = ?"
+        for told in self._records(ModelVersion, query, version.name, version.number):
+            if told.elsewhere:
+                self._write("DELETE FROM versions WHERE name = ? AND number = ?", version.name, version.number)
         self._write("INSERT INTO versions VALUES (?, ?, ?)", version.name, version.number, msgspec.json.encode(version))
 
     def next_version_number(self, name: str) -> int:
@@ -439,14 +443,23 @@ class Journal:
 
     def move_alias(self, name: str, alias: AliasName, number: int, release: int) -> None:
         """Point an alias at a version; where it pointed before stays on record."""
-        move = AliasMove(name=name, alias=alias, number=number, release=release, at=now())
+        self.add_move(AliasMove(name=name, alias=alias, number=number, release=release, at=now()))
+
+    def add_move(self, move: AliasMove) -> None:
+        """Write down a move of an alias that is known in full."""
         self._write(
             "INSERT INTO aliases (name, alias, number, body) VALUES (?, ?, ?, ?)",
-            name,
-            alias,
-            number,
+            move.name,
+            move.alias,
+            move.number,
             msgspec.json.encode(move),
         )
+
+    def replace_last_move(self, move: AliasMove) -> None:
+        """Write down what else became known of the last move of an alias."""
+        query = "SELECT max(id) FROM aliases WHERE name = ? AND alias = ?"
+        last = self._rows(query, move.name, move.alias)[0][0]
+        self._write("UPDATE aliases SET body = ? WHERE id = ?", msgspec.json.encode(move), last)
 
     def alias_moves(self, name: str) -> tuple[AliasMove, ...]:
         """Every move of every alias of a model, in order."""

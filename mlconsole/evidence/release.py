@@ -129,13 +129,19 @@ class Decision(Record, frozen=True, kw_only=True):
 
 
 class AliasMove(Record, frozen=True, kw_only=True):
-    """An alias that points at a version since a release moved it."""
+    """An alias that points at a version since a release moved it.
+
+    Where another machine of the team moved it, `release` is 0, and `elsewhere` says who did, and where. `sequence` is
+    the number of the move in the store that the team shares, 0 where it is not there.
+    """
 
     name: str
     alias: AliasName
     number: int
     release: int
     at: datetime
+    elsewhere: str = ""
+    sequence: int = 0
 
 
 class ReleaseStarted(Record, frozen=True, kw_only=True, tag="release-started"):

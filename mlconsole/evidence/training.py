@@ -87,7 +87,8 @@ class ModelFile(Record, frozen=True, kw_only=True):
 class ModelVersion(Record, frozen=True, kw_only=True):
     """`name@vN`: a model file and everything that it came from.
 
-    One that was imported has no release (0), and `origin` says from where.
+    One that was imported has no release (0), and `origin` says from where. Nor has one that another machine of the team
+    made: `elsewhere` says who made it, and where.
     """
 
     name: str
@@ -103,6 +104,7 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     outputs: tuple[ModelFile, ...] = ()
     """Files that are kept beside the model; each has its name in the project."""
     origin: str = ""
+    elsewhere: str = ""
 
     @property
     def tag(self) -> str:
@@ -116,8 +118,8 @@ class ModelVersion(Record, frozen=True, kw_only=True):
 
     @property
     def made_by(self) -> str:
-        """Who made it, in words: `release 3`, or where it was imported from."""
-        return f"release {self.release}" if self.release else self.origin
+        """Who made it, in words: `release 3`, who and where else it was, or where it was imported from."""
+        return f"release {self.release}" if self.release else self.elsewhere or self.origin
 
 
 class Variable(Record, frozen=True, kw_only=True):

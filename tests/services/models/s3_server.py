@@ -13,6 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+import fsspec
+import pytest
+
 MOMENT = "2024-02-29T12:00:00.000Z"
 
 
@@ -22,6 +25,7 @@ class S3Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     objects: dict[str, bytes]
     full: threading.Event
+    lock = threading.Lock()
 
     def log_message(self, *words: Any) -> None:
         """Be quiet."""
@@ -58,9 +62,10 @@ class S3Handler(BaseHTTPRequestHandler):
         if source := self.headers.get("x-amz-copy-source"):
             body = self.objects[unquote(source).strip("/")]
         if "/" in name:
-            if self.headers.get("If-None-Match") == "*" and name in self.objects:
-                return self._fault(412, "PreconditionFailed", "It exists")
-            self.objects[name] = body
+            with self.lock:
+                if self.headers.get("If-None-Match") == "*" and name in self.objects:
+                    return self._fault(412, "PreconditionFailed", "It exists")
+                self.objects[name] = body
         copied = f"<CopyObjectResult><ETag>{_tag(body)}</ETag><LastModified>{MOMENT}</LastModified></CopyObjectResult>"
         return self._say(200, copied.encode() if source else b"", {"ETag": _tag(body)})
 
@@ -151,3 +156,10 @@ class S3Server:
         """End it."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    variables = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    for key, value in {**variables, "ENDPOINT_URL": address}.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache() if "s3" in fsspec.registry else None

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,31 +12,7 @@ import pytest
 
 from mlconsole.services.models.shared import SharedStore, SharedStoreFailed, SharedStoreUnusable
 from mlconsole.services.models.store import ModelDamaged, ModelMissing, ModelStore
-from tests.services.models.s3_server import S3Server
-
-
-@pytest.fixture(params=["folder", "file", "memory", "s3"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Each kind of address; S3 is a server in small, and `MLCONSOLE_TEST_S3` may name a real one with a bucket."""
-    name = uuid.uuid4().hex
-    kinds = {"folder": str(tmp_path / "team"), "file": f"file://{tmp_path}/team", "memory": f"memory://{name}"}
-    server = S3Server() if request.param == "s3" and not os.environ.get("MLCONSOLE_TEST_S3") else None
-    if request.param == "s3":
-        use_s3(monkeypatch, server.address if server else os.environ["MLCONSOLE_TEST_S3"])
-    yield kinds.get(request.param, f"s3://bucket/{name}/models")
-    if server is not None:
-        server.close()
-    if request.param == "memory":
-        memory = fsspec.filesystem("memory")
-        if memory.exists(f"/{name}"):
-            memory.rm(f"/{name}", recursive=True)
-
-
-def use_s3(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    variables = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1", "ALLOW_HTTP": "true"}
-    for key, value in {**variables, "ENDPOINT_URL": address}.items():
-        monkeypatch.setenv(f"AWS_{key}", value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache() if "s3" in fsspec.registry else None
+from tests.services.models.s3_server import S3Server, use_s3
 
 
 @pytest.fixture
