@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
-from textual.events import Event, InputEvent
+from textual.events import DescendantFocus, Event, InputEvent
 from textual.screen import Screen
 
 from mlconsole.console.ascii_only import sign_filters
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlconsole.console.cloning import CloneOrder
     from mlconsole.console.messages import Faulted, JournalSeen, Perform, PodsSeen
     from mlconsole.console.screens.main import MainScreen
+    from mlconsole.console.typeahead import TypeAhead
     from mlconsole.console.view import ClusterPlace, View
     from mlconsole.console.watching import Watching
     from mlconsole.evidence.cluster import PodRow
@@ -64,6 +65,7 @@ class MlconsoleApp(App[None]):
     view: View
     main: MainScreen
     watching: Watching
+    typeahead: TypeAhead
 
     def __init__(
         self,
@@ -151,12 +153,14 @@ class MlconsoleApp(App[None]):
 
     async def _open_project(self) -> None:
         from mlconsole.console.screens.main import MainScreen
+        from mlconsole.console.typeahead import TypeAhead
         from mlconsole.console.view import View
         from mlconsole.console.watching import Watching
 
         self.view = View(project=self.project, readonly=self.readonly, registry=self._read_keys())
         self.main = MainScreen(self.view)
         self.watching = Watching(self, self.background)
+        self.typeahead = TypeAhead(self, super().on_event)
         await self.push_screen(self.main)
         self.is_open = True
         self.watching.start()
@@ -178,7 +182,13 @@ class MlconsoleApp(App[None]):
         """Keys and clicks that come while the app ends are nobody's: there is no screen to take them."""
         if isinstance(event, InputEvent) and (self._exit or not self.screen_stack):
             return
-        await super().on_event(event)
+        if not (self.is_open and self.typeahead.holds(event)):
+            await super().on_event(event)
+
+    async def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """A line that was opened takes what was typed for it meanwhile."""
+        if self.is_open:
+            await self.typeahead.focus_moved(event.widget)
 
     # the view
 

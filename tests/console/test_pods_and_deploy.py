@@ -7,6 +7,7 @@ import pytest
 from mlconsole.console.messages import PodsSeen
 from mlconsole.console.panels.deploy import DeployPanel, verdict_of
 from mlconsole.console.panels.pods import PodsPanel
+from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.log import LogScreen
 from mlconsole.evidence.cluster import RolloutVerdict, WorkloadRef
 
@@ -35,6 +36,22 @@ async def test_pods_are_filtered_while_one_types(build: Build, drive: Drive) -> 
         assert console.app.focused is panel.table
         await console.press("slash", "escape")
         await console.until(lambda: len(panel.model) == 5)
+
+
+async def test_what_is_typed_right_after_the_key_is_the_filter(build: Build, drive: Drive) -> None:
+    async with drive(build().project.root) as console:
+        panel = await with_pods(console)
+        for key in ("slash", *"c0002", "enter"):
+            console.type(key)
+        await console.until(lambda: len(panel.model) == 1)
+        await console.until(lambda: console.app.focused is panel.table)
+
+
+async def test_what_is_typed_right_after_the_palette_s_key_is_looked_for(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root) as console:
+        for key in ("colon", *"hist", "enter"):
+            console.type(key)
+        await console.until(lambda: isinstance(console.app.screen, HistoryScreen))
 
 
 async def test_a_wrong_expression_is_said_and_nothing_is_lost(build: Build, drive: Drive) -> None:

@@ -66,6 +66,7 @@ class Action:
         footer: its place in the footer, the lowest first; 0: not there.
         scope: the stages and screens (by their `scope`) that it belongs to; empty: the main screen with every stage.
         changes: whether it changes anything outside; such an action is off in a read-only console.
+        opens_line: whether the keys that follow go into a line that it opens.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Action:
     footer: int = 0
     scope: tuple[str, ...] = ()
     changes: bool = False
+    opens_line: bool = False
 
     @property
     def each_key(self) -> tuple[str, ...]:

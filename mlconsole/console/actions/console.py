@@ -10,8 +10,15 @@ from mlconsole.console.actions.action import CONSOLE
 Action = partial(action.Action, group=CONSOLE, operations="console")
 
 ACTIONS = (
-    Action(id="theme", keys="t", words="theme", help="Choose other colours, dark or light."),
-    Action(id="palette", keys="colon,ctrl+p", words="commands", help="Find an action by its name.", footer=32),
+    Action(id="theme", keys="t", words="theme", help="Choose other colours, dark or light.", opens_line=True),
+    Action(
+        id="palette",
+        keys="colon,ctrl+p",
+        words="commands",
+        help="Find an action by its name.",
+        footer=32,
+        opens_line=True,
+    ),
     Action(
         id="help",
         keys="question_mark,f1",

@@ -42,6 +42,7 @@ ACTIONS = (
         words="filter",
         help="Show only pods that match a regular expression, ! before it for the others, or -l and labels.",
         footer=14,
+        opens_line=True,
     ),
     Action(id="pod_faults", keys="f", words="faults", help="Show only pods that do not serve, or all.", footer=15),
     Action(
