@@ -147,6 +147,7 @@ def override(number: int, directory: Path, as_json: bool, approved: bool, reason
 @_deploy_options
 def rollback(version: str, directory: Path, as_json: bool, approved: bool, reason: str, **options: Any) -> int:
     """Bring an earlier VERSION back: its manifests and the champion's alias together. Default: the previous one."""
+    from mlconsole.headless.reports import narrate_of_others
     from mlconsole.release.rollback import roll_back, target_version
 
     # typing this command is the decision that a deploy waits for
@@ -154,6 +155,9 @@ def rollback(version: str, directory: Path, as_json: bool, approved: bool, reaso
     project = open_project_of(directory)
 
     def begin(engine: Engine, journal: Journal) -> Outcome:
+        if project.settings.store.url:
+            # a version that another machine made may be the one that is meant
+            narrate_of_others(project, journal)
         return roll_back(engine, journal, order, target_version(journal, project.settings.name, version))
 
     return _carry_out(directory, order, begin, as_json)

@@ -89,7 +89,7 @@ def stage_fact(view: View, stage: StageName) -> str:
     if run is not None and (words := fact(run)):
         return words
     if run is not None and run.reused_from is not None:
-        return f"from release {run.reused_from}"
+        return f"from {run.taken_from}"
     return "" if view.past else _live_fact(view, stage)
 
 

@@ -85,6 +85,11 @@ class Release(Record, frozen=True, kw_only=True):
     """What set it off; None where a person began it."""
 
 
+def release_words(number: int) -> str:
+    """A release that evidence was taken from, in words; those of other machines have no number here."""
+    return f"release {number}" if number else "a release of another machine"
+
+
 class StageRun(Record, frozen=True, kw_only=True):
     """One stage of a release, the latest attempt at it."""
 
@@ -105,6 +110,11 @@ class StageRun(Record, frozen=True, kw_only=True):
     commands: tuple[CommandRun, ...] = ()
     because: tuple[str, ...] = ()
     """The inputs that changed since the stage last ran: why it ran."""
+
+    @property
+    def taken_from(self) -> str:
+        """Whose evidence stands for this one, in words: `release 3`; empty where it is its own."""
+        return "" if self.reused_from is None else release_words(self.reused_from)
 
     @property
     def seconds(self) -> float | None:

@@ -11,7 +11,7 @@ from mlconsole.errors import WrongUse
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.headless.output import narrate, say, say_blocks, say_json
 from mlconsole.headless.output import table_lines as lines_of
-from mlconsole.headless.reports import journal_of
+from mlconsole.headless.reports import journal_of, narrate_of_others
 from mlconsole.journal import Journal
 from mlconsole.present import Lines, Table, comparison_lines, final_metrics, further_table
 from mlconsole.project import Project
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def show_version(project: Project, wanted: str, *, as_json: bool) -> None:
     """Print all that is known of a version."""
     with journal_of(project) as journal:
+        narrate_of_others(project, journal)
         version = find_version(journal, project.settings.name, wanted)
         names = _aliases(journal, version)
         releases = [release for release in journal.releases(1_000_000) if release.version == version.label]
@@ -39,6 +40,8 @@ def show_version(project: Project, wanted: str, *, as_json: bool) -> None:
         f"packages    {version.environment_digest}",
         f"made        {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} by release {version.release}"
         if version.release
+        else f"made        {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} by {version.elsewhere}"
+        if version.elsewhere
         else f"imported    {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} from {version.origin}",
         f"releases    {', '.join(str(release.number) for release in reversed(releases)) or 'none'}",
     )
@@ -113,6 +116,7 @@ def collect_garbage(project: Project, keep: int, *, dry_run: bool, as_json: bool
     from mlconsole.release.collect import look, remove
 
     with journal_of(project) as journal:
+        narrate_of_others(project, journal)
         found = look(project, journal, keep)
     unneeded = tuple(entry for entry in found if not entry.reasons)
     if not dry_run:

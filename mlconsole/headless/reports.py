@@ -30,6 +30,15 @@ def journal_of(project: Project) -> Iterator[Journal]:
         journal.close()
 
 
+def narrate_of_others(project: Project, journal: Journal) -> None:
+    """Write what other machines of the team made into the journal, and say what there is to say of it."""
+    if project.settings.store.url:
+        from mlconsole.stages.team import look
+
+        for note in look(project, journal):
+            narrate(note)
+
+
 def show_latest(project: Project, *, as_json: bool) -> None:
     """Print the record of the latest release."""
     with journal_of(project) as journal:
@@ -97,6 +106,7 @@ def show_models(project: Project, *, as_json: bool) -> None:
     """Print a model's versions with their aliases and metrics."""
     name = project.settings.name
     with journal_of(project) as journal:
+        narrate_of_others(project, journal)
         versions = journal.versions(name)
         aliases = {alias: journal.alias(name, alias) for alias in ("champion", "previous", "candidate")}
     if as_json:
@@ -108,7 +118,7 @@ def show_models(project: Project, *, as_json: bool) -> None:
         names = ", ".join(alias for alias, at in aliases.items() if at and at.number == version.number)
         metrics = ", ".join(f"{metric.name} {number(metric.value)}" for metric in final_metrics(version.metrics)[:3])
         digest = short_digest(version.model.digest)
-        release = str(version.release or "imported")
+        release = str(version.release or version.elsewhere or "imported")
         rows.append((version.label, names, release, metrics, size(version.model.size), digest))
     columns = ("version", "aliases", "release", "metrics", "size", "digest")
     for line in lines_of(Table("", columns, tuple(rows), frozenset({2, 4}))) if rows else ["No version yet."]:

@@ -22,6 +22,7 @@ from mlconsole.evidence.release import (
     TestReported,
     TestsCollected,
     VersionMade,
+    release_words,
 )
 from mlconsole.evidence.testing import TestOutcome
 from mlconsole.present.stages import plan_lines
@@ -42,7 +43,7 @@ def _release_words(event: Event) -> str:
         case StageStarted(because=because):
             return f"● started{f', because of: {listed(list(because), 5)}' if because else ''}"
         case StageReused(release=release):
-            return f"↺ unchanged since release {release}"
+            return f"↺ unchanged since {release_words(release)}"
         case StageFinished():
             return _finished_words(event.body)
         case DecisionTaken(decision=decision):

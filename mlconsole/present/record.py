@@ -59,7 +59,7 @@ def _stages(found: ReleaseRecord) -> Table:
     rows = []
     for run in found.stages:
         took = duration(run.seconds) if run.seconds is not None and run.reused_from is None else ""
-        since = f" (since release {run.reused_from})" if run.reused_from is not None else ""
+        since = f" (since {run.taken_from})" if run.taken_from else ""
         evidence = short_digest(run.evidence_digest)
         rows.append((f"{glyph(run.state)} {run.stage}", took, fact(run) + since, evidence))
     return Table("Stages", ("stage", "took", "fact", "evidence"), tuple(rows), frozenset({1}))

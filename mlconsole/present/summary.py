@@ -41,7 +41,7 @@ def _seconds(run: StageRun) -> str:
 
 def _said(run: StageRun) -> str:
     if run.reused_from is not None:
-        return f"as in release {run.reused_from}: nothing changed"
+        return f"as in {run.taken_from}: nothing changed"
     return "<br>".join(markdown(line) for line in reasons(run.verdict)) if run.verdict else ""
 
 

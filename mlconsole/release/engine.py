@@ -54,7 +54,7 @@ from mlconsole.release.decisions import (
     override_of,
 )
 from mlconsole.release.order import Order, Outcome, has_touched_the_cluster, order_to_bring_back
-from mlconsole.release.versions import made_by
+from mlconsole.release.versions import made_anywhere
 from mlconsole.stages import stage_of
 from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
 from mlconsole.stages.deployed import left_behind
@@ -110,6 +110,12 @@ class Engine:
         self._who = ""
         self._refused: Evidence | None = None
         self._held = contextlib.ExitStack()
+        self._of_others: tuple[str, ...] = ()
+
+    @property
+    def project(self) -> Project:
+        """The project that it releases."""
+        return self._project
 
     def run(self, order: Order) -> Outcome:
         """Begin a release, unless no stage has anything to do.
@@ -171,6 +177,10 @@ class Engine:
 
     def _begin(self, options: DeployOptions) -> None:
         self._project = self._project.aimed_at(options.context, options.namespace)
+        if self._project.settings.store.url:
+            from mlconsole.stages.team import look
+
+            self._of_others = look(self._project, self._journal)
         self._champion = self._journal.alias(self._project.settings.name, "champion")
 
     # what is to be done
@@ -209,7 +219,7 @@ class Engine:
 
     def _carry_out(self, order: Order, *, resumed: bool) -> Outcome:
         self._who = order.who
-        self._emit(ReleaseStarted(resumed=resumed))
+        self._emit_all([ReleaseStarted(resumed=resumed), *(Note(text=text) for text in self._of_others)])
         with CancelWatch(self._journal, self._number, self._cancelled), self._held:
             try:
                 self._check_all(order)
@@ -361,6 +371,7 @@ class Engine:
         with self._journal.transaction(durable=True):
             stage.conclude(context, evidence)
             self._end(run, "done")
+        stage.tell(context)
         self._known = self._known.with_evidence(stage.name, evidence)
 
     def _fail(self, run: StageRun, problem: Problem) -> None:
@@ -413,7 +424,7 @@ class Engine:
         order = order_to_bring_back(failed.release, failed.sentence, self._who)
         engine = Engine(self._project, self._journal, listen=self._listen, cancelled=self._cancelled)
         try:
-            back = engine.roll_back(order, version, made_by(self._journal, version))
+            back = engine.roll_back(order, version, made_anywhere(self._project, self._journal, version))
         except Problem as problem:
             self._emit(Note(text=f"{version.label} could not be brought back: {problem}"))
             return failed

@@ -10,10 +10,12 @@ from mlconsole.evidence.base import Record, now
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.project import Project
+from mlconsole.release.decisions import who_am_i
 from mlconsole.services.models import scan
 from mlconsole.services.models.mlflow_api import MlflowApi
 from mlconsole.services.models.mlflow_import import Fetched, fetch
 from mlconsole.stages.base import model_store
+from mlconsole.stages.team import catch_up, number_version
 from mlconsole.text import listed
 
 
@@ -44,6 +46,8 @@ def import_version(project: Project, journal: Journal, api: MlflowApi, reference
         fetched = fetch_scanned(api, reference, Path(folder), filename)
         warnings = _warnings(project, fetched.model)
         model = model_store(project).adopt(fetched.model)
+    if project.settings.store.url:
+        catch_up(project, journal)
     with journal.transaction(durable=True):
         known = (entry for entry in journal.versions(name) if entry.origin == fetched.origin)
         earlier = next((entry for entry in known if entry.model.digest == model.digest), None)
@@ -62,6 +66,7 @@ def import_version(project: Project, journal: Journal, api: MlflowApi, reference
             environment_digest=fetched.environment_digest,
             origin=fetched.origin,
         )
+        version = number_version(project, version, who_am_i())
         journal.add_version(version)
     return Imported(version=version, was_there=False, warnings=warnings)
 

@@ -6,7 +6,7 @@ from mlconsole.errors import WrongUse
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.release.engine import Engine, Order, Outcome
-from mlconsole.release.versions import find_version, made_by
+from mlconsole.release.versions import find_version, made_anywhere
 from mlconsole.stages.deployed import is_stuck
 
 
@@ -37,6 +37,6 @@ def roll_back(engine: Engine, journal: Journal, order: Order, version: ModelVers
 
     Raises:
         WrongUse: it was never deployed from here.
-        Refused: another release is running.
+        Refused: another release is running, or it was made elsewhere and the team's store does not have its manifests.
     """
-    return engine.roll_back(order, version, made_by(journal, version))
+    return engine.roll_back(order, version, made_anywhere(engine.project, journal, version))

@@ -10,6 +10,7 @@ from mlconsole.evidence.base import STAGES
 from mlconsole.evidence.release import AliasName, StageRun
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
+from mlconsole.project import Project
 
 ALIASES: tuple[AliasName, ...] = get_args(AliasName)
 
@@ -61,3 +62,20 @@ def made_by(journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
             if all(stage in runs and runs[stage].state in {"done", "reused"} for stage in MADE_BY):
                 return tuple(runs[stage] for stage in MADE_BY)
     raise WrongUse(f"{version.label} has not passed its tests.", "Test it first: mlconsole test")
+
+
+def made_anywhere(project: Project, journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
+    """As `made_by`; of a version that another machine of the team made, as the store that they share has it.
+
+    Raises:
+        WrongUse: it has not passed its tests.
+        Problem: it was made elsewhere, and the store can't be asked or does not have it.
+    """
+    try:
+        return made_by(journal, version)
+    except WrongUse:
+        if not version.elsewhere:
+            raise
+    from mlconsole.stages.team import runs_elsewhere
+
+    return tuple(run for run in runs_elsewhere(project, version) if run.stage in MADE_BY)

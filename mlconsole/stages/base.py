@@ -169,12 +169,25 @@ class Stage(ABC, Generic[E]):
         """A completed run whose evidence still stands, so that the stage need not run."""
         if not self.is_of_the_world:
             return context.journal.done_stage(self.name, fingerprint)
+        settings = context.project.settings
+        if settings.store.url and changed_elsewhere(context.journal, settings.name):
+            return None
         last = context.journal.last_run(self.name)
         return last if last and last.state == "done" and last.fingerprint == fingerprint else None
 
     def conclude(self, context: StageContext, evidence: E) -> None:
         """Write what follows from an accepted stage, in the one transaction that ends it."""
         return
+
+    def tell(self, context: StageContext) -> None:
+        """Tell others what followed from an accepted stage, once it is written down. It is no part of the stage."""
+        return
+
+
+def changed_elsewhere(journal: Journal, name: str) -> bool:
+    """Whether another machine of the team deployed last, so that what this one knows of the cluster is not true now."""
+    last = next((move for move in reversed(journal.alias_moves(name)) if move.alias == "champion"), None)
+    return last is not None and bool(last.elsewhere)
 
 
 def model_store(project: Project) -> ModelStore:
@@ -183,9 +196,14 @@ def model_store(project: Project) -> ModelStore:
     Raises:
         SharedStoreUnusable: store.url can't be used.
     """
+    return ModelStore(project.store, shared_url(project))
+
+
+def shared_url(project: Project) -> str:
+    """The address of the store that the project's team shares, a folder by its whole path; empty: there is none."""
     url = project.settings.store.url
     is_folder = bool(url) and "://" not in url and "::" not in url
-    return ModelStore(project.store, str(project.root / Path(url).expanduser()) if is_folder else url)
+    return str(project.root / Path(url).expanduser()) if is_folder else url
 
 
 def shares_models(project: Project) -> bool:

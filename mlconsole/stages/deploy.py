@@ -119,6 +119,10 @@ class DeployStage(Stage[DeployEvidence]):
         return Turn(context, connect(context.project))
 
     def run(self, context: StageContext) -> DeployEvidence:
+        if context.project.settings.store.url:
+            from mlconsole.stages.team import refuse_where_champion_moved
+
+            refuse_where_champion_moved(context)
         with closing(connect(context.project)) as connection:
             plan = self._agreed(context, connection)
             for command in apply.commands(plan):
@@ -180,9 +184,21 @@ class DeployStage(Stage[DeployEvidence]):
     def _given(self, context: StageContext) -> tuple[Manifest, ...]:
         """The manifests as they are before a release's facts are set: the project's, or a rollback's stored ones."""
         if context.release is not None and context.release.kind == "rollback":
-            stored = good_plan(context.journal, context.known.candidate.label, context_name(context.project))
-            return from_yaml(stored.manifests)
+            return from_yaml(self._stored(context))
         return given_manifests(context.project)
+
+    def _stored(self, context: StageContext) -> str:
+        """The manifests by which the candidate was deployed, here or by another machine."""
+        candidate = context.known.candidate
+        try:
+            return good_plan(context.journal, candidate.label, context_name(context.project)).manifests
+        except WrongUse:
+            version = context.journal.version(candidate.name, candidate.number)
+            if not version.elsewhere:
+                raise
+        from mlconsole.stages.team import manifests_elsewhere
+
+        return manifests_elsewhere(context.project, version)
 
     def _prune(
         self, context: StageContext, connection: Connection, plan: DeployPlan, rollouts: tuple[RolloutVerdict, ...]

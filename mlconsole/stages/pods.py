@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mlconsole.errors import WrongUse
+from mlconsole.errors import Problem, WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
 from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot
 from mlconsole.evidence.release import PodSeen
@@ -155,3 +155,15 @@ class PodsStage(Stage[PodsEvidence]):
             context.journal.move_alias(candidate.name, "previous", champion.number, release)
         if champion is None or champion.label != candidate.label:
             context.journal.move_alias(candidate.name, "champion", candidate.number, release)
+
+    def tell(self, context: StageContext) -> None:
+        if not context.project.settings.store.url:
+            return
+        from mlconsole.stages.team import tell_champion
+
+        try:
+            notes = tell_champion(context.project, context.journal)
+        except Problem as problem:
+            notes = (f"Other machines don't know of the new champion until the next release. {problem.sentence}",)
+        for note in notes:
+            context.note(note)

@@ -84,6 +84,8 @@ def rolled_back_words(context: StageContext) -> str:
     )
     if last is None or last.alias != "previous":
         return taken_back_words(context.journal, candidate.label)
+    if last.elsewhere:
+        return ""
     release = context.journal.release(last.release)
     why = f" ({release.reason})" if release.reason else ""
     return f"{candidate.label} was rolled back in release {release.number}{why}." if release.kind == "rollback" else ""

@@ -133,7 +133,7 @@ class TrainStage(Stage[TrainEvidence]):
 
     def run(self, context: StageContext) -> TrainEvidence:
         project, settings = context.project, context.project.settings
-        number = context.journal.next_version_number(settings.name)
+        number = self._next_number(context)
         if settings.train.on == "cluster":
             trained, environment = train_on_cluster.train_on_cluster(context, number)
         else:
@@ -162,7 +162,7 @@ class TrainStage(Stage[TrainEvidence]):
             best_by=trained.best_by,
         )
         evidence = _scanned(evidence, store.path(model.digest))
-        version = self._version(context, number, model, evidence)
+        version = self._numbered(context, self._version(context, number, model, evidence))
         context.emit(VersionMade(version=version))
         train_on_cluster.forget(context)
         return msgspec.structs.replace(evidence, version=version)
@@ -186,6 +186,22 @@ class TrainStage(Stage[TrainEvidence]):
             environment_digest=evidence.environment.digest,
             outputs=evidence.outputs,
         )
+
+    def _next_number(self, context: StageContext) -> int:
+        """The number that training is told; where a team shares a store, all that its machines made comes before it."""
+        if not context.project.settings.store.url:
+            return context.journal.next_version_number(context.project.settings.name)
+        from mlconsole.stages.team import next_number
+
+        return next_number(context.project, context.journal)
+
+    def _numbered(self, context: StageContext, version: ModelVersion) -> ModelVersion:
+        """The version with a number that no other machine gives to another one."""
+        if not context.project.settings.store.url:
+            return version
+        from mlconsole.stages.team import number_version
+
+        return number_version(context.project, version, needed(context.release).started_by, context.note)
 
     def _commit(self, context: StageContext) -> str:
         commit = needed(context.known.repo).commit

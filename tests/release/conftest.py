@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,11 @@ from mlconsole.evidence.training import (
 from mlconsole.journal import Journal
 from mlconsole.project import Project, open_project
 from mlconsole.release import engine as engine_module
-from mlconsole.services.models.store import ModelStore
-from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, needed
+from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, model_store, needed
 from mlconsole.stages.pods import PodsStage
 from mlconsole.stages.train import TrainStage
 
+MANIFESTS = "kind: Deployment\n"
 TARGET = ClusterTarget(context="local", namespace="default", selector="app=m")
 
 
@@ -92,6 +93,10 @@ class ToldStage(Stage[Any]):
         if self.name == "pods":
             PodsStage().conclude(context, evidence)
 
+    def tell(self, context: StageContext) -> None:
+        if self.name == "pods":
+            PodsStage().tell(context)
+
 
 def a_plan(version: str) -> DeployPlan:
     """A plan that changes one object."""
@@ -100,8 +105,8 @@ def a_plan(version: str) -> DeployPlan:
         digest=f"sha256:plan-of-{version}",
         target=TARGET,
         version=version,
-        manifests="",
-        manifests_digest=f"sha256:manifests-of-{version}",
+        manifests=MANIFESTS,
+        manifests_digest=f"sha256:{hashlib.sha256(MANIFESTS.encode()).hexdigest()}",
         changes=(change,),
     )
 
@@ -126,17 +131,18 @@ def _evidence(name: StageName, context: StageContext) -> Evidence:
 
 def _training(context: StageContext) -> TrainEvidence:
     name = context.project.settings.name
-    number = context.journal.next_version_number(name)
+    number = TrainStage()._next_number(context)
     file = context.project.root / "model.pkl"
     file.write_text(f"model {number}")
     version = ModelVersion(
         name=name,
         number=number,
-        model=ModelStore(context.project.store).adopt(file),
+        model=model_store(context.project).adopt(file),
         release=needed(context.release).number,
         created_at=now(),
         data_digest="sha256:data",
     )
+    version = TrainStage()._numbered(context, version)
     environment = PythonEnvironment(executable="/usr/bin/python3", version="3.12.1", digest="sha256:env")
     use = ResourceUse(seconds=1)
     return TrainEvidence(command="train", environment=environment, parameters=(), exit_code=0, use=use, version=version)

@@ -162,7 +162,7 @@ def run_lines(run: StageRun | None, width: int) -> list[Content]:
     if run.verdict is not None and run.verdict.reasons:
         parts.append([heading("Gate"), *verdict_lines(run.verdict, width)])
     if run.reused_from is not None:
-        parts.append([line((f"Nothing it depends on has changed: the evidence is release {run.reused_from}'s.", DIM))])
+        parts.append([line((f"Nothing it depends on has changed: the evidence is {run.taken_from}'s.", DIM))])
     elif run.because:
         parts.append([line((f"It ran because of: {', '.join(run.because)}.", DIM))])
     return sections(*parts)
