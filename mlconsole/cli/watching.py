@@ -87,5 +87,21 @@ def forget_addition(numbers: tuple[int, ...], directory: Path) -> None:
     forget(open_project_of(directory), numbers)
 
 
-COMMANDS = (watch, triggers)
+@click.command("monitor")
+@click.option("--once", is_flag=True, help="Look once; nothing follows from it.")
+@click.option("--client", is_flag=True, help="Print the module that a server imports to count features: one file.")
+@target_options()
+@project_option
+@json_option
+def monitor_command(once: bool, client: bool, directory: Path, context: str, namespace: str, as_json: bool) -> int:
+    """Look at what serves: requests, errors, latency, drift, quality; and act as the rules of [monitor] say."""
+    from mlconsole.headless import monitoring
+
+    if client:
+        return monitoring.print_client()
+    project = open_project_of(directory).aimed_at(context, namespace)
+    return monitoring.monitor(project, once=once, as_json=as_json)
+
+
+COMMANDS = (watch, triggers, monitor_command)
 """All of them, for the command line to add."""

@@ -16,7 +16,7 @@ Act = Literal["warn", "retrain", "roll back"]
 
 
 class FeatureCounts(Record, frozen=True, kw_only=True):
-    """How the rows of one feature fell: into bins by upper bound (the last is infinite), or by value."""
+    """How the rows of one feature fell: into bins by upper bound (the last bin has none), or by value."""
 
     bounds: tuple[float, ...] = ()
     counts: tuple[float, ...] = ()

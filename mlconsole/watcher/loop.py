@@ -30,7 +30,7 @@ from mlconsole.watcher.pace import Begin, GoOn, Wait, count_try, next_move
 from mlconsole.watcher.standing import Alone, Standing
 from mlconsole.watcher.telling import Teller
 from mlconsole.watcher.waking import Waker
-from mlconsole.watcher.watches import KEPT, Watch, watches_of
+from mlconsole.watcher.watches import KEPT, MonitorWatch, Watch, watches_of
 
 BEAT_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -78,6 +78,9 @@ class Watcher:
         self._runner: subprocess.Popen[bytes] | None = None
         self._asked: tuple[int, ...] = ()
         self._target = list(target)
+        for watch in self._watches:
+            if isinstance(watch, MonitorWatch):
+                watch.attend(say, self._target)
         self._state = WatcherState(runner=this_runner(), started_at=now(), beat_at=now())
         self._beaten_at = 0.0
         self._queue.save_watcher(self._state)
@@ -132,6 +135,9 @@ class Watcher:
         self._look()
         settle_outcomes(self._project, self._journal)
         holder = self._standing.other()
+        for watch in self._watches:
+            if isinstance(watch, MonitorWatch):
+                watch.acts = not holder
         busy, seconds = (holder, BEAT_SECONDS) if holder else self._move()
         self._teller.tell()
         self._note(busy=busy, holder=holder)

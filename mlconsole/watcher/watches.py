@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from mlconsole.evidence.watching import Sighting, WatchState
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.project.settings import SettingsInvalid, WatchSettings, seconds
+from mlconsole.release.acting import Monitor
+from mlconsole.release.monitor_source import source_of
+from mlconsole.release.monitor_words import point_words
 from mlconsole.services.training import parameters
 from mlconsole.services.triggers.branch import new_commits, remote_branch
 from mlconsole.services.triggers.files import FileScan, Look, NotWhole, WholeFile, read_digest
@@ -95,6 +100,10 @@ class Watch(ABC):
         Raises:
             Problem: it can't be looked at.
         """
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        return
 
     def put(self, digest: str, words: str, **what: object) -> None:
         """Put what was seen into the queue, unless it counted before."""
@@ -223,10 +232,39 @@ class ScheduleWatch(Watch):
 
 
 class MonitorWatch(Watch):
-    """Verdicts on what serves: the monitor puts them into the queue by itself."""
+    """What serves, read every so often: its verdicts are put into the queue, or acted on, as `[monitor]` says.
+
+    Attributes:
+        acts: whether this process is the one that acts.
+    """
+
+    def __init__(self, settings: WatchSettings, project: Project, journal: Journal) -> None:
+        super().__init__(settings, project, journal)
+        self.acts = False
+        self._every = seconds(project.settings.monitor.every, "monitor.every") or 15.0
+        self._open = ExitStack()
+        self._monitor: Monitor | None = None
+        self._say: Callable[[str], None] = lambda words: None
+        self._target: Sequence[str] = ()
+        self._words = ""
+
+    def attend(self, say: Callable[[str], None], target: Sequence[str]) -> None:
+        """Say what is done, and lead releases to this target."""
+        self._say, self._target = say, target
+
+    @property
+    def words(self) -> str:
+        return self._words
 
     def look(self) -> float:
-        return SLOWEST_LOOK
+        if self._monitor is None:
+            read = self._open.enter_context(source_of(self.project))
+            self._monitor = Monitor(self.project, self.journal, read, say=self._say, target=self._target)
+        self._words = point_words(self._monitor.step(acts=self.acts))
+        return self._every
+
+    def close(self) -> None:
+        self._open.close()
 
 
 KINDS: dict[str, type[Watch]] = {

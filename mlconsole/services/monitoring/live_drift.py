@@ -64,7 +64,7 @@ def _column(before: ColumnReference, counts: FeatureCounts, rows: float) -> Colu
     missing = int(max(rows - counts.total, 0) + counts.missing)
     profile = ColumnProfile(name=before.name, kind="number", type="", rows=int(rows), missing=missing, distinct=0)
     if before.kind == "number":
-        if counts.bounds[:-1] != before.edges:
+        if counts.bounds != before.edges:
             return None
         return Column(profile, Counts(np.array([*counts.counts, missing], np.int64), None, None))
     values = Counter({value: int(count) for value, count in counts.values.items() if count})

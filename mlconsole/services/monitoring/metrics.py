@@ -131,10 +131,11 @@ def _feature(samples: list[Sample]) -> FeatureCounts:
         for sample in samples
         if sample.name == "model_feature_values_total"
     }
+    bounds = tuple(bound for bound in sorted(bins) if math.isfinite(bound))
     single = {sample.name: sample.value for sample in samples}
     return FeatureCounts(
-        bounds=tuple(sorted(bins)),
-        counts=tuple(bins[bound] for bound in sorted(bins)),
+        bounds=bounds,
+        counts=tuple(bins.get(bound, 0.0) for bound in (*bounds, math.inf)) if bins else (),
         values=values,
         unseen=single.get("model_feature_unseen_total", 0.0),
         missing=single.get("model_feature_missing_total", 0.0),
