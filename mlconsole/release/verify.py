@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from mlconsole.errors import Problem
 from mlconsole.evidence.base import Record, digest_of_records
 from mlconsole.evidence.cluster import DeployEvidence
@@ -67,6 +69,9 @@ def _origin(
 ) -> Iterator[Check]:
     """What the version was made from: commit, data, packages."""
     recorded = record.version
+    if recorded is not None and version.elsewhere:
+        # another machine made it: its release is none of this journal's, and who it was is said in its place
+        recorded = msgspec.structs.replace(recorded, release=0, elsewhere=version.elsewhere)
     yield _equal(
         f"entry of {version.label}",
         digest_of_records(version),

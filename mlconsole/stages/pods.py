@@ -17,7 +17,7 @@ from mlconsole.services.kubernetes.documents import from_yaml
 from mlconsole.services.kubernetes.revisions import wanted_pods
 from mlconsole.services.kubernetes.settle import settle
 from mlconsole.services.kubernetes.smoke import SmokeTest, ask_all
-from mlconsole.stages.base import Stage, StageContext, digest_of, needed
+from mlconsole.stages.base import Stage, StageContext, changed_elsewhere, digest_of, needed
 from mlconsole.stages.deploy import connect
 from mlconsole.text import count, duration
 
@@ -155,14 +155,18 @@ class PodsStage(Stage[PodsEvidence]):
             context.journal.move_alias(candidate.name, "previous", champion.number, release)
         if champion is None or champion.label != candidate.label:
             context.journal.move_alias(candidate.name, "champion", candidate.number, release)
+        elif context.project.settings.store.url and changed_elsewhere(context.journal, candidate.name):
+            from mlconsole.stages.team import note_own_deploy
+
+            note_own_deploy(context.journal, candidate.name, release)
 
     def tell(self, context: StageContext) -> None:
         if not context.project.settings.store.url:
             return
-        from mlconsole.stages.team import tell_champion
+        from mlconsole.stages.team import tell_of_deploy
 
         try:
-            notes = tell_champion(context.project, context.journal)
+            notes = tell_of_deploy(context)
         except Problem as problem:
             notes = (f"Other machines don't know of the new champion until the next release. {problem.sentence}",)
         for note in notes:

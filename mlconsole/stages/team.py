@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from mlconsole.errors import Problem, Refused
-from mlconsole.evidence.base import STAGES
+from mlconsole.evidence.base import STAGES, now
 from mlconsole.evidence.cluster import DeployEvidence
 from mlconsole.evidence.release import AliasMove, StageRun
 from mlconsole.evidence.training import ModelVersion, TrainEvidence
@@ -183,6 +183,31 @@ def number_version(
 
 def _as_told(version: ModelVersion, elsewhere: str) -> ModelVersion:
     return msgspec.structs.replace(version, release=0, elsewhere=elsewhere)
+
+
+def note_own_deploy(journal: Journal, name: str, release: int) -> None:
+    """Write down that this machine deployed what another one had made the champion: the team's champion is the same."""
+    last = champion_move(journal, name)
+    if last is not None:
+        journal.add_move(msgspec.structs.replace(last, release=release, elsewhere="", at=now()))
+
+
+def tell_of_deploy(context: StageContext) -> tuple[str, ...]:
+    """Tell the store what a release brought to serve, and by which manifests; returns sentences.
+
+    Raises:
+        SharedStoreFailed: the store can't be asked or written.
+    """
+    project, journal, release = context.project, context.journal, needed(context.release)
+    notes = tell_champion(project, journal)
+    last = champion_move(journal, project.settings.name)
+    registry = registry_of(project) if shares_champion(project) else None
+    if registry is not None and last is not None and last.sequence and not notes:
+        # also where the champion stayed what it was, and only its manifests changed
+        version = journal.version(last.name, last.number)
+        told = _as_told(version, version.elsewhere or here(release.started_by, release.number))
+        registry.keep_deployed(_deployed(journal, release.number, told))
+    return notes
 
 
 def tell_champion(project: Project, journal: Journal) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from mlconsole.services.models.store import ModelStore
 from mlconsole.stages import team
 from mlconsole.stages.base import model_store
 from mlconsole.stages.deploy import DeployStage
+from tests.services.models.s3_server import S3Server, use_s3
 
 if TYPE_CHECKING:
     from conftest import World
@@ -140,6 +142,24 @@ def test_a_release_that_is_opened_goes_by_the_champion_of_the_team(ada: Checkout
     assert "m@v1 is the champion: ada" in bob.notes(1)
 
 
+def test_two_checkouts_with_an_object_store(
+    checkout: Callable[..., Checkout], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`MLCONSOLE_TEST_S3` may name a real one with a bucket."""
+    server = None if os.environ.get("MLCONSOLE_TEST_S3") else S3Server()
+    use_s3(monkeypatch, server.address if server else os.environ["MLCONSOLE_TEST_S3"])
+    address = f"s3://bucket/{uuid.uuid4().hex}"
+    ada, bob = checkout("ada", address), checkout("bob", address)
+    ada.release()
+    bob.release()
+    assert bob.versions() == {"v1": team.here("ada", 1), "v2": ""}
+    assert bob.roll_back().exit_code == 0
+    ada.catch_up()
+    assert ada.aliases() == bob.aliases() == {"champion": "v1", "previous": "v2"}
+    if server is not None:
+        server.close()
+
+
 def test_what_another_deployed_over_is_deployed_again(ada: Checkout, bob: Checkout, world: World) -> None:
     ada.release()
     bob.release()
@@ -150,6 +170,29 @@ def test_what_another_deployed_over_is_deployed_again(ada: Checkout, bob: Checko
     world.ran.clear()
     assert ada.release().release is None
     assert world.ran == []
+
+
+def test_what_two_deployed_alike_is_deployed_once_by_each(ada: Checkout, bob: Checkout, world: World) -> None:
+    ada.release()
+    bob.release()
+    bob.roll_back("v1")
+    assert ada.release().exit_code == 0
+    assert ada.aliases() == {"champion": "v1", "previous": "v2"}
+    world.ran.clear()
+    assert ada.release().release is None
+    assert bob.catch_up() == ""
+    assert world.ran == []
+
+
+def test_the_manifests_of_the_last_deploy_of_a_champion_are_kept(ada: Checkout, bob: Checkout, world: World) -> None:
+    ada.release()
+    assert ada.release(again_from="deploy").exit_code == 0
+    bob.catch_up()
+    registry = team.registry_of(bob.project)
+    assert registry is not None
+    found = registry.deployed(bob.journal.version("m", 1))
+    assert found is not None
+    assert {run.release for run in found.stages} == {2}
 
 
 def test_a_champion_that_moved_meanwhile_stops_a_release_before_deploy(
