@@ -75,14 +75,21 @@ def open_console(place: str, folder: Path | None, **look: Any) -> int:
 @click.command()
 @click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
 @click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
+@click.option("--year", is_flag=True, help="A year in minutes: months of data arrive, and are released by themselves.")
 @click.option("--stop", is_flag=True, help="Stop the local cluster at the end.")
 @look_options
-def demo(directory: Path, headless: bool, stop: bool, **look: Any) -> int:
+def demo(directory: Path, headless: bool, year: bool, stop: bool, **look: Any) -> int:
     """Try it: the sample project in DIRECTORY, with a local cluster of its own."""
     from mlconsole.headless.demo import prepare, release_and_show, stop_cluster
 
+    if year and not headless:
+        raise click.UsageError("--year goes with --headless.")
     project = prepare(directory)
     try:
+        if year:
+            from mlconsole.headless.year import live_through, prepare_year
+
+            return live_through(prepare_year(project))
         return release_and_show(project) if headless else _show(project, **look)
     finally:
         if stop:
