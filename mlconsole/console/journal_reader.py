@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlconsole.console.faults import as_record
+from mlconsole.console.monitor_lines import LOOKS, Monitored
 from mlconsole.console.related import Related, RelatedReader
 from mlconsole.console.story import StoryTeller
 from mlconsole.console.trigger_lines import Triggers
@@ -15,6 +16,7 @@ from mlconsole.console.view import JournalReading
 from mlconsole.errors import Problem
 from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
+from mlconsole.monitor_log import MonitorLog
 from mlconsole.trigger_queue import TriggerQueue
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class JournalReader:
         self._related: Related = Related()
         self._related_of: tuple[object, ...] = ()
         self._last: JournalReading | None = None
+        self._monitor = Monitored()
 
     def show(self, number: int | None) -> None:
         """Read a past release from now on; None: the latest one."""
@@ -131,12 +134,22 @@ class JournalReader:
             releases=releases,
             shown=shown,
             triggers=triggers,
+            monitored=self._monitored(journal),
             runs={run.stage: run for run in journal.stage_runs(shown.number)} if shown else {},
             story=self._teller.story() if shown else StoryTeller().story(),
             related=self._related if shown is not None and self._related_of[:1] == (shown.number,) else Related(),
             champion=champion.label if champion else "",
             previous=previous.label if previous else "",
         )
+
+    def _monitored(self, journal: Journal) -> Monitored:
+        """What the monitor sees; the looks are read again only where there is a new one."""
+        log = MonitorLog(journal)
+        state = log.state()
+        if state == self._monitor.state:
+            return self._monitor
+        self._monitor = Monitored(state, log.points(LOOKS))
+        return self._monitor
 
     def _shown(self, journal: Journal, releases: tuple[Release, ...]) -> Release | None:
         if self._wanted is None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mlconsole.console.actions import REGISTRY, Registry
+from mlconsole.console.monitor_lines import Monitored
 from mlconsole.console.related import Related
 from mlconsole.console.story import Story, ToldCommand
 from mlconsole.console.trigger_lines import Triggers
@@ -37,6 +38,8 @@ class JournalReading:
     """The version that a rollback goes to."""
     triggers: Triggers = field(default_factory=Triggers)
     """What waits to set a release off, and who watches."""
+    monitored: Monitored = field(default_factory=Monitored)
+    """What the monitor sees of what serves."""
     related: Related = field(default_factory=Related)
     """What other releases say to the shown one; it comes a moment after the rest."""
     problem: ProblemRecord | None = None
@@ -131,6 +134,11 @@ class View:
     def triggers(self) -> Triggers:
         """What waits to set a release off, and who watches."""
         return self.journal.triggers if self.journal else Triggers()
+
+    @property
+    def monitored(self) -> Monitored:
+        """What the monitor sees of what serves."""
+        return self.journal.monitored if self.journal else Monitored()
 
     @property
     def champion(self) -> str:

@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 from mlconsole.console.live_words import freshness
 from mlconsole.console.messages import Perform
+from mlconsole.console.monitor_lines import monitor_lines
 from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, blank, line, problem_lines, split, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.pods_model import COLUMNS, Choice, PodsModel
@@ -95,13 +96,19 @@ class PodsPanel(Panel):
         self.set_class(not self.model.tally.pods, "-no-pods")
         self.set_class(self.size.height < LOW, "-low")
         self.show_state()
-        run = view.run("pods")
-        if run is not self._evidence_of:
+        run, monitored = view.run("pods"), view.monitored
+        if (run, monitored) != self._evidence_of:
             # not each time: what is hidden has no size, and asks the whole screen for a new layout
-            self._evidence_of = run
-            self.evidence.display = bool(sections(run_lines(run, 80), evidence_lines(run, 80)))
+            self._evidence_of = (run, monitored)
+            said = sections(monitor_lines(monitored, 80), run_lines(run, 80), evidence_lines(run, 80))
+            self.evidence.display = bool(said)
             self.evidence.show(
-                lambda width: sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
+                lambda width: sections(
+                    monitor_lines(monitored, width),
+                    run_lines(run, width),
+                    evidence_lines(run, width),
+                    command_lines(run),
+                )
             )
 
     def _take(self, view: View) -> None:

@@ -1,0 +1,78 @@
+"""The monitor in the Pods panel: curves by version, deploys, drift a feature, and how near the rules are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from mlconsole.console.monitor_lines import Monitored, monitor_lines
+from mlconsole.evidence.base import now
+from mlconsole.evidence.data import ColumnDrift, DriftReport
+from mlconsole.evidence.monitoring import (
+    Counters,
+    DriftWindow,
+    MonitorActed,
+    MonitorPoint,
+    MonitorState,
+    Quality,
+    RuleState,
+    VersionPoint,
+)
+from mlconsole.monitor_log import MonitorLog
+
+from .conftest import Build, Drive
+
+
+def monitored() -> Monitored:
+    began = now()
+    points = []
+    for look in range(30):
+        versions = {"m@v1": 0} if look < 20 else {"m@v1": 0, "m@v2": 30} if look < 22 else {"m@v2": 30}
+        entries = (
+            VersionPoint(version=version, pods=2, counters=Counters(requests=100, errors=errors, latency={0.1: 100.0}))
+            for version, errors in versions.items()
+        )
+        points.append(MonitorPoint(at=began + timedelta(seconds=look), seconds=1, versions=tuple(entries)))
+    tests = (
+        ColumnDrift(
+            column="temp", test="shift", effect=0.9, threshold=0.2, p_value=0, level="fail", sentence="temp is higher."
+        ),
+        ColumnDrift(
+            column="hum", test="shift", effect=0.1, threshold=0.2, p_value=1, level="pass", sentence="hum is higher."
+        ),
+    )
+    report = DriftReport(reference="m@v2", part="live traffic", rows_before=900, rows=800, enough=True, tests=tests)
+    quality = Quality(version="m@v2", metric="mae", rows=300, value=31, low=29, high=33, promised=25)
+    rules = (
+        RuleState(
+            rule="errors roll back", version="m@v2", value=0.3, limit=0.1, broken_since=began, sentence="30% failed."
+        ),
+        RuleState(rule="latency warn", version="m@v2", value=0.1, limit=0.2),
+        RuleState(rule="quality warn", version="m@v2"),
+    )
+    act = MonitorActed(at=began, rule="errors", version="m@v2", act="roll back", sentence="m@v2: 30% failed.")
+    windows = (DriftWindow(version="m@v2", since=began, report=report),)
+    state = MonitorState(at=began, windows=windows, quality=(quality,), rules=rules, acts=(act,))
+    return Monitored(state, tuple(points))
+
+
+def test_all_that_is_known_is_said_in_the_width_that_there_is() -> None:
+    for width in (60, 100, 160):
+        lines = [content.plain for content in monitor_lines(monitored(), width)]
+        assert max(map(len, lines)) <= width
+        text = "\n".join(lines)
+        for words in ("requests/s v1", "failed v2", "30.0%", "▲v2", "1 feature drift", "temp is higher.", "not enough"):
+            assert words in text, words
+        assert "shift 0.1 of 0.2" in text
+        assert "roll back: m@v2: 30% failed." in text
+    assert monitor_lines(Monitored(), 80) == []
+
+
+async def test_it_stands_in_the_pods_panel(build: Build, drive: Drive) -> None:
+    built = build("done")
+    found = monitored()
+    assert found.state is not None
+    for point in found.points:
+        MonitorLog(built.journal).save(point, found.state)
+    async with drive(built.project.root, size=(140, 50)) as console:
+        await console.press("6")
+        await console.shows("Monitor", "▲v2", "temp is higher.")
