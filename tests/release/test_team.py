@@ -398,6 +398,23 @@ def test_models_list_shows_who_made_what(
     assert "m@v1 is the champion: ada on" in said.err
 
 
+@pytest.mark.parametrize(
+    ("context", "address", "shared"),
+    [
+        ("prod", "s3://bucket/models", True),
+        ("prod", "/mnt/models", True),
+        ("local", "/mnt/models", True),
+        ("local", "s3://bucket/models", False),
+        ("prod", "", False),
+    ],
+)
+def test_a_local_cluster_moves_the_champion_of_no_store_of_other_machines(
+    tmp_path: Path, context: str, address: str, shared: bool
+) -> None:
+    (tmp_path / "mlconsole.toml").write_text(f'[deploy]\ncontext = "{context}"\n[store]\nurl = "{address}"\n')
+    assert team.shares_champion(open_project(tmp_path)) is shared
+
+
 def test_without_a_store_nobody_is_asked(
     checkout: Callable[..., Checkout], world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,7 +119,7 @@ def _version_lines(version: ModelVersion, champion: str, width: int) -> list[Con
     serving = "  serves" if version.label == champion else ""
     metrics = ", ".join(f"{metric.name} {number(metric.value)}" for metric in final_metrics(version.metrics))
     return [
-        line((version.label, "bold $text-accent"), (f"  release {version.release}", DIM), (serving, GOOD)),
+        line((version.label, "bold $text-accent"), (f"  {version.made_by}", DIM), (serving, GOOD)),
         line(("  model   ", DIM), short_digest(version.model.digest)),
         line(("  data    ", DIM), short_digest(version.data_digest)),
         *(wrapped(line(("  metrics ", DIM), metrics), width, indent=10) if metrics else []),
