@@ -92,7 +92,6 @@ def role_rules(project: Project, manifests: Iterable[Manifest]) -> tuple[RoleRul
         allow("pods/proxy", "create" if posts else "get")
     monitors = any(entry.kind == "monitor" for entry in project.settings.watch)
     if monitors and not project.settings.monitor.prometheus:
-        allow("pods", "list")
         allow("pods/proxy", "get")
     training = train_on_cluster.resource_of(project)
     if training is not None:
