@@ -33,6 +33,8 @@ class Terminal:
         self, command: Sequence[str], cwd: Path, environment: Mapping[str, str], size: tuple[int, int] = (120, 40)
     ) -> None:
         columns, rows = size
+        # these would go before the terminal's own size
+        own = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.status: int | None = None
@@ -40,7 +42,7 @@ class Terminal:
         if self.pid == 0:  # pragma: no cover - the child
             try:
                 os.chdir(cwd)
-                os.execvpe(command[0], list(command), {**environment, "TERM": "xterm-256color"})
+                os.execvpe(command[0], list(command), {**own, "TERM": "xterm-256color"})
             finally:
                 os._exit(127)
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
