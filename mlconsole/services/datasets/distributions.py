@@ -182,8 +182,10 @@ def _edges(values: Numbers, counts: Numbers) -> Numbers:
         return np.zeros(0)
     found = values[np.searchsorted(ends, np.ceil(DECILES * ends[-1]))].astype(np.float64)
     edges, times = np.unique(found, return_counts=True)
-    below = np.nextafter(edges[times > 1], -math.inf)
-    return np.unique(np.concatenate((below, edges)))
+    with np.errstate(over="ignore"):
+        below = np.nextafter(edges[times > 1], -math.inf)
+    # nothing lies below the lowest number that there is
+    return np.unique(np.concatenate((below[np.isfinite(below)], edges)))
 
 
 def _in_bins(edges: Numbers, summary: NumberSummary, values: Numbers, counts: Numbers) -> Numbers:
