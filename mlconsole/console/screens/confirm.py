@@ -95,6 +95,8 @@ class ConfirmScreen(Dialog[Answer | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter goes on to the button; it does not press it where something changes."""
+        # that the line has changed may be told after that it was sent
+        self._judge(event.value)
         button = self.query_one("#yes", Button)
         if not button.disabled:
             button.focus() if self.question.changes else button.press()
