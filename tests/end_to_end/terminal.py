@@ -65,6 +65,12 @@ class Terminal:
         else:
             self._reap()
 
+    def watch(self, seconds: float) -> None:
+        """Take in all that the program draws for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.read(left)
+
     def _reap(self) -> None:
         if self.status is None:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -84,9 +90,7 @@ class Terminal:
             os.write(self._fd, KEYS.get(key, key).encode())
             if key == "escape":
                 # alone it is a key, with what follows at once it is the beginning of another one
-                until = time.monotonic() + 0.3
-                while (left := until - time.monotonic()) > 0:
-                    self.read(left)
+                self.watch(0.3)
 
     def settle(self, seconds: float = 0.4) -> None:
         """Wait until nothing more is drawn for so long."""

@@ -200,15 +200,15 @@ def test_a_protected_context_has_to_be_typed(served: Workbench, console: Open) -
     terminal.press(*"prod", "enter")
     terminal.shows("prod")
     terminal.press("enter")
-    terminal.read(0.5)
+    terminal.watch(0.5)
     assert cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
     for _ in "prod":
         terminal.press("\x7f")
-        terminal.read(0.3)
+        terminal.watch(0.3)
     terminal.press(*"local")
     terminal.shows("▎ local" if "▎" in terminal.text else " local ")
     terminal.press("enter")
-    terminal.read(0.5)
+    terminal.watch(0.5)
     terminal.press("enter")
     terminal.shows("3/3 ready")
     terminal.press("D")
