@@ -91,6 +91,8 @@ class MlconsoleApp(App[None]):
         self.is_open = False
         """Whether the first frame is past, and view, main screen and all that watches are there."""
         self._chosen = False
+        self.aimed: tuple[str, ...] = ()
+        """The options of a runner that goes where a person has switched to."""
         self._under_way: set[str] = set()
         """What was asked for and goes on: a key that comes twice does not do things twice."""
 
@@ -232,6 +234,23 @@ class MlconsoleApp(App[None]):
     def watch_pods(self, selector: str) -> None:
         """Watch the pods with these labels; empty: the project's."""
         self.watching.pods.selector = selector
+        self.watching.watch_pods()
+
+    def aim_at(self, context: str, namespace: str = "") -> None:
+        """Look at another context or namespace, and send new releases there; nothing waits for the one before."""
+        self.project = self.project.aimed_at(context, namespace)
+        self.aimed = tuple(word for pair in (("--context", context), ("-n", namespace)) if pair[1] for word in pair)
+        self.watching.pods.aim(self.project)
+        deploy = self.project.settings.deploy
+        place = replace(
+            self.view.cluster,
+            context=context,
+            namespace=deploy.namespace,
+            protected=deploy.protects(context),
+            local_running=None,
+        )
+        self.change(project=self.project, pods=None, pods_problem=None, cluster=place)
+        self.watching.look_at_place()
         self.watching.watch_pods()
 
     def note_command(self, text: str, note: str = "") -> None:

@@ -108,6 +108,10 @@ class PodsFeed:
         self.selector = ""
         """Labels that a person asks for in place of the project's."""
 
+    def aim(self, project: Project) -> None:
+        """Watch another context's or namespace's pods from the next start on."""
+        self._project = project
+
     def start(self, failed: PodsProblem) -> None:
         """Begin to watch; anew where it watches already."""
         self.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mlconsole.console.messages import PodsSeen
@@ -10,9 +12,20 @@ from mlconsole.console.panels.pods import PodsPanel
 from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.log import LogScreen
 from mlconsole.evidence.cluster import RolloutVerdict, WorkloadRef
+from mlconsole.release import launch as launching
 
 from .builder import pod, snapshot
 from .conftest import Build, Drive, Driven
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: far, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: ada, user: {token: "t"}}]
+contexts:
+- {name: staging, context: {cluster: far, user: ada, namespace: ml}}
+- {name: prod-eu, context: {cluster: far, user: ada, namespace: ml}}
+"""
 
 
 async def with_pods(console: Driven) -> PodsPanel:
@@ -52,6 +65,31 @@ async def test_what_is_typed_right_after_the_palette_s_key_is_looked_for(build: 
         for key in ("colon", *"hist", "enter"):
             console.type(key)
         await console.until(lambda: isinstance(console.app.screen, HistoryScreen))
+
+
+async def test_another_context_and_namespace_are_looked_at_and_released_to(
+    build: Build, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    started: list[list[str]] = []
+    monkeypatch.setattr(launching, "launch", lambda project, arguments: started.append(list(arguments)) or 2**22 + 1)
+    async with drive(build("done").project.root) as console:
+        await console.shows("staging")
+        for key in ("K", *"prod-eu", "enter"):
+            console.type(key)
+        await console.shows("prod-eu", "PROTECTED")
+        assert console.app.connect().context == "prod-eu"
+        await console.press("M")
+        await console.shows("Which namespace?")
+        await console.press(*"ml-two", "enter")
+        await console.shows("prod-eu/ml-two")
+        assert console.app.connect().namespace == "ml-two"
+        await console.press("N")
+        await console.until(lambda: bool(started))
+    assert started[0][:1] == ["run"]
+    assert started[0][-4:] == ["--context", "prod-eu", "-n", "ml-two"]
 
 
 async def test_a_wrong_expression_is_said_and_nothing_is_lost(build: Build, drive: Drive) -> None:

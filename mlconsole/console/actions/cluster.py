@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlconsole.console.actions.action import RELEASE, Action
+from mlconsole.console.actions.action import LOOK, RELEASE, Action
 
 if TYPE_CHECKING:
     from mlconsole.console.view import View
@@ -15,6 +15,13 @@ def _may_start_cluster(view: View) -> str | None:
         return "This project does not use the local cluster."
     if view.cluster.local_running:
         return "The local cluster is running."
+    return f"{view.busy}: wait a moment." if view.busy else None
+
+
+def _may_aim(view: View) -> str | None:
+    release = view.open_release
+    if release is not None and release.state in ("running", "waiting", "paused"):
+        return f"Release {release.number} is under way to where it was begun for."
     return f"{view.busy}: wait a moment." if view.busy else None
 
 
@@ -29,5 +36,24 @@ ACTIONS = (
         available=_may_start_cluster,
         footer=28,
         changes=True,
+    ),
+    Action(
+        id="context",
+        keys="K",
+        words="context",
+        help="Look at another context of the kubeconfig; new releases go there, too.",
+        group=LOOK,
+        operations="cluster",
+        available=_may_aim,
+        opens_line=True,
+    ),
+    Action(
+        id="namespace",
+        keys="M",
+        words="namespace",
+        help="Look at another namespace; new releases go there, too.",
+        group=LOOK,
+        operations="cluster",
+        available=_may_aim,
     ),
 )

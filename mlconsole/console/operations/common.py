@@ -114,6 +114,8 @@ async def launch_runner(app: MlconsoleApp, arguments: Sequence[str], words: str,
     from mlconsole.release import launch
 
     project = app.project
+    if arguments[0] in ("run", "rollback"):
+        arguments = [*arguments, *app.aimed]
     log = project.state / "runner.log"
     app.follow()
     app.change(busy=words, runner_problem=None)

@@ -119,7 +119,9 @@ async def roll_back(app: MlconsoleApp) -> None:
     def preview(width: int) -> list[Content]:
         way = line((view.champion or "nothing", STRONG), (" serves now  →  ", DIM), (previous, STRONG))
         words = line((f"Its manifests are applied again to {context or 'the current context'}.", DIM))
-        return sections([way, words], command_preview([f"mlconsole rollback {version}"], width))
+        return sections(
+            [way, words], command_preview([shlex.join(["mlconsole", "rollback", version, *app.aimed])], width)
+        )
 
     question = Question(f"Roll back to {previous}?", preview, "Roll back", typed=typed_name(view, context))
     if await asked(app, question) is not None:
