@@ -49,7 +49,7 @@ def test_keys_that_can_not_be_are_refused_by_name(keys: dict[str, str | tuple[st
 
 async def test_a_remapped_key_is_the_one_that_works_and_is_told(build: Build, drive: Drive) -> None:
     preferences = Preferences(keys={"history": "f6", "zoom": "Z"})
-    async with drive(build("done").project.root, preferences=preferences) as console:
+    async with drive(build("done").project.root, (120, 80), preferences=preferences) as console:
         await console.shows("f6 history")
         await console.press("h")
         assert console.app.screen is console.app.main
