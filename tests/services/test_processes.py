@@ -258,8 +258,9 @@ def test_no_line_of_many_is_lost_or_changes_its_place(run: Callable[..., ChildRe
         import subprocess, sys
         for number in range(100_000):
             print("line", number)
+        sys.stdout.flush()
         subprocess.run(["sh", "-c", "echo from the shell; echo to its errors >&2"])
-        print("last")
+        print("last", flush=True)
     """
     result = run(python(source), on_line=seen.append)
     assert seen == [*(f"line {number}" for number in range(100_000)), "from the shell", "to its errors", "last"]
