@@ -28,6 +28,8 @@ SETTLE_SECONDS = 2.0
 def released_twice(folder: Path) -> Project:
     """The sample project with v1 in production, and v2 on its way: it waits for an approval."""
     project = demo.prepare(folder)
+    # the project's own Python, so that no path of the machine gets into a picture
+    (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     first = Order(approved=True, who="ada", reason="the first one")
     second = Order(who="ada", reason="May has arrived")
     if carry_out(project, first, lambda engine, journal: engine.run(first)):
