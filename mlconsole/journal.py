@@ -204,6 +204,21 @@ class Journal:
         """Read rows of another room's table."""
         return self._rows(query, *values)
 
+    def kept_records(self, what: str, kind: type[_T], since: int, query: str, *values: Any) -> tuple[_T, ...]:
+        """Read records, the one column of a query, of another room's table; none where the file is older than it.
+
+        `what` names one of them in a sentence ("a trigger"), `since` is the schema version that brought the table.
+
+        Raises:
+            JournalFailed: one of them can't be read.
+        """
+        if self.schema_version < since:
+            return ()
+        try:
+            return tuple(msgspec.json.decode(row[0], type=kind) for row in self._rows(query, *values))
+        except msgspec.DecodeError as error:
+            raise JournalFailed(f"The journal holds {what} that can't be read: {error}.") from error
+
     def change_mark(self) -> tuple[int, int]:
         """A value that differs once anybody has written: asking for it costs microseconds."""
         with self._lock:

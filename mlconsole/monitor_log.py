@@ -8,7 +8,7 @@ import msgspec
 
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.monitoring import MonitorPoint, MonitorState
-from mlconsole.journal import Journal, JournalFailed
+from mlconsole.journal import Journal
 
 KEPT_POINTS = 6_000
 """A day of a look every 15 seconds."""
@@ -44,9 +44,4 @@ class MonitorLog:
         return tuple(reversed(found))
 
     def _read(self, kind: type[_R], query: str, *values: object) -> tuple[_R, ...]:
-        if self._journal.schema_version < TABLES_SINCE:
-            return ()
-        try:
-            return tuple(msgspec.json.decode(row[0], type=kind) for row in self._journal.kept(query, *values))
-        except msgspec.DecodeError as error:
-            raise JournalFailed(f"The journal holds a look of the monitor that can't be read: {error}.") from error
+        return self._journal.kept_records("a look of the monitor", kind, TABLES_SINCE, query, *values)

@@ -26,7 +26,7 @@ from mlconsole.evidence.watching import (
     TriggerState,
     WatcherState,
 )
-from mlconsole.journal import Journal, JournalFailed, is_alive
+from mlconsole.journal import Journal, is_alive
 from mlconsole.text import clean_line, listed
 
 SILENT_SECONDS = 60.0
@@ -106,13 +106,13 @@ class TriggerQueue:
 
     def find(self, kind: TriggerKind, digest: str) -> Trigger | None:
         """The trigger of a content, if it counted."""
-        found = self._read(Trigger, "SELECT body FROM triggers WHERE kind = ? AND digest = ?", kind, digest)
+        found = self._records(Trigger, "SELECT body FROM triggers WHERE kind = ? AND digest = ?", kind, digest)
         return next(iter(found), None)
 
     def triggers(self, states: Collection[TriggerState] = (), most: int = 100) -> tuple[Trigger, ...]:
         """The latest triggers, newest first; with states, only those in one of them."""
         where = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
-        return self._read(Trigger, f"SELECT body FROM triggers {where} ORDER BY id DESC LIMIT ?", *states, most)
+        return self._records(Trigger, f"SELECT body FROM triggers {where} ORDER BY id DESC LIMIT ?", *states, most)
 
     def trigger(self, number: int) -> Trigger:
         """One trigger.
@@ -120,7 +120,7 @@ class TriggerQueue:
         Raises:
             WrongUse: there is none of this number.
         """
-        for trigger in self._read(Trigger, "SELECT body FROM triggers WHERE id = ?", number):
+        for trigger in self._records(Trigger, "SELECT body FROM triggers WHERE id = ?", number):
             return trigger
         raise WrongUse(f"There is no trigger {number}.", "See: mlconsole triggers")
 
@@ -155,7 +155,7 @@ class TriggerQueue:
 
     def taken_by(self, release: int) -> tuple[Trigger, ...]:
         """The triggers that a release answers."""
-        return self._read(Trigger, "SELECT body FROM triggers WHERE release = ? ORDER BY id", release)
+        return self._records(Trigger, "SELECT body FROM triggers WHERE release = ? ORDER BY id", release)
 
     def end(self, triggers: Iterable[Trigger], outcome: TriggerOutcome, sentence: str = "") -> None:
         """Write down what became of triggers."""
@@ -271,11 +271,11 @@ class TriggerQueue:
 
     def addition(self, trigger: int) -> Addition | None:
         """What was added for a trigger."""
-        return next(iter(self._read(Addition, "SELECT body FROM additions WHERE trigger_id = ?", trigger)), None)
+        return next(iter(self._records(Addition, "SELECT body FROM additions WHERE trigger_id = ?", trigger)), None)
 
     def additions(self) -> tuple[Addition, ...]:
         """All additions, in the order of their triggers."""
-        return self._read(Addition, "SELECT body FROM additions ORDER BY trigger_id")
+        return self._records(Addition, "SELECT body FROM additions ORDER BY trigger_id")
 
     def forget_addition(self, numbers: Collection[int]) -> tuple[Trigger, ...]:
         """Leave what was added for these triggers to people: it is taken out of the data no more.
@@ -295,7 +295,7 @@ class TriggerQueue:
 
     def watcher(self) -> WatcherState | None:
         """The process that watches, if one is alive: of another machine's, only that it was written down tells."""
-        found = self._read(WatcherState, "SELECT body FROM watcher")
+        found = self._records(WatcherState, "SELECT body FROM watcher")
         if not found or not is_alive(found[0].runner):
             return None
         is_here = found[0].runner.host == socket.gethostname()
@@ -322,16 +322,11 @@ class TriggerQueue:
     def no_watcher(self, runner: Runner) -> None:
         """Write down that this process watches no more; what another one has written stays."""
         with self._journal.transaction():
-            if any(found.runner == runner for found in self._read(WatcherState, "SELECT body FROM watcher")):
+            if any(found.runner == runner for found in self._records(WatcherState, "SELECT body FROM watcher")):
                 self._journal.keep("DELETE FROM watcher")
 
-    def _read(self, kind: type[_R], query: str, *values: object) -> tuple[_R, ...]:
-        if self._journal.schema_version < TABLES_SINCE:
-            return ()
-        try:
-            return tuple(msgspec.json.decode(row[0], type=kind) for row in self._journal.kept(query, *values))
-        except msgspec.DecodeError as error:
-            raise JournalFailed(f"The journal holds a trigger that can't be read: {error}.") from error
+    def _records(self, kind: type[_R], query: str, *values: object) -> tuple[_R, ...]:
+        return self._journal.kept_records("a trigger", kind, TABLES_SINCE, query, *values)
 
 
 def merged(triggers: Iterable[Trigger]) -> ReleaseTrigger:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from mlconsole.evidence.cluster import ClusterEvent
 from mlconsole.services.kubernetes.objects import Event, ObjectList
-from mlconsole.services.kubernetes.problems import decode
+from mlconsole.services.kubernetes.pages import pages
 from mlconsole.services.kubernetes.resources import EVENTS
 from mlconsole.text import clean_line
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
-PAGE = 500
 SINGLE_QUERIES = 4
 """Up to so many objects are asked for one by one; for more, the whole namespace is listed once."""
 
@@ -68,11 +67,6 @@ def line(event: ClusterEvent) -> str:
 
 
 def _list(connection: Connection, field_selector: str) -> list[Event]:
-    query = {"limit": str(PAGE), **({"fieldSelector": field_selector} if field_selector else {})}
-    found: list[Event] = []
-    while True:
-        page = decode(connection.request("GET", EVENTS.path(connection.namespace), query=query), ObjectList[Event])
-        found.extend(page.items or ())
-        if not page.metadata.continue_:
-            return found
-        query["continue"] = page.metadata.continue_
+    query = {"fieldSelector": field_selector} if field_selector else {}
+    found = pages(connection, EVENTS.path(connection.namespace), ObjectList[Event], query)
+    return [event for page in found for event in page.items or ()]

@@ -22,6 +22,7 @@ from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import WatchState
 from mlconsole.services.kubernetes.objects import Metadata, ObjectList, Status, Versioned, WatchEvent
 from mlconsole.services.kubernetes.pace import Backoff, Notifier, Pace
+from mlconsole.services.kubernetes.pages import pages
 from mlconsole.services.kubernetes.problems import (
     Expired,
     Forbidden,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection, Stream
     from mlconsole.services.kubernetes.resources import Resource
 
-PAGE = 500
 ATTEMPTS_BEFORE_ANEW = 3
 """So many failures to reach the cluster, and the kubeconfig is read again: it may have moved."""
 
@@ -204,23 +204,19 @@ class ResourceWatcher(Generic[T]):
         """Fetch all pages, then put them in the place of what was known."""
         path = self._resource.path(connection.namespace)
         found: dict[str, T] = {}
-        query = {**self._selection, "limit": str(PAGE)}
+        version = ""
         began = time.monotonic()
-        while True:
-            answer = connection.request("GET", path, query=query, timeout=self._pace.answer)
-            page = decode(answer, self._list_type)
-            if not page.metadata.resource_version:
+        for page in pages(connection, path, self._list_type, self._selection, self._pace.answer):
+            version = page.metadata.resource_version
+            if not version:
                 # Any JSON object would do as a list of nothing.
                 raise ServerFailed("What the cluster answers is not a list.", "Look at proxies on the way to it.")
             found.update({_key(item): item for item in page.items or ()})
-            if not page.metadata.continue_:
-                break
-            query["continue"] = page.metadata.continue_
             if self._stopping.is_set():
                 return
         with self._lock:
             self._objects = found
-        self._version = page.metadata.resource_version
+        self._version = version
         self._as_of = began
         self._listed = True
         self._notifier.changed()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from mlconsole.evidence.serving import Serving
 from mlconsole.services.kubernetes.facts import (
@@ -14,9 +13,10 @@ from mlconsole.services.kubernetes.facts import (
     MANAGER,
     RELEASE_ANNOTATION,
 )
-from mlconsole.services.kubernetes.objects import ObjectList, Pod, Workload
+from mlconsole.services.kubernetes.objects import Pod, Workload
+from mlconsole.services.kubernetes.pages import list_pods
 from mlconsole.services.kubernetes.problems import Forbidden, NotFound, decode
-from mlconsole.services.kubernetes.resources import PODS, WORKLOADS
+from mlconsole.services.kubernetes.resources import WORKLOADS
 from mlconsole.services.kubernetes.rows import model_of
 from mlconsole.text import clean_line
 
@@ -27,9 +27,6 @@ __all__ = ["OURS", "serving"]
 
 OURS = f"app.kubernetes.io/managed-by={MANAGER}"
 """The selector of all pods that a release of ours made."""
-
-PAGE = 500
-_T = TypeVar("_T", Pod, Workload)
 
 
 def serving(connection: Connection, selector: str) -> tuple[Serving, ...]:
@@ -43,7 +40,7 @@ def serving(connection: Connection, selector: str) -> tuple[Serving, ...]:
         Problem: the cluster can't be asked.
     """
     groups: dict[tuple[str, ...], list[Pod]] = {}
-    for pod in _pods(connection, selector):
+    for pod in list_pods(connection, selector):
         if pod.metadata.deletion_timestamp is None:
             groups.setdefault(_key(pod), []).append(pod)
     notes: dict[tuple[str, str], dict[str, str]] = {}
@@ -60,16 +57,6 @@ def serving(connection: Connection, selector: str) -> tuple[Serving, ...]:
 def _key(pod: Pod) -> tuple[str, ...]:
     owner = pod.metadata.owner
     return (owner.uid if owner else "", *model_of(pod))
-
-
-def _pods(connection: Connection, selector: str) -> Iterator[Pod]:
-    query = {"limit": str(PAGE), "labelSelector": selector}
-    while True:
-        page = decode(connection.request("GET", PODS.path(connection.namespace), query=query), ObjectList[Pod])
-        yield from page.items or ()
-        if not page.metadata.continue_:
-            return
-        query["continue"] = page.metadata.continue_
 
 
 def _annotations(connection: Connection, kind: str, name: str) -> dict[str, str]:

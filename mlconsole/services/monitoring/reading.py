@@ -5,7 +5,6 @@ Protocol: https://kubernetes.io/docs/tasks/access-application-cluster/access-clu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,8 +12,9 @@ from urllib.parse import quote
 from mlconsole.errors import Problem
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.monitoring import Reading, Unread
-from mlconsole.services.kubernetes.objects import ObjectList, Pod
-from mlconsole.services.kubernetes.problems import decode, read_status
+from mlconsole.services.kubernetes.objects import Pod
+from mlconsole.services.kubernetes.pages import list_pods
+from mlconsole.services.kubernetes.problems import read_status
 from mlconsole.services.kubernetes.resources import PODS
 from mlconsole.services.kubernetes.rows import model_of
 from mlconsole.services.monitoring.metrics import NotMetrics, counters_of, parse, version_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
 AT_ONCE = 8
-PAGE = 500
 MOST_BYTES = 8 * 1024 * 1024
 
 
@@ -48,7 +47,7 @@ def read_pods(connection: Connection, selector: str, scrape: Scrape) -> Readings
     Raises:
         Problem: the pods can't be listed.
     """
-    pods = [pod for pod in _pods(connection, selector) if pod.status.phase == "Running"]
+    pods = [pod for pod in list_pods(connection, selector) if pod.status.phase == "Running"]
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="scrape") as pool:
         found = list(pool.map(lambda pod: read_pod(connection, pod, scrape), pods))
     return Readings(
@@ -89,13 +88,3 @@ def parse_scrape(text: str) -> Reading:
     """Read the text of one server that is not in a cluster: `source` is empty."""
     samples = parse(text, text.rstrip().endswith("# EOF"))
     return Reading(source="", version=version_of(samples), counters=counters_of(samples))
-
-
-def _pods(connection: Connection, selector: str) -> Iterable[Pod]:
-    query = {"limit": str(PAGE), "labelSelector": selector}
-    while True:
-        page = decode(connection.request("GET", PODS.path(connection.namespace), query=query), ObjectList[Pod])
-        yield from page.items or ()
-        if not page.metadata.continue_:
-            return
-        query["continue"] = page.metadata.continue_

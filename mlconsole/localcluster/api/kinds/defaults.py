@@ -6,10 +6,9 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from mlconsole.localcluster.api.kinds.parts import Object, items, struct
 from mlconsole.localcluster.api.kinds.policies import DEFAULTS
 from mlconsole.localcluster.store import clone, random_suffix
-
-Object = dict[str, Any]
 
 STORAGE_CLASS = "local-folder"
 """The storage class of the claims here: each is a folder of the cluster's own."""
@@ -22,7 +21,7 @@ def fill(kind: str, obj: Object) -> None:
     """Fills the defaults of a kind in place; leaves alone what is set or of an unexpected type."""
     default = _BY_KIND.get(kind) or DEFAULTS.get(kind)
     if kind == "CronJob":
-        _template(_struct(_struct(_struct(obj, "spec"), "jobTemplate"), "spec"))
+        _template(struct(struct(struct(obj, "spec"), "jobTemplate"), "spec"))
     if default is not None:
         default(obj)
 
@@ -66,7 +65,7 @@ _FIRST_STATUS: dict[str, Object] = {
 def admit(kind: str, obj: Object) -> None:
     """Sets what the server sets for a new object behind its creator's back: nobody is recorded as its manager."""
     if kind == "PersistentVolumeClaim":
-        _struct(obj, "spec").setdefault("storageClassName", STORAGE_CLASS)
+        struct(obj, "spec").setdefault("storageClassName", STORAGE_CLASS)
 
 
 def bind_claim(claim: Object) -> None:
@@ -77,64 +76,53 @@ def bind_claim(claim: Object) -> None:
     claim["status"] = {"phase": "Bound", "accessModes": spec.get("accessModes") or [], "capacity": requested}
 
 
-def _struct(owner: Object, name: str) -> Object:
-    """The struct of that name, made where it is missing."""
-    value = owner.setdefault(name, {})
-    return value if isinstance(value, dict) else {}
-
-
-def _items(owner: Object, name: str) -> list[Object]:
-    value = owner.get(name)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 def _defaults(owner: Object, **values: Any) -> None:
     for name, value in values.items():
         owner.setdefault(name, value)
 
 
 def _deployment(obj: Object) -> None:
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     _defaults(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
-    strategy = _struct(spec, "strategy")
+    strategy = struct(spec, "strategy")
     _defaults(strategy, type="RollingUpdate")
     if strategy.get("type") == "RollingUpdate":
-        _defaults(_struct(strategy, "rollingUpdate"), maxUnavailable="25%", maxSurge="25%")
+        _defaults(struct(strategy, "rollingUpdate"), maxUnavailable="25%", maxSurge="25%")
     _template(spec)
 
 
 def _replica_set(obj: Object) -> None:
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     _defaults(spec, replicas=1)
     _template(spec)
 
 
 def _stateful_set(obj: Object) -> None:
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     _defaults(spec, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
-    strategy = _struct(spec, "updateStrategy")
+    strategy = struct(spec, "updateStrategy")
     _defaults(strategy, type="RollingUpdate")
     if strategy.get("type") == "RollingUpdate":
-        _defaults(_struct(strategy, "rollingUpdate"), partition=0)
-    _defaults(_struct(spec, "persistentVolumeClaimRetentionPolicy"), whenDeleted="Retain", whenScaled="Retain")
-    for claim in _items(spec, "volumeClaimTemplates"):
+        _defaults(struct(strategy, "rollingUpdate"), partition=0)
+    _defaults(struct(spec, "persistentVolumeClaimRetentionPolicy"), whenDeleted="Retain", whenScaled="Retain")
+    for claim in items(spec, "volumeClaimTemplates"):
         _defaults(claim, apiVersion="v1", kind="PersistentVolumeClaim", status={"phase": "Pending"})
         _claim(claim)
     _template(spec)
 
 
 def _daemon_set(obj: Object) -> None:
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     _defaults(spec, revisionHistoryLimit=10)
-    strategy = _struct(spec, "updateStrategy")
+    strategy = struct(spec, "updateStrategy")
     _defaults(strategy, type="RollingUpdate")
     if strategy.get("type") == "RollingUpdate":
-        _defaults(_struct(strategy, "rollingUpdate"), maxUnavailable=1, maxSurge=0)
+        _defaults(struct(strategy, "rollingUpdate"), maxUnavailable=1, maxSurge=0)
     _template(spec)
 
 
 def _job(obj: Object) -> None:
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     if spec.get("completions") is None and spec.get("parallelism") is None:
         spec["completions"] = 1
     _defaults(
@@ -155,18 +143,18 @@ def _identify_job(obj: Object) -> None:
         return
     identity = {"batch.kubernetes.io/controller-uid": meta["uid"], "batch.kubernetes.io/job-name": meta.get("name", "")}
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": meta["uid"]}}
-    labels = _struct(_struct(_struct(spec, "template"), "metadata"), "labels")
+    labels = struct(struct(struct(spec, "template"), "metadata"), "labels")
     labels |= identity | {"controller-uid": meta["uid"], "job-name": meta.get("name", "")}
 
 
 def _template(spec: Object) -> None:
-    template = _struct(spec, "template")
-    _struct(template, "metadata")
-    _pod_spec(_struct(template, "spec"))
+    template = struct(spec, "template")
+    struct(template, "metadata")
+    _pod_spec(struct(template, "spec"))
 
 
 def _pod(obj: Object) -> None:
-    _pod_spec(_struct(obj, "spec"))
+    _pod_spec(struct(obj, "spec"))
 
 
 def _admit_pod(obj: Object) -> None:
@@ -183,7 +171,7 @@ def _admit_pod(obj: Object) -> None:
 
 def qos_class(spec: Object) -> str:
     """Guaranteed, Burstable or BestEffort, by the containers' requests and limits of cpu and memory."""
-    containers = _items(spec, "containers") + _items(spec, "initContainers")
+    containers = items(spec, "containers") + items(spec, "initContainers")
     resources = [container.get("resources") or {} for container in containers]
     if not any(part.get(name) for part in resources for name in ("requests", "limits")):
         return "BestEffort"
@@ -200,11 +188,11 @@ def _pod_spec(spec: Object) -> None:
         dnsPolicy="ClusterFirst",
         schedulerName="default-scheduler",
     )
-    _struct(spec, "securityContext")
-    for volume in _items(spec, "volumes"):
+    struct(spec, "securityContext")
+    for volume in items(spec, "volumes"):
         _volume(volume)
     for name in ("initContainers", "containers"):
-        for container in _items(spec, name):
+        for container in items(spec, name):
             _container(container)
 
 
@@ -219,9 +207,9 @@ def _volume(volume: Object) -> None:
 
 
 def _container(container: Object) -> None:
-    resources = _struct(container, "resources")
+    resources = struct(container, "resources")
     if isinstance(resources.get("limits"), dict):
-        requests = _struct(resources, "requests")
+        requests = struct(resources, "requests")
         _defaults(requests, **resources["limits"])
     _defaults(
         container,
@@ -229,9 +217,9 @@ def _container(container: Object) -> None:
         terminationMessagePolicy="File",
         imagePullPolicy=_pull_policy(str(container.get("image") or "")),
     )
-    for port in _items(container, "ports"):
+    for port in items(container, "ports"):
         port.setdefault("protocol", "TCP")
-    for variable in _items(container, "env"):
+    for variable in items(container, "env"):
         _environment(variable)
     for name in _PROBES:
         if isinstance(container.get(name), dict):
@@ -267,7 +255,7 @@ def _http_get(handler: Object) -> None:
 
 
 def _service(obj: Object) -> None:
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     _defaults(spec, type="ClusterIP", sessionAffinity="None")
     if spec["type"] != "ExternalName":
         _defaults(spec, internalTrafficPolicy="Cluster", ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
@@ -275,7 +263,7 @@ def _service(obj: Object) -> None:
         _defaults(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
         _defaults(spec, allocateLoadBalancerNodePorts=True)
-    for port in _items(spec, "ports"):
+    for port in items(spec, "ports"):
         port.setdefault("protocol", "TCP")
         if "port" in port:
             port.setdefault("targetPort", port["port"])
@@ -292,12 +280,12 @@ def _secret(obj: Object) -> None:
 
 
 def _claim(obj: Object) -> None:
-    _defaults(_struct(obj, "spec"), volumeMode="Filesystem")
+    _defaults(struct(obj, "spec"), volumeMode="Filesystem")
 
 
 def _event(obj: Object) -> None:
     for name in ("involvedObject", "source"):
-        _struct(obj, name)
+        struct(obj, name)
     for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
         obj.setdefault(name, None)
     for name in ("reportingComponent", "reportingInstance"):

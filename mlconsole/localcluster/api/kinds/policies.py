@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from mlconsole.localcluster.api.errors import Cause
 from mlconsole.localcluster.api.kinds.names import required, unsupported, wrong
-
-Object = dict[str, Any]
+from mlconsole.localcluster.api.kinds.parts import Object, items, struct
 
 RBAC = "rbac.authorization.k8s.io"
 _CRON = re.compile(r"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|@every \S+|(?:\S+\s+){4}\S+")
 _PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 
 
-def _struct(owner: Object, name: str) -> Object:
-    value = owner.setdefault(name, {})
-    return value if isinstance(value, dict) else {}
-
-
-def _items(owner: Object, name: str) -> list[Object]:
-    value = owner.get(name)
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 def network_policy(obj: Object) -> None:
     """The directions that it speaks of, and TCP."""
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     spec.setdefault("policyTypes", ["Ingress"] + (["Egress"] if "egress" in spec else []))
-    for rule in (*_items(spec, "ingress"), *_items(spec, "egress")):
-        for port in _items(rule, "ports"):
+    for rule in (*items(spec, "ingress"), *items(spec, "egress")):
+        for port in items(rule, "ports"):
             port.setdefault("protocol", "TCP")
 
 
 def autoscaler(obj: Object) -> None:
     """One pod at least, and four fifths of the processors asked for."""
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     spec.setdefault("minReplicas", 1)
     usual = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
     spec.setdefault("metrics", [{"type": "Resource", "resource": usual}])
@@ -45,8 +33,8 @@ def autoscaler(obj: Object) -> None:
 
 def binding(obj: Object) -> None:
     """The groups of roles and of people."""
-    _struct(obj, "roleRef").setdefault("apiGroup", RBAC)
-    for subject in _items(obj, "subjects"):
+    struct(obj, "roleRef").setdefault("apiGroup", RBAC)
+    for subject in items(obj, "subjects"):
         if subject.get("kind") in ("User", "Group"):
             subject.setdefault("apiGroup", RBAC)
 
@@ -64,22 +52,22 @@ def priority_class(obj: Object) -> None:
 
 def volume(obj: Object) -> None:
     """It is kept when its claim goes."""
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
     spec.setdefault("volumeMode", "Filesystem")
 
 
 def limit_range(obj: Object) -> None:
     """Limits hold for requests too, and the largest for what names none."""
-    for item in _items(_struct(obj, "spec"), "limits"):
+    for item in items(struct(obj, "spec"), "limits"):
         if item.get("type") != "Container":
             continue
-        default, requested = _struct(item, "default"), _struct(item, "defaultRequest")
-        for name, amount in _struct(item, "max").items():
+        default, requested = struct(item, "default"), struct(item, "defaultRequest")
+        for name, amount in struct(item, "max").items():
             default.setdefault(name, amount)
         for name, amount in default.items():
             requested.setdefault(name, amount)
-        for name, amount in _struct(item, "min").items():
+        for name, amount in struct(item, "min").items():
             requested.setdefault(name, amount)
         for name in ("max", "min", "default", "defaultRequest"):
             if not item[name]:
@@ -88,7 +76,7 @@ def limit_range(obj: Object) -> None:
 
 def cron_job(obj: Object) -> None:
     """Runs may overlap; three that went well and one that did not are kept."""
-    spec = _struct(obj, "spec")
+    spec = struct(obj, "spec")
     for name, value in {
         "concurrencyPolicy": "Allow",
         "suspend": False,

@@ -5,29 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from mlconsole.localcluster.api.tables.cells import Object, age, name, part
 from mlconsole.localcluster.api.tables.durations import UNKNOWN, human_duration, parse_time, since
-
-Object = dict[str, Any]
 
 NONE = "<none>"
 
 
-def _part(obj: Object, name: str) -> Object:
-    value = obj.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _name(obj: Object) -> str:
-    return str(_part(obj, "metadata").get("name", ""))
-
-
-def _age(obj: Object, now: datetime) -> str:
-    return since(_part(obj, "metadata").get("creationTimestamp"), now)
-
-
 def plain(obj: Object, now: datetime) -> list[Any]:
     """Name and creation time: the row of a kind without columns of its own."""
-    return [_name(obj), _part(obj, "metadata").get("creationTimestamp")]
+    return [name(obj), part(obj, "metadata").get("creationTimestamp")]
 
 
 def selector_text(selector: Any) -> str:
@@ -43,7 +29,7 @@ def selector_text(selector: Any) -> str:
 
 
 def _workload(spec: Object) -> list[str]:
-    containers = _part(_part(spec, "template"), "spec").get("containers") or []
+    containers = part(part(spec, "template"), "spec").get("containers") or []
     names = ",".join(str(item.get("name", "")) for item in containers)
     images = ",".join(str(item.get("image", "")) for item in containers)
     return [names, images, selector_text(spec.get("selector"))]
@@ -51,51 +37,51 @@ def _workload(spec: Object) -> list[str]:
 
 def deployment(obj: Object, now: datetime) -> list[Any]:
     """READY counts ready of wanted pods."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
     counts = [status.get("updatedReplicas", 0), status.get("availableReplicas", 0)]
-    return [_name(obj), ready, *counts, _age(obj, now), *_workload(spec)]
+    return [name(obj), ready, *counts, age(obj, now), *_workload(spec)]
 
 
 def replica_set(obj: Object, now: datetime) -> list[Any]:
     """Wanted, existing and ready pods."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     counts = [spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0)]
-    return [_name(obj), *counts, _age(obj, now), *_workload(spec)]
+    return [name(obj), *counts, age(obj, now), *_workload(spec)]
 
 
 def stateful_set(obj: Object, now: datetime) -> list[Any]:
     """Ready of wanted pods."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     ready = f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}"
-    return [_name(obj), ready, _age(obj, now), *_workload(spec)[:2]]
+    return [name(obj), ready, age(obj, now), *_workload(spec)[:2]]
 
 
 def daemon_set(obj: Object, now: datetime) -> list[Any]:
     """Wanted, existing, ready, updated and available pods, and where they go."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     names = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled")
     counts = [status.get(name, 0) for name in (*names, "numberAvailable")]
-    nodes = _part(_part(_part(spec, "template"), "spec"), "nodeSelector")
+    nodes = part(part(part(spec, "template"), "spec"), "nodeSelector")
     where = ",".join(f"{key}={value}" for key, value in sorted(nodes.items())) or NONE
-    return [_name(obj), *counts, where, _age(obj, now), *_workload(spec)]
+    return [name(obj), *counts, where, age(obj, now), *_workload(spec)]
 
 
 def job(obj: Object, now: datetime) -> list[Any]:
     """STATUS is the final condition where there is one."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     succeeded, parallelism = status.get("succeeded", 0), spec.get("parallelism") or 0
     if spec.get("completions") is not None:
         completions = f"{succeeded}/{spec['completions']}"
     else:
         completions = f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
-    return [_name(obj), _job_status(obj), completions, _job_duration(status, now), _age(obj, now), *_workload(spec)]
+    return [name(obj), _job_status(obj), completions, _job_duration(status, now), age(obj, now), *_workload(spec)]
 
 
 def _job_status(obj: Object) -> str:
-    conditions = _part(obj, "status").get("conditions") or []
+    conditions = part(obj, "status").get("conditions") or []
     true = {item.get("type") for item in conditions if item.get("status") == "True"}
-    if _part(obj, "metadata").get("deletionTimestamp"):
+    if part(obj, "metadata").get("deletionTimestamp"):
         return "Terminating"
     for condition, shown in _JOB_STATUS.items():
         if condition in true:
@@ -122,23 +108,23 @@ def _job_duration(status: Object, now: datetime) -> str:
 
 def service(obj: Object, now: datetime) -> list[Any]:
     """CLUSTER-IP and the ports at which the service answers."""
-    spec = _part(obj, "spec")
+    spec = part(obj, "spec")
     ports = [
         f"{port.get('port')}{':' + str(port['nodePort']) if port.get('nodePort') else ''}/{port.get('protocol')}"
         for port in spec.get("ports") or []
     ]
-    selector = ",".join(f"{key}={value}" for key, value in sorted(_part(spec, "selector").items()))
+    selector = ",".join(f"{key}={value}" for key, value in sorted(part(spec, "selector").items()))
     cells = [spec.get("type"), spec.get("clusterIP") or NONE, _external(obj), ",".join(ports) or NONE]
-    return [_name(obj), *cells, _age(obj, now), selector or NONE]
+    return [name(obj), *cells, age(obj, now), selector or NONE]
 
 
 def _external(obj: Object) -> str:
-    spec = _part(obj, "spec")
+    spec = part(obj, "spec")
     if spec.get("type") == "ExternalName":
         return str(spec.get("externalName", NONE))
     addresses = list(spec.get("externalIPs") or [])
     if spec.get("type") == "LoadBalancer":
-        ingress = _part(_part(obj, "status"), "loadBalancer").get("ingress") or []
+        ingress = part(part(obj, "status"), "loadBalancer").get("ingress") or []
         addresses += [item.get("ip") or item.get("hostname") or "" for item in ingress]
         return ",".join(addresses) or "<pending>"
     return ",".join(addresses) or NONE
@@ -146,30 +132,30 @@ def _external(obj: Object) -> str:
 
 def config_map(obj: Object, now: datetime) -> list[Any]:
     """How many keys it has."""
-    return [_name(obj), len(_part(obj, "data")) + len(_part(obj, "binaryData")), _age(obj, now)]
+    return [name(obj), len(part(obj, "data")) + len(part(obj, "binaryData")), age(obj, now)]
 
 
 def secret(obj: Object, now: datetime) -> list[Any]:
     """Its type and how many keys it has."""
-    return [_name(obj), obj.get("type", ""), len(_part(obj, "data")), _age(obj, now)]
+    return [name(obj), obj.get("type", ""), len(part(obj, "data")), age(obj, now)]
 
 
 def node(obj: Object, now: datetime) -> list[Any]:
     """Ready or not, and what runs on it."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     ready = next((c for c in status.get("conditions") or [] if c.get("type") == "Ready"), None)
     words = ["Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"]
     words += ["SchedulingDisabled"] if spec.get("unschedulable") else []
     prefix = "node-role.kubernetes.io/"
-    labels = _part(_part(obj, "metadata"), "labels")
+    labels = part(part(obj, "metadata"), "labels")
     roles = sorted(key.removeprefix(prefix) for key in labels if key.startswith(prefix))
-    info = _part(status, "nodeInfo")
+    info = part(status, "nodeInfo")
     addresses = {item.get("type"): item.get("address") for item in status.get("addresses") or []}
     return [
-        _name(obj),
+        name(obj),
         ",".join(words),
         ",".join(roles) or NONE,
-        _age(obj, now),
+        age(obj, now),
         info.get("kubeletVersion", ""),
         addresses.get("InternalIP", NONE),
         addresses.get("ExternalIP", NONE),
@@ -181,12 +167,12 @@ def node(obj: Object, now: datetime) -> list[Any]:
 
 def namespace(obj: Object, now: datetime) -> list[Any]:
     """Active or Terminating."""
-    return [_name(obj), _part(obj, "status").get("phase", ""), _age(obj, now)]
+    return [name(obj), part(obj, "status").get("phase", ""), age(obj, now)]
 
 
 def event(obj: Object, now: datetime) -> list[Any]:
     """What happened to which object."""
-    about, source = _part(obj, "involvedObject"), _part(obj, "source")
+    about, source = part(obj, "involvedObject"), part(obj, "source")
     first = obj.get("firstTimestamp") or obj.get("eventTime")
     last = obj.get("lastTimestamp") or first
     origin = source.get("component") or obj.get("reportingComponent") or ""
@@ -202,7 +188,7 @@ def event(obj: Object, now: datetime) -> list[Any]:
         str(obj.get("message", "")).strip(),
         since(first, now),
         obj.get("count") or 1,
-        _name(obj),
+        name(obj),
     ]
 
 
@@ -213,7 +199,7 @@ def endpoints(obj: Object, now: datetime) -> list[Any]:
         addresses = [item.get("ip", "") for item in subset.get("addresses") or []]
         ports = subset.get("ports") or []
         places += [f"{address}:{port.get('port')}" for port in ports for address in addresses] if ports else addresses
-    return [_name(obj), _shortened(places), _age(obj, now)]
+    return [name(obj), _shortened(places), age(obj, now)]
 
 
 def _shortened(items: list[str]) -> str:
@@ -229,12 +215,12 @@ def endpoint_slice(obj: Object, now: datetime) -> list[Any]:
     addresses = [address for item in obj.get("endpoints") or [] for address in item.get("addresses") or []]
     unset = "<unset>"
     shown = [_shortened(ports) if ports else unset, _shortened(addresses) if addresses else unset]
-    return [_name(obj), obj.get("addressType", ""), *shown, _age(obj, now)]
+    return [name(obj), obj.get("addressType", ""), *shown, age(obj, now)]
 
 
 def service_account(obj: Object, now: datetime) -> list[Any]:
     """How many secrets it names."""
-    return [_name(obj), len(obj.get("secrets") or []), _age(obj, now)]
+    return [name(obj), len(obj.get("secrets") or []), age(obj, now)]
 
 
 _ACCESS = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
@@ -242,24 +228,24 @@ _ACCESS = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX"
 
 def claim(obj: Object, now: datetime) -> list[Any]:
     """A claim and the volume bound to it."""
-    spec, status = _part(obj, "spec"), _part(obj, "status")
+    spec, status = part(obj, "spec"), part(obj, "status")
     bound = bool(spec.get("volumeName"))
-    capacity = _part(status, "capacity").get("storage", "") if bound else ""
+    capacity = part(status, "capacity").get("storage", "") if bound else ""
     modes = ",".join(_ACCESS.get(mode, mode) for mode in status.get("accessModes") or []) if bound else ""
     classes = [spec.get("storageClassName", ""), spec.get("volumeAttributesClassName") or "<unset>"]
     cells = [status.get("phase", ""), spec.get("volumeName", ""), capacity, modes, *classes]
-    return [_name(obj), *cells, _age(obj, now), spec.get("volumeMode", "")]
+    return [name(obj), *cells, age(obj, now), spec.get("volumeMode", "")]
 
 
 def quota(obj: Object, now: datetime) -> list[Any]:
     """What is used of what there is; limits in a column of their own."""
-    status = _part(obj, "status")
-    hard, used = _part(status, "hard"), _part(status, "used")
+    status = part(obj, "status")
+    hard, used = part(status, "hard"), part(status, "used")
     told = [(name, f"{name}: {used.get(name, 0)}/{hard[name]}") for name in sorted(hard)]
     limits = ", ".join(text for name, text in told if name.startswith("limits"))
-    return [_name(obj), ", ".join(text for name, text in told if not name.startswith("limits")), limits, _age(obj, now)]
+    return [name(obj), ", ".join(text for name, text in told if not name.startswith("limits")), limits, age(obj, now)]
 
 
 def lease(obj: Object, now: datetime) -> list[Any]:
     """Who holds it."""
-    return [_name(obj), _part(obj, "spec").get("holderIdentity", ""), _age(obj, now)]
+    return [name(obj), part(obj, "spec").get("holderIdentity", ""), age(obj, now)]
