@@ -50,7 +50,7 @@ def _write(directory: Path, kind: str, asked: dict[str, Any], *, write: bool, fo
     from mlconsole.headless.ci import write_workflow
     from mlconsole.project import open_project
     from mlconsole.project.ci import Workflow
-    from mlconsole.stages.train import project_python
+    from mlconsole.stages.training_inputs import project_python
 
     # what one person prefers is not for the team's workflow
     project = open_project(directory, personal=False)

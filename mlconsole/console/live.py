@@ -81,7 +81,7 @@ def read_place(project: Project) -> ClusterPlace:
 def start_local_cluster(project: Project) -> None:
     """Start the project's local cluster and wait until it answers."""
     from mlconsole.services import local_cluster
-    from mlconsole.stages.train import project_python
+    from mlconsole.stages.training_inputs import project_python
 
     local_cluster.start(project.root, project.cluster_state, project_python(project).executable)
 

@@ -26,7 +26,7 @@ COLUMNS = ("name", "ready", "status", "restarts", "age", "version")
 def start(project: Project) -> None:
     """Start the project's local cluster, where it does not run, and print its kubeconfig."""
     from mlconsole.services import local_cluster
-    from mlconsole.stages.train import project_python
+    from mlconsole.stages.training_inputs import project_python
 
     info = local_cluster.start(project.root, project.cluster_state, project_python(project).executable)
     narrate(f"The local cluster runs at {info.url} (process {info.pid}). With kubectl:")

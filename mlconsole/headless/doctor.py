@@ -86,7 +86,7 @@ def _git(project: Project, subject: str) -> Iterator[Finding]:
 
 
 def _python(project: Project, subject: str) -> Iterator[Finding]:
-    from mlconsole.stages.train import project_python
+    from mlconsole.stages.training_inputs import project_python
 
     python = project_python(project)
     yield Finding(subject, "ok", f"{python.version}, {python.found}: {python.executable}")
@@ -106,7 +106,7 @@ def _data(project: Project, subject: str) -> Iterator[Finding]:
 
 
 def _train(project: Project, subject: str) -> Iterator[Finding]:
-    from mlconsole.stages.train import command_template
+    from mlconsole.stages.training_inputs import command_template
 
     yield Finding(subject, "ok", command_template(project))
 

@@ -11,7 +11,7 @@ from mlconsole.evidence.training import ModelVersion
 from mlconsole.project import Project
 from mlconsole.services.models.compare import compare
 from mlconsole.stages.base import model_store
-from mlconsole.stages.train import project_python
+from mlconsole.stages.training_inputs import project_python
 
 
 def compare_on_holdout(

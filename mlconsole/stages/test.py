@@ -14,14 +14,10 @@ from mlconsole.evidence.release import TestReported, TestRunning, TestsCollected
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
-from mlconsole.services.models.compare import compare
-from mlconsole.services.models.unseen import seen_rows
 from mlconsole.services.processes import child_environment
-from mlconsole.services.testing import junit
-from mlconsole.services.testing.runner import run_tests
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
 from mlconsole.stages.deployed import taken_back_words
-from mlconsole.stages.train import project_python
+from mlconsole.stages.training_inputs import project_python
 from mlconsole.text import count, listed, number
 
 UNSEEN_ROWS_HINT = 'Keep rows out of training, and name their file: [quality] holdout = "data/holdout.csv"'
@@ -119,6 +115,8 @@ class TestStage(Stage[TestEvidence]):
             _refuse_without_xdist(project)
 
     def run(self, context: StageContext) -> TestEvidence:
+        from mlconsole.services.testing import junit, run_tests
+
         project, settings = context.project, context.project.settings.test
         candidate = context.known.candidate
         model_path = model_store(project).path(candidate.model.digest)
@@ -174,6 +172,9 @@ class TestStage(Stage[TestEvidence]):
         return ""
 
     def _compared(self, context: StageContext, evidence: TestEvidence, python: Path, model_path: Path) -> TestEvidence:
+        from mlconsole.services.models.compare import compare
+        from mlconsole.services.models.unseen import seen_rows
+
         project, quality, rival = context.project, context.project.settings.quality, needed(context.rival)
         rows = project.root / quality.holdout
         context.note(f"Comparing with {rival.label} on {quality.holdout}")

@@ -5,55 +5,29 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict, now
 from mlconsole.evidence.release import VersionMade
 from mlconsole.evidence.training import ModelFile, ModelVersion, PythonEnvironment, TrainEvidence
 from mlconsole.project import Project
-from mlconsole.project.settings import TrainSettings, size_in_bytes
-from mlconsole.services.models import scan
-from mlconsole.services.training import command as commands
-from mlconsole.services.training import notebook, variables
-from mlconsole.services.training.environment import find_python
-from mlconsole.services.training.run import TrainResult
-from mlconsole.stages import train_on_cluster
-from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
-from mlconsole.stages.train_here import check as check_here
-from mlconsole.stages.train_here import train_here, working_folder
+from mlconsole.project.settings import size_in_bytes
+from mlconsole.services.training import variables
+from mlconsole.stages.base import Stage, StageContext, model_store, needed
+from mlconsole.stages.training_inputs import command_template, manifest_line, project_python, training_inputs
 from mlconsole.text import count, listed
 
-
-class CommandNotNamed(WrongUse):
-    """The project does not say how it trains, and no training script was found."""
-
-
-def project_python(project: Project) -> PythonEnvironment:
-    """The Python that the project's own code runs in."""
-    return find_python(project.root, project.settings.python)
-
-
-def command_template(project: Project) -> str:
-    """The training command of the settings, with its placeholders.
-
-    Raises:
-        CommandNotNamed: there is none, or it can't be split into words.
-    """
-    template = project.settings.train.command
-    if not template:
-        asked = project.asked("train.command")
-        raise CommandNotNamed(asked.sentence, asked.next_step)
-    try:
-        shlex.split(template)
-    except ValueError as error:
-        raise CommandNotNamed(f"train.command can't be split into words: {error}.", "Mend its quotes.") from error
-    return template
+if TYPE_CHECKING:
+    from mlconsole.services.training.run import TrainResult
+    from mlconsole.stages.train_here import Trained
 
 
 def _scanned(evidence: TrainEvidence, model: Path) -> TrainEvidence:
     """Add what loading the model file would import, found without loading it."""
+    from mlconsole.services.models import scan
+
     try:
         names = scan.imports(model)
         dangerous = scan.dangerous(names)
@@ -65,6 +39,8 @@ def _scanned(evidence: TrainEvidence, model: Path) -> TrainEvidence:
 
 def _unknown_reasons(names: tuple[str, ...], trusted: tuple[str, ...]) -> list[Reason]:
     """A warning where loading the model imports what is neither usual nor trusted."""
+    from mlconsole.services.models import scan
+
     foreign = scan.unknown(names, trusted)
     if not foreign:
         return []
@@ -74,33 +50,16 @@ def _unknown_reasons(names: tuple[str, ...], trusted: tuple[str, ...]) -> list[R
     return [Reason(level="warn", sentence=sentence, next_step=hint)]
 
 
-def _digest_of_code(project: Project, sources: tuple[Path, ...]) -> str:
-    """The digest of the code that trains; of notebooks, without what their cells put out."""
-    notebooks = [path for path in sources if path.suffix == notebook.SUFFIX]
-    digest = digest_of_files(project.root, [path for path in sources if path not in notebooks])
-    return digest_of(digest, *map(notebook.code, notebooks)) if notebooks else digest
+def _trained(context: StageContext, number: int) -> tuple[Trained, PythonEnvironment]:
+    """What came of the training, there or here, and the Python that it ran in."""
+    if context.project.settings.train.on == "cluster":
+        from mlconsole.stages.train_on_cluster import train_on_cluster
 
+        return train_on_cluster(context, number)
+    from mlconsole.stages.train_here import train_here
 
-def _more_inputs(settings: TrainSettings) -> tuple[Input, ...]:
-    """What else of the settings decides what comes out, where it is set."""
-    more: dict[str, object] = {
-        "folder": settings.cwd,
-        "place of the model": settings.model,
-        "outputs": settings.outputs,
-        "sweep": settings.sweep and [*settings.sweep.items(), settings.best],
-    }
-    return tuple(
-        Input(name=name, digest=value if isinstance(value, str) else msgspec.json.encode(value).decode())
-        for name, value in more.items()
-        if value
-    )
-
-
-def _place_inputs(project: Project) -> tuple[Input, ...]:
-    """Where it runs, as far as that decides what comes out."""
-    if project.settings.train.on == "cluster":
-        return train_on_cluster.inputs(project)
-    return (Input(name="Python environment", digest=project_python(project).digest),)
+    environment = project_python(context.project)
+    return train_here(context, number, environment), environment
 
 
 class TrainStage(Stage[TrainEvidence]):
@@ -109,36 +68,24 @@ class TrainStage(Stage[TrainEvidence]):
     name = "train"
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
-        project = context.project
-        template = train_on_cluster.manifest_line(project) or command_template(project)
-        parameters = [project.root / name for name in [project.settings.train.parameters] if name]
-        sources = commands.sources(project.root, shlex.split(template), working_folder(project))
-        return (
-            Input(name="data", digest=context.known.data_digest),
-            Input(name="command", digest=template),
-            Input(name="parameters", digest=digest_of_files(project.root, parameters)),
-            Input(name="training code", digest=_digest_of_code(project, sources)),
-            *_place_inputs(project),
-            Input(name="model name", digest=project.settings.name),
-            *_more_inputs(project.settings.train),
-        )
+        return training_inputs(context.project, context.known.data_digest)
 
     def check(self, project: Project) -> None:
-        if not train_on_cluster.manifest_line(project):
+        if not manifest_line(project):
             command_template(project)
         if project.settings.train.on == "cluster":
+            from mlconsole.stages import train_on_cluster
+
             train_on_cluster.check(project)
         else:
-            check_here(project, project_python(project))
+            from mlconsole.stages import train_here
+
+            train_here.check(project, project_python(project))
 
     def run(self, context: StageContext) -> TrainEvidence:
         project, settings = context.project, context.project.settings
         number = self._next_number(context)
-        if settings.train.on == "cluster":
-            trained, environment = train_on_cluster.train_on_cluster(context, number)
-        else:
-            environment = project_python(project)
-            trained = train_here(context, number, environment)
+        trained, environment = _trained(context, number)
         store, result = model_store(project), trained.result
         model = store.adopt(result.model)
         if result.model.is_relative_to(context.folder):
@@ -164,7 +111,10 @@ class TrainStage(Stage[TrainEvidence]):
         evidence = _scanned(evidence, store.path(model.digest))
         version = self._numbered(context, self._version(context, number, model, evidence))
         context.emit(VersionMade(version=version))
-        train_on_cluster.forget(context)
+        if settings.train.on == "cluster":
+            from mlconsole.stages.train_on_cluster import forget
+
+            forget(context)
         return msgspec.structs.replace(evidence, version=version)
 
     def _outputs(self, context: StageContext, result: TrainResult) -> tuple[ModelFile, ...]:

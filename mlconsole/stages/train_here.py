@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from mlconsole.errors import Cancelled, Problem, WrongUse
+from mlconsole.errors import Cancelled, Problem
 from mlconsole.evidence.release import EventBody, MetricSeen, ProgressSeen, SweepSeen, UseSeen
 from mlconsole.evidence.training import (
     MetricPoint,
@@ -29,16 +29,13 @@ from mlconsole.services.training import notebook, sweep
 from mlconsole.services.training import parameters as parameter_files
 from mlconsole.services.training.run import Training, TrainingFailed, TrainResult, train
 from mlconsole.stages.base import StageContext
+from mlconsole.stages.training_inputs import working_folder
 from mlconsole.text import count, duration
 
 TELL_SECONDS = 1.0
 """Runs of a sweep tell how far they are this often; that they began or ended, at once."""
 DRAWN = {"TTY_COMPATIBLE": "1"}
 """Has rich draw its bars as they move, although nobody sees its terminal; other libraries do so by themselves."""
-
-
-class FolderMissing(WrongUse):
-    """The folder that training is to run in is not there."""
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -53,18 +50,6 @@ class Trained(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     sweep: tuple[SweepRun, ...] = ()
     best_by: str = ""
-
-
-def working_folder(project: Project) -> Path:
-    """The folder that the command runs in.
-
-    Raises:
-        FolderMissing: there is no such folder.
-    """
-    folder = project.root / project.settings.train.cwd
-    if not folder.is_dir():
-        raise FolderMissing(f"There is no folder {project.settings.train.cwd}.", "Check `cwd` under [train].")
-    return Path(os.path.normpath(folder))
 
 
 def check(project: Project, python: PythonEnvironment) -> None:

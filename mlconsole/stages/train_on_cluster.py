@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import OutsideFailed, WrongUse
-from mlconsole.evidence.base import Input
 from mlconsole.evidence.training import (
     PythonEnvironment,
     ResourceUse,
@@ -35,9 +34,7 @@ from mlconsole.stages.base import StageContext, digest_of_files, model_store, ne
 from mlconsole.stages.deploy import connect
 from mlconsole.stages.train_here import Trained, suffix_of
 from mlconsole.stages.train_watch import TrainingWatch
-
-LOCAL_IMAGE = "local"
-"""What the local cluster, which has no images, is told where the settings name none."""
+from mlconsole.stages.training_inputs import LOCAL_IMAGE
 
 RECORD = "job.json"
 
@@ -48,22 +45,6 @@ class NotOnTheCluster(WrongUse):
 
 class ModelUntold(OutsideFailed):
     """A training ended well, but nothing tells which model it made."""
-
-
-def inputs(project: Project) -> tuple[Input, ...]:
-    """What decides what comes out on the cluster, besides the code, the data and the command."""
-    settings = project.settings.train
-    image = "" if settings.manifest else LOCAL_IMAGE
-    parts = {"image": settings.image or image, "data's address": settings.data_uri, "GPUs": settings.gpu}
-    if settings.manifest:
-        parts["manifest of the training"] = digest_of_files(project.root, [project.root / settings.manifest])
-    return tuple(Input(name=name, digest=value) for name, value in parts.items() if value)
-
-
-def manifest_line(project: Project) -> str:
-    """What trains in place of a command: `manifest train-job.yaml`; empty where a command does."""
-    settings = project.settings.train
-    return f"manifest {shlex.quote(settings.manifest)}" if settings.on == "cluster" and settings.manifest else ""
 
 
 def resource_of(project: Project) -> Resource | None:

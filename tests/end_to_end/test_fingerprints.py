@@ -95,3 +95,14 @@ def test_a_change_runs_what_depends_on_it(trained: Workbench) -> None:
     assert started(bench) == {"repo": tree}
 
     assert started(bench) == {}
+
+
+def test_where_nothing_changed_nothing_is_loaded_that_trains_tests_or_deploys(trained: Workbench) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "mlconsole", "run", "--until", "test"]
+    done = subprocess.run(command, cwd=trained.root, capture_output=True, text=True, timeout=60, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "Nothing changed since release 1." in done.stdout
+    assert "mlconsole.stages.train" in loaded
+    runs_a_stage = ("services.training.run", "services.testing", "services.models.compare", "services.kubernetes")
+    assert loaded.isdisjoint(f"mlconsole.{name}" for name in runs_a_stage)
+    assert loaded.isdisjoint({"polars", "numpy", "git", "textual", "psutil", "urllib.request"})

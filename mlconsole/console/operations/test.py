@@ -70,7 +70,7 @@ def run_again(
     from mlconsole.services.processes import child_environment
     from mlconsole.services.testing.runner import run_tests
     from mlconsole.stages.base import model_store
-    from mlconsole.stages.train import project_python
+    from mlconsole.stages.training_inputs import project_python
 
     python = Path(project_python(project).executable)
 

@@ -8,8 +8,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rapidfuzz import process
-
 from mlconsole.errors import WrongUse
 from mlconsole.services.training import imports
 from mlconsole.services.training.notebook import SUFFIX, is_notebook, notebook_command
@@ -127,6 +125,8 @@ def sources(root: Path, command: Sequence[str], cwd: Path | None = None) -> tupl
 def _check(template: str, values: Mapping[str, str], what: str) -> None:
     for name in _PLACEHOLDER.findall(template):
         if name not in values:
+            from rapidfuzz import process
+
             nearest = process.extractOne(name, list(values))
             raise CommandUnusable(
                 f"The {what} uses {{{name}}}, which is not known.",
