@@ -93,6 +93,8 @@ class MlconsoleApp(App[None]):
         self._chosen = False
         self.aimed: tuple[str, ...] = ()
         """The options of a runner that goes where a person has switched to."""
+        self.defect: Exception | None = None
+        """What of ours went wrong and ended the console."""
         self._under_way: set[str] = set()
         """What was asked for and goes on: a key that comes twice does not do things twice."""
 
@@ -123,6 +125,14 @@ class MlconsoleApp(App[None]):
         self.exit(
             return_code=int(Exit.OUTSIDE_FAILED), message=f"mlconsole can't open: {type(error).__name__}: {error}"
         )
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.defect = self.defect or error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        # in place of Textual's own report, which shows the values of variables: secrets may be among them
+        self._close_messages_no_wait()
 
     def _read_keys(self) -> Registry:
         from mlconsole.console.keymap import with_preferred

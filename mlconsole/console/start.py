@@ -34,12 +34,15 @@ def run(
 
     Raises:
         SettingsInvalid: a preferred key or theme does not exist.
+        Exception: a defect of ours has ended the console.
     """
     preferences = preferences or Preferences()
     app = MlconsoleApp(project, readonly=readonly, preferences=preferences, clone=clone)
     # where the one who started it ignores hang-ups, it would go on without its terminal
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     app.run(mouse=preferences.mouse)
+    if app.defect is not None:
+        raise app.defect
     # the process ends soon: the last collection would look at every object of every library once more, for nothing
     gc.disable()
     gc.freeze()

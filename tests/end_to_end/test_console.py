@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mlconsole.errors import Exit
 from mlconsole.journal import Journal
 
 from .terminal import Terminal
@@ -110,6 +113,37 @@ def test_it_ends_with_its_terminal_where_hang_ups_are_ignored(bench: Workbench) 
     terminal.shows("No release yet")
     terminal.hang_up()
     assert terminal.status == -signal.SIGHUP
+
+
+DEFECT = """
+import sys
+from mlconsole.cli import main
+from mlconsole.console.app import MlconsoleApp
+
+def broken(self, name):
+    token = "s3cr3t"
+    raise LookupError("nobody thought of this")
+
+MlconsoleApp.action_perform = broken
+sys.argv = ["mlconsole", "."]
+main()
+"""
+
+
+def test_a_defect_of_ours_ends_it_with_a_sentence_and_shows_no_values(bench: Workbench) -> None:
+    terminal = Terminal([sys.executable, "-c", DEFECT], bench.root, bench.environment())
+    terminal.shows("No release yet")
+    terminal.press("r")
+    assert terminal.ended() == Exit.OUTSIDE_FAILED
+    assert "a defect of ours: LookupError: nobody thought of this" in terminal.text
+    assert "Traceback" not in terminal.text
+    found = re.search(r"with (\S+?\.log)", terminal.text)
+    assert found is not None
+    log = Path(found[1])
+    told = log.read_text()
+    log.unlink()
+    assert "in broken" in told
+    assert "s3cr3t" not in told.replace('token = "s3cr3t"', "")
 
 
 def test_all_local_panels_are_filled_soon_after_the_first_frame(bench: Workbench, console: Open) -> None:
