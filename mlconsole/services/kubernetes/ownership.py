@@ -52,13 +52,8 @@ def release_former(connection: Connection, path: str, body: Body) -> None:
         kept = [entry for entry in entries if not _is_former(entry)]
         if len(kept) == len(entries):
             return
-        patch = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": kept},
-            # Refused where somebody has changed the object since.
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.get("resourceVersion", "")},
-        ]
         try:
-            connection.request("PATCH", path, body=msgspec.json.encode(patch), content_type=JSON_PATCH_TYPE)
+            write_owners(connection, path, body, kept)
             return
         except ApplyConflict:
             # Controllers write an object's status right after it was applied.
@@ -66,6 +61,21 @@ def release_former(connection: Connection, path: str, body: Body) -> None:
         except (Forbidden, Invalid, NotFound):
             # The apply itself is done, and the next one comes by here again.
             return
+
+
+def write_owners(connection: Connection, path: str, body: Body, owners: list[Any]) -> None:
+    """Write down who owns an object's fields, where it still is the one of `body`.
+
+    Raises:
+        ApplyConflict: somebody has changed it since.
+        Problem: it can't be changed.
+    """
+    version = (body.get("metadata") or {}).get("resourceVersion", "")
+    patch = [
+        {"op": "replace", "path": "/metadata/managedFields", "value": owners},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+    ]
+    connection.request("PATCH", path, body=msgspec.json.encode(patch), content_type=JSON_PATCH_TYPE)
 
 
 def _is_former(entry: object) -> bool:

@@ -12,7 +12,7 @@ from mlconsole.errors import Problem
 from mlconsole.services.kubernetes.differences import NOISE, tidy
 from mlconsole.services.kubernetes.documents import Body, Manifest
 from mlconsole.services.kubernetes.orphans import delete
-from mlconsole.services.kubernetes.ownership import JSON_PATCH_TYPE, RESTORING_MANAGER
+from mlconsole.services.kubernetes.ownership import JSON_PATCH_TYPE, RESTORING_MANAGER, write_owners
 from mlconsole.services.kubernetes.patching import read
 from mlconsole.services.kubernetes.problems import (
     ApplyConflict,
@@ -135,12 +135,8 @@ def _owners_back(connection: Connection, path: str, current: Body, live: Body) -
         now: Body = current.get("metadata") or {}
         if not owners or now.get("managedFields") == owners or tidy(current) != tidy(live):
             return
-        patch = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": owners},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": now.get("resourceVersion", "")},
-        ]
         try:
-            connection.request("PATCH", path, body=msgspec.json.encode(patch), content_type=JSON_PATCH_TYPE)
+            write_owners(connection, path, current, owners)
             return
         except ApplyConflict:
             time.sleep(PAUSE_SECONDS)
