@@ -101,10 +101,18 @@ class MonitorPoint(Record, frozen=True, kw_only=True):
     unread: tuple[Unread, ...] = ()
 
 
+class Block(Record, frozen=True, kw_only=True):
+    """The rows of some looks that follow each other: how blocks differ tells how many independent rows they are worth."""
+
+    counters: Counters
+    looks: int = 1
+
+
 class DriftWindow(Record, frozen=True, kw_only=True):
     """The rows of one version that are added up for drift, when they are compared next, and what came of it last.
 
     `looks` counts the comparisons of this window: each may only have its part of the false alarms of all of them.
+    `worth` is how many independent rows its rows are worth; None as long as that can't be told.
     """
 
     version: str
@@ -112,6 +120,8 @@ class DriftWindow(Record, frozen=True, kw_only=True):
     counters: Counters = Counters()
     next_rows: float = 0
     looks: int = 0
+    blocks: tuple[Block, ...] = ()
+    worth: float | None = None
     report: DriftReport | None = None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlconsole.evidence.monitoring import MonitorPoint, MonitorState, VersionPoint, level_of
+from mlconsole.evidence.monitoring import DriftWindow, MonitorPoint, MonitorState, VersionPoint, level_of
 from mlconsole.release.monitor_rules import quality_words
 from mlconsole.text import count, listed, number
 
@@ -28,13 +28,21 @@ def version_words(entry: VersionPoint, seconds: float) -> str:
     return ", ".join(words)
 
 
+def not_compared_words(window: DriftWindow) -> str:
+    """Why the rows of a window were not compared yet."""
+    rows = count(round(window.counters.rows), "row")
+    if window.worth is None:
+        return f"{rows} so far, too few to compare, or in too few looks"
+    return f"{rows} so far; as traffic comes in runs, they are worth {window.worth:.0f} independent ones: too few"
+
+
 def state_lines(state: MonitorState) -> tuple[str, ...]:
     """How drift, quality and the rules stand, and what was done last; the newest of that first."""
     lines = []
     for window in state.windows:
         report = window.report
         if report is None or not report.tests:
-            lines.append(f"drift of {window.version}: {window.counters.rows:.0f} rows so far, none compared yet")
+            lines.append(f"drift of {window.version}: {not_compared_words(window)}")
             continue
         verdict = {"pass": "none", "warn": "yes", "fail": "strong"}[level_of(report)]
         columns = f": {listed(report.columns_at('warn', 'fail'), 8)}" if report.drifting else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pyarrow as pa
 import pytest
 
@@ -66,12 +68,27 @@ def test_a_feature_that_some_rows_lack_is_missing_there(reference: DataReference
 def test_a_window_is_compared_as_it_grows_and_begins_anew_when_it_is_full(reference: DataReference) -> None:
     window, part = DriftWindow(version="m@v1", since=now()), counted(reference, rows(97))
     compared = []
-    for _ in range(12):
+    for _ in range(31):
         report = window.report
-        window = with_rows(window, part, reference, now(), most=1000)
+        window = with_rows(window, part, reference, now(), most=3000)
         if window.report is not report and window.report is not None:
             compared.append(window.report.rows)
-    # 291 = 3 · 97 is the first of at least 200; each next is half as much again; the last is of a full window
-    assert compared == [291, 485, 776, 1164]
-    assert (window.looks, window.counters) == (0, Counters())
+    # twelve looks tell how blocks differ; each next has half as much again; the last is of a full window
+    assert compared == [12 * 97, 18 * 97, 27 * 97, 31 * 97]
+    assert (window.looks, window.counters, window.blocks) == (0, Counters(), ())
     assert window.report is not None
+
+
+def test_one_client_that_repeats_itself_is_no_drift_and_what_an_earlier_window_found_does_not_stand(
+    reference: DataReference,
+) -> None:
+    window = DriftWindow(version="m@v1", since=now())
+    for _ in range(20):
+        window = with_rows(window, counted(reference, rows(485, warmer=0.3)), reference, now(), most=9_700)
+    assert window.report is not None
+    assert window.report.columns_at("warn", "fail") == ("temp",)
+    for row in random.Random(1).choices(rows(97 * 15), k=97):
+        window = with_rows(window, counted(reference, [row] * 100), reference, now(), most=9_700)
+    assert window.report is None
+    assert window.worth is not None
+    assert window.worth < 200
