@@ -102,7 +102,8 @@ def import_model(
 ) -> None:
     """Make a model of an MLflow server (MLFLOW_TRACKING_URI) a version: models:/NAME/3, models:/NAME@ALIAS, runs:/RUN.
 
-    With --to it is only fetched and scanned, and its metrics are printed: for train.command.
+    It is released by run --version. With --to it is only fetched and scanned, and its metrics are printed: for
+    train.command.
     """
     from mlconsole.headless.models import import_from_mlflow
 

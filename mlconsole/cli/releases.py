@@ -45,6 +45,7 @@ def _deploy_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.option("--from", "again_from", type=STAGE, help="Run this stage and all after it again, changed or not.")
 @click.option("--until", type=STAGE, default="pods", help="Stop after this stage.")
+@click.option("--version", default="", help="Release this imported version in the place of one that is trained.")
 @click.option("--trigger", "triggers", type=int, multiple=True, help="Answer this trigger of `mlconsole triggers`.")
 @_order_options
 @_deploy_options
@@ -55,11 +56,13 @@ def run(
     until: Any,
     approved: bool,
     reason: str,
+    version: str,
     triggers: tuple[int, ...],
     **options: Any,
 ) -> int:
     """Release the model: each stage whose inputs changed, up to ready pods."""
-    order = _order(until=until, again_from=again_from, approved=approved, reason=reason, **_asked_of(options))
+    asked = {"until": until, "again_from": again_from, "approved": approved, "reason": reason, "version": version}
+    order = _order(**asked, **_asked_of(options))
 
     def begin(engine: Engine, journal: Journal) -> Outcome:
         if not triggers:
@@ -178,8 +181,26 @@ def cancel(number: int, directory: Path) -> None:
 @click.pass_context
 @_order_options
 def promote_model(context: click.Context, version: str, **options: Any) -> int:
-    """Make a VERSION that was deployed before the champion again, by the release that takes it there (as rollback)."""
+    """Make a VERSION the champion by the release that takes it there.
+
+    One that was deployed before goes there at once, as by rollback. One that was imported is tested, compared, and
+    deployed after an approval, as by run --version.
+    """
+    if _is_new_import(options["directory"], version):
+        return int(context.invoke(run, version=version, **options) or 0)
     return int(context.invoke(rollback, version=version, **options) or 0)
+
+
+def _is_new_import(directory: Path, wanted: str) -> bool:
+    """Whether a version was imported, and never deployed from here."""
+    from mlconsole.headless.reports import journal_of
+    from mlconsole.release.versions import find_version
+    from mlconsole.stages.deployed import was_deployed
+
+    project = open_project_of(directory)
+    with journal_of(project) as journal:
+        version = find_version(journal, project.settings.name, wanted)
+        return bool(version.origin) and not was_deployed(journal, version.label)
 
 
 def _order(**asked: Any) -> Order:

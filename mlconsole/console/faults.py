@@ -20,13 +20,7 @@ MOST_LOG_BYTES = 1_000_000
 def as_record(error: BaseException, log_path: Path | None = None) -> ProblemRecord:
     """Say an error as a record that a panel shows; one that is a defect of ours goes to `log_path` in full."""
     if isinstance(error, Problem):
-        return ProblemRecord(
-            sentence=error.sentence,
-            next_step=error.next_step,
-            command=error.command,
-            tail=error.tail,
-            exit_code=int(error.exit_code),
-        )
+        return ProblemRecord.of(error)
     words = shorten(clean_line(str(error)), 300)
     written = log_path is not None and write_down(error, log_path)
     return ProblemRecord(

@@ -35,6 +35,7 @@ STATE_STYLES: dict[StageState | ReleaseState | None, str] = {
     "running": BUSY,
     "done": GOOD,
     "reused": GOOD,
+    "skipped": WARN,
     "waiting": WARN,
     "paused": WARN,
     "interrupted": WARN,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlconsole.project import Project
 
 MOST_COMMANDS = 200
-FINISHED: frozenset[StageState] = frozenset({"done", "reused"})
+FINISHED: frozenset[StageState] = frozenset({"done", "reused", "skipped"})
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from mlconsole.errors import Problem
 from mlconsole.evidence.base import CommandRun, Fingerprint, Record, StageName, Verdict
 from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan, PodRow, PodsEvidence, RolloutProgress
 from mlconsole.evidence.data import DataEvidence
@@ -18,7 +19,8 @@ ReleaseState = Literal["running", "waiting", "paused", "refused", "failed", "can
 """`waiting` for an approval, `paused` after the stage it was asked to stop at, `refused` by a gate, `failed` by a
 problem, `interrupted`: its runner died."""
 
-StageState = Literal["running", "done", "reused", "waiting", "refused", "failed", "cancelled", "interrupted"]
+StageState = Literal["running", "done", "reused", "skipped", "waiting", "refused", "failed", "cancelled", "interrupted"]
+"""`skipped` where there is nothing to look at in this release: the data of a model that was made elsewhere."""
 ReleaseKind = Literal["release", "rollback"]
 TriggerKind = Literal["data", "branch", "schedule", "parameters", "monitor"]
 """What sets a release off: new data, a branch that moved on, a moment, parameters, a verdict on what serves."""
@@ -46,6 +48,17 @@ class ProblemRecord(Record, frozen=True, kw_only=True):
     command: str = ""
     tail: tuple[str, ...] = ()
     exit_code: int = 3
+
+    @classmethod
+    def of(cls, problem: Problem) -> ProblemRecord:
+        """Keep a problem."""
+        return cls(
+            sentence=problem.sentence,
+            next_step=problem.next_step,
+            command=problem.command,
+            tail=problem.tail,
+            exit_code=int(problem.exit_code),
+        )
 
 
 class Runner(Record, frozen=True, kw_only=True):

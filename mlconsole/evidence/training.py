@@ -40,12 +40,15 @@ class Package(Record, frozen=True, kw_only=True):
 
 
 class PythonEnvironment(Record, frozen=True, kw_only=True):
-    """The Python that the project's code runs in. `digest` covers the version and all packages."""
+    """The Python that the project's code runs in. `digest` covers the version and all packages.
+
+    Where it is `elsewhere`, as of a model that was imported, at most its digest is known.
+    """
 
     executable: str
     version: str
     digest: str
-    found: Literal["settings", ".venv", "active environment", "our own", "image"] = "our own"
+    found: Literal["settings", ".venv", "active environment", "our own", "image", "elsewhere"] = "our own"
     packages: tuple[Package, ...] = ()
 
 

@@ -35,9 +35,9 @@ def show_version(project: Project, wanted: str, *, as_json: bool) -> None:
     head = (
         f"aliases     {', '.join(names) or 'none'}",
         f"model       {version.model.filename}, {size(version.model.size)}, {version.model.digest}",
-        f"commit      {version.commit or 'none'}",
-        f"data        {version.data_digest}",
-        f"packages    {version.environment_digest}",
+        f"commit      {version.commit or ('not known' if version.origin else 'none')}",
+        f"data        {version.data_digest or 'not known'}",
+        f"packages    {version.environment_digest or 'not known'}",
         f"made        {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} by release {version.release}"
         if version.release
         else f"made        {version.created_at.astimezone():%Y-%m-%d %H:%M:%S} by {version.elsewhere}"
@@ -191,6 +191,7 @@ def import_from_mlflow(project: Project, reference: str, filename: str, target: 
         return
     came = "was imported before" if done.was_there else "is imported"
     narrate(f"{done.version.label} {came}: {size(done.version.model.size)} from {done.version.origin}.")
+    narrate(f"Test, compare and deploy it: mlconsole run --version {done.version.tag}")
     say(done.version.label)
 
 

@@ -48,6 +48,8 @@ def _origin(record: ReleaseRecord) -> Iterator[str]:
     if record.version is not None:
         model = record.version.model
         rows.append(("model file", f"{model.filename}, {size(model.size)}, `{model.digest}`"))
+        if record.version.origin:
+            rows.append(("imported from", markdown(record.version.origin)))
     repo = record.repo
     if repo is not None and repo.commit is not None:
         dirty = f", with {count(len(repo.dirty), 'file')} not committed" if repo.dirty else ""
@@ -55,7 +57,7 @@ def _origin(record: ReleaseRecord) -> Iterator[str]:
         rows.append(("repository", markdown(repo.url or "(no remote)")))
     if record.data is not None:
         rows.append(("data", f"`{record.data.profile.identity.digest}`"))
-    if record.train is not None:
+    if record.train is not None and record.train.environment.found != "elsewhere":
         environment = record.train.environment
         packages = count(len(environment.packages), "package")
         rows.append(("environment", f"Python {environment.version}, {packages}, `{environment.digest}`"))

@@ -98,9 +98,12 @@ def _data_lines(data: DataEvidence) -> Iterator[str]:
 
 def _training_lines(train: TrainEvidence) -> Iterator[str]:
     environment = train.environment
+    if train.version is not None and train.version.origin:
+        yield f"imported    from {train.version.origin}"
     yield f"command     {train.command}"
     packages = count(len(environment.packages), "package")
-    yield f"python      {environment.version}, {packages}  {environment.digest}"
+    told = f"{environment.version}, {packages}" if environment.found != "elsewhere" else "not known here"
+    yield f"python      {told}  {environment.digest}".rstrip()
     if train.parameters:
         shown = ", ".join(f"{entry.name}={entry.value}" for entry in train.parameters[:MOST_PARAMETERS])
         more = len(train.parameters) - MOST_PARAMETERS

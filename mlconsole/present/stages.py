@@ -213,16 +213,20 @@ def _column_row(column: ColumnProfile, target: str) -> tuple[str, ...]:
 
 def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
     environment, use = train.environment, train.use
-    head = [
-        f"command   {train.command}",
-        f"python    {environment.version} ({environment.found}: {environment.executable})",
-        f"took      {duration(use.seconds)}, processor {duration(use.cpu_seconds)}, at most {size(use.peak_memory)}",
-    ]
+    head = [f"command   {train.command}"]
+    if environment.found != "elsewhere":
+        took = f"{duration(use.seconds)}, processor {duration(use.cpu_seconds)}, at most {size(use.peak_memory)}"
+        head += [
+            f"python    {environment.version} ({environment.found}: {environment.executable})",
+            f"took      {took}",
+        ]
     if train.version:
         version = train.version
         head.insert(
             0, f"version   {version.label}, {size(version.model.size)}, digest {short_digest(version.model.digest)}"
         )
+        if version.origin:
+            head.insert(1, f"imported  from {version.origin}")
     head += _more_of_training(train)
     yield Lines("Training", tuple(head))
     if train.sweep:

@@ -13,6 +13,7 @@ _GLYPHS: dict[str, str] = {
     "running": "●",
     "done": "✓",
     "reused": "↺",
+    "skipped": "–",
     "waiting": "?",
     "paused": "‖",
     "refused": "✗",
@@ -22,6 +23,7 @@ _GLYPHS: dict[str, str] = {
 }
 _WORDS: dict[str, str] = {
     "reused": "unchanged",
+    "skipped": "left out",
     "waiting": "waits for approval",
     "refused": "refused by its gate",
 }

@@ -33,7 +33,6 @@ from mlconsole.evidence.release import (
     Release,
     ReleaseFinished,
     ReleaseStarted,
-    ReleaseState,
     StageFinished,
     StageReused,
     StageRun,
@@ -53,34 +52,15 @@ from mlconsole.release.decisions import (
     conflict_words,
     override_of,
 )
-from mlconsole.release.order import Order, Outcome, has_touched_the_cluster, order_to_bring_back
-from mlconsole.release.versions import made_anywhere
+from mlconsole.release.order import Order, Outcome, Stop, has_touched_the_cluster, order_to_bring_back
+from mlconsole.release.versions import imported_version, made_anywhere
 from mlconsole.stages import stage_of
-from mlconsole.stages.base import ApprovalNeeded, Known, Stage, StageContext, fingerprint_of
+from mlconsole.stages.base import ApprovalNeeded, Known, LeftOut, Stage, StageContext, fingerprint_of
 from mlconsole.stages.deployed import left_behind
 from mlconsole.text import clean
 from mlconsole.trigger_queue import TriggerQueue
 
-_EXITS: dict[ReleaseState, Exit] = {
-    "done": Exit.DONE,
-    "paused": Exit.DONE,
-    "waiting": Exit.REFUSED,
-    "refused": Exit.REFUSED,
-    "cancelled": Exit.CANCELLED,
-}
-
-
 __all__ = ["Engine", "Order", "Outcome"]
-
-
-class _Stop(Exception):
-    """The release can't go on now: the state that it is left in, in a sentence."""
-
-    def __init__(self, state: ReleaseState, sentence: str, exit_code: int | None = None) -> None:
-        super().__init__(sentence)
-        self.state: ReleaseState = state
-        self.sentence = sentence
-        self.exit_code = _EXITS.get(state, Exit.OUTSIDE_FAILED) if exit_code is None else exit_code
 
 
 class Engine:
@@ -107,6 +87,7 @@ class Engine:
         self._known = Known()
         self._kept: list[StageRun] = []
         self._champion: ModelVersion | None = None
+        self._imported: ModelVersion | None = None
         self._who = ""
         self._refused: Evidence | None = None
         self._held = contextlib.ExitStack()
@@ -122,8 +103,11 @@ class Engine:
 
         Raises:
             Refused: another release is running, or has taken what sets this one off.
+            WrongUse: the version that is to be released was not imported.
         """
         self._begin(order.options)
+        name = self._project.settings.name
+        self._imported = imported_version(self._journal, name, order.version) if order.version else None
         first = self._first_to_run(order)
         if first is None:
             return Outcome(release=None, exit_code=Exit.DONE, sentence=self._unchanged_words(order))
@@ -133,6 +117,7 @@ class Engine:
                 who=order.who,
                 approved=order.approved,
                 reason=order.reason,
+                version=self._imported.label if self._imported else "",
                 options=order.options,
                 trigger=order.trigger,
             )
@@ -173,6 +158,9 @@ class Engine:
         if release.kind == "rollback":
             runs = {run.stage: run for run in self._journal.stage_runs(number)}
             self._kept = [runs[stage] for stage in STAGES[:4] if stage in runs]
+        elif release.version:
+            known = self._journal.versions(self._project.settings.name)
+            self._imported = next((found for found in known if found.origin and found.label == release.version), None)
         return self._carry_out(order, resumed=True)
 
     def _begin(self, options: DeployOptions) -> None:
@@ -188,9 +176,11 @@ class Engine:
     def _first_to_run(self, order: Order) -> StageName | None:
         """The first stage that has to run, or None. Those before it are kept."""
         for name in STAGES[: STAGES.index(order.until) + 1]:
-            stage = stage_of(name)
+            stage = self._stage(name)
             try:
                 fingerprint = fingerprint_of(stage.inputs(self._context(name)))
+            except LeftOut:
+                continue
             except Problem:
                 return name
             earlier = None if self._is_again(name, order) else stage.earlier(self._context(name), fingerprint)
@@ -198,6 +188,13 @@ class Engine:
                 return name
             self._keep(earlier)
         return None
+
+    def _stage(self, name: StageName) -> Stage[Any]:
+        if self._imported is None:
+            return stage_of(name)
+        from mlconsole.stages.imported import stage_of_imported
+
+        return stage_of_imported(name, self._imported, self._project)
 
     def _is_again(self, name: StageName, order: Order) -> bool:
         if order.again_from is not None and STAGES.index(name) >= STAGES.index(order.again_from):
@@ -224,22 +221,22 @@ class Engine:
             try:
                 self._check_all(order)
                 self._all_stages(order)
-            except _Stop as stop:
+            except Stop as stop:
                 back = self._version_to_bring_back(stop)
                 outcome = self._finish(stop)
             except Exception as defect:
-                self._finish(_Stop("failed", f"A defect of mlconsole's: {type(defect).__name__}: {defect}"))
+                self._finish(Stop("failed", f"A defect of mlconsole's: {type(defect).__name__}: {defect}"))
                 raise
             else:
                 return self._finish(self._end_of(order))
         return outcome if back is None else self._bring_back(back, outcome)
 
-    def _end_of(self, order: Order) -> _Stop:
+    def _end_of(self, order: Order) -> Stop:
         last = order.until == STAGES[-1]
         words = f"{self._known.candidate.label} is serving." if last else f"Stopped after {order.until}, as asked."
-        return _Stop("done" if last else "paused", words)
+        return Stop("done" if last else "paused", words)
 
-    def _finish(self, stop: _Stop) -> Outcome:
+    def _finish(self, stop: Stop) -> Outcome:
         assert self._release is not None
         release = msgspec.structs.replace(self._release, state=stop.state, finished_at=now())
         with self._journal.transaction(durable=True):
@@ -252,7 +249,7 @@ class Engine:
         for name in STAGES[: STAGES.index(order.until) + 1]:
             try:
                 if not (self._is_rollback and name in STAGES[:4]):
-                    stage_of(name).check(self._project)
+                    self._stage(name).check(self._project)
             except Problem as problem:
                 self._fail(self._new_run(name, None, ()), problem)
 
@@ -262,8 +259,8 @@ class Engine:
         self._known = Known()
         for name in STAGES[: STAGES.index(order.until) + 1]:
             if self._cancelled.is_set():
-                raise _Stop("cancelled", "Cancelled.")
-            stage = stage_of(name)
+                raise Stop("cancelled", "Cancelled.")
+            stage = self._stage(name)
             rollback_source = kept.get(name) if self._is_rollback and name in STAGES[:4] else None
             if rollback_source is not None:
                 self._reuse(rollback_source)
@@ -276,6 +273,10 @@ class Engine:
         context = self._context(stage.name)
         try:
             fingerprint = fingerprint_of(stage.inputs(context))
+        except LeftOut as why:
+            if own is None or own.state != "skipped":
+                self._leave_out(stage.name, why)
+            return
         except Problem as problem:
             self._fail(self._new_run(stage.name, None, ()), problem)
         if own is not None and own.evidence is not None and own.fingerprint == fingerprint:
@@ -311,6 +312,9 @@ class Engine:
             self._emit(StageStarted(because=because), name)
         return run
 
+    def _leave_out(self, name: StageName, why: LeftOut) -> None:
+        self._end(msgspec.structs.replace(self._new_run(name, None, ()), verdict=why.verdict), "skipped")
+
     def _reuse(self, earlier: StageRun) -> None:
         source = earlier.reused_from or earlier.release
         moment = now()
@@ -318,7 +322,7 @@ class Engine:
             earlier,
             release=self._number,
             attempt=self._journal.attempts(self._number, earlier.stage) + 1,
-            state="reused",
+            state="reused" if earlier.evidence is not None else "skipped",
             started_at=moment,
             finished_at=moment,
             reused_from=source,
@@ -328,8 +332,8 @@ class Engine:
         with self._journal.transaction():
             self._journal.save_stage(run)
             self._emit(StageReused(release=source), earlier.stage)
-        assert earlier.evidence is not None
-        self._known = self._known.with_evidence(earlier.stage, earlier.evidence)
+        if earlier.evidence is not None:
+            self._known = self._known.with_evidence(earlier.stage, earlier.evidence)
 
     def _run_stage(self, stage: Stage[Any], context: StageContext, run: StageRun) -> None:
         commands: list[CommandNoted] = []
@@ -346,10 +350,10 @@ class Engine:
         except ApprovalNeeded as needed:
             run = msgspec.structs.replace(run, evidence=needed.evidence)
             self._end(run, "waiting")
-            raise _Stop("waiting", self._waiting_words(needed.evidence.plan)) from needed
+            raise Stop("waiting", self._waiting_words(needed.evidence.plan)) from needed
         except Cancelled as cancelled:
             self._end(run, "cancelled")
-            raise _Stop("cancelled", "Cancelled.") from cancelled
+            raise Stop("cancelled", "Cancelled.") from cancelled
         except Problem as problem:
             self._fail(run, problem)
         except Exception as defect:
@@ -367,7 +371,7 @@ class Engine:
             self._end(run, "refused")
             self._refused = evidence
             sentence = next(reason.sentence for reason in verdict.reasons if reason.level == "fail")
-            raise _Stop("refused", f"{stage.name.capitalize()} says no: {sentence}")
+            raise Stop("refused", f"{stage.name.capitalize()} says no: {sentence}")
         with self._journal.transaction(durable=True):
             stage.conclude(context, evidence)
             self._end(run, "done")
@@ -375,15 +379,8 @@ class Engine:
         self._known = self._known.with_evidence(stage.name, evidence)
 
     def _fail(self, run: StageRun, problem: Problem) -> None:
-        record = ProblemRecord(
-            sentence=problem.sentence,
-            next_step=problem.next_step,
-            command=problem.command,
-            tail=problem.tail,
-            exit_code=int(problem.exit_code),
-        )
-        self._end(msgspec.structs.replace(run, problem=record), "failed")
-        raise _Stop("failed", problem.sentence, int(problem.exit_code)) from problem
+        self._end(msgspec.structs.replace(run, problem=ProblemRecord.of(problem)), "failed")
+        raise Stop("failed", problem.sentence, int(problem.exit_code)) from problem
 
     def _end(self, run: StageRun, state: StageState) -> None:
         digest = digest_of_records(run.evidence, run.verdict) if run.evidence is not None else ""
@@ -406,7 +403,7 @@ class Engine:
 
     # after a deploy that failed
 
-    def _version_to_bring_back(self, stop: _Stop) -> ModelVersion | None:
+    def _version_to_bring_back(self, stop: Stop) -> ModelVersion | None:
         """What served before, where the settings say that it is brought back; says so, or why it can't be."""
         if self._is_rollback or self._project.settings.deploy.rollback != "auto" or stop.state != "refused":
             return None

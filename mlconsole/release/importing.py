@@ -34,7 +34,7 @@ class Imported(Record, frozen=True, kw_only=True):
 def import_version(project: Project, journal: Journal, api: MlflowApi, reference: str, filename: str = "") -> Imported:
     """Fetch a model, and make it the next version of the project's; one that was imported before stays that version.
 
-    No alias is moved, and it has not passed this project's tests: it can be looked at, compared and exported.
+    No alias is moved, and it has not passed this project's tests: that is what a release of it is for.
 
     Raises:
         NotImported: see there; nothing is stored.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from mlconsole.errors import Exit
 from mlconsole.evidence.base import Record, StageName
 from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, PodsEvidence
-from mlconsole.evidence.release import Evidence, Release, ReleaseTrigger
+from mlconsole.evidence.release import Evidence, Release, ReleaseState, ReleaseTrigger
 
 
 class Order(Record, frozen=True, kw_only=True):
@@ -18,6 +19,8 @@ class Order(Record, frozen=True, kw_only=True):
     who: str = ""
     reason: str = ""
     options: DeployOptions = DeployOptions()
+    version: str = ""
+    """A version that was imported, to be released in the place of one that is trained."""
     trigger: ReleaseTrigger | None = None
     """What sets it off, where no person does."""
 
@@ -28,6 +31,25 @@ class Outcome(Record, frozen=True, kw_only=True):
     release: Release | None
     exit_code: int
     sentence: str = ""
+
+
+_EXITS: dict[ReleaseState, Exit] = {
+    "done": Exit.DONE,
+    "paused": Exit.DONE,
+    "waiting": Exit.REFUSED,
+    "refused": Exit.REFUSED,
+    "cancelled": Exit.CANCELLED,
+}
+
+
+class Stop(Exception):
+    """The release can't go on now: the state that it is left in, in a sentence."""
+
+    def __init__(self, state: ReleaseState, sentence: str, exit_code: int | None = None) -> None:
+        super().__init__(sentence)
+        self.state: ReleaseState = state
+        self.sentence = sentence
+        self.exit_code = _EXITS.get(state, Exit.OUTSIDE_FAILED) if exit_code is None else exit_code
 
 
 def has_touched_the_cluster(refused: Evidence | None) -> bool:

@@ -84,7 +84,7 @@ def _origin(
         identity = record.data.profile.identity
         yield _equal("data as a whole", identity.digest, digest_of_names(identity.files), "of its files' digests")
         yield from (_data_file(root, file, identity, cancelled) for file in identity.files)
-    if record.train is not None:
+    if record.train is not None and record.train.environment.found != "elsewhere":
         environment = record.train.environment
         found = digest_of_environment(environment.version, environment.packages)
         yield _equal("Python environment", environment.digest, found, f"of {len(environment.packages)} packages")

@@ -50,6 +50,19 @@ def default_version(journal: Journal, name: str) -> ModelVersion:
     return version
 
 
+def imported_version(journal: Journal, name: str, wanted: str) -> ModelVersion:
+    """The version that is meant, as by `find_version`, which came from elsewhere.
+
+    Raises:
+        WrongUse: there is no such version, or it was trained here.
+    """
+    version = find_version(journal, name, wanted)
+    if not version.origin:
+        hint = f"What is trained is released by: mlconsole run. Back to it: mlconsole rollback {version.tag}"
+        raise WrongUse(f"{version.label} was not imported.", hint)
+    return version
+
+
 def made_by(journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
     """The stage runs that made a version and let it pass.
 
@@ -59,7 +72,7 @@ def made_by(journal: Journal, version: ModelVersion) -> tuple[StageRun, ...]:
     for release in journal.releases(10_000):
         if release.version == version.label and release.kind == "release":
             runs = {run.stage: run for run in journal.stage_runs(release.number)}
-            if all(stage in runs and runs[stage].state in {"done", "reused"} for stage in MADE_BY):
+            if all(stage in runs and runs[stage].state in {"done", "reused", "skipped"} for stage in MADE_BY):
                 return tuple(runs[stage] for stage in MADE_BY)
     raise WrongUse(f"{version.label} has not passed its tests.", "Test it first: mlconsole test")
 

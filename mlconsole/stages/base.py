@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mlconsole.errors import OutsideFailed, Problem
-from mlconsole.evidence.base import CommandRun, Fingerprint, Input, StageName, Verdict
+from mlconsole.evidence.base import CommandRun, Fingerprint, Input, Reason, StageName, Verdict
 from mlconsole.evidence.cluster import (
     ConflictChoice,
     DeployEvidence,
@@ -36,12 +36,25 @@ E = TypeVar("E", RepoEvidence, DataEvidence, TrainEvidence, TestEvidence, Deploy
 R = TypeVar("R")
 
 
+_MOST_RUNS = 20
+"""So many runs are looked through for the one by which the champion became it: mostly it is the last."""
+
+
 class ApprovalNeeded(Problem):
     """A plan is ready, and nobody has approved it yet. It carries the evidence so far."""
 
     def __init__(self, evidence: DeployEvidence) -> None:
         super().__init__("Waits for an approval.")
         self.evidence = evidence
+
+
+class LeftOut(Problem):
+    """There is nothing that a stage could look at in this release; the sentence says why."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What stands in the place of a gate's verdict: a warning."""
+        return Verdict.of([Reason(level="warn", sentence=self.sentence, next_step=self.next_step)])
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -131,12 +144,15 @@ class Stage(ABC, Generic[E]):
     name: StageName
     is_of_the_world = False
     """Whether its evidence is about the cluster: then only the latest run can still be true."""
+    compared_by = ""
+    """The input that tells the champion, which others are compared with; empty where it is compared with nobody."""
 
     @abstractmethod
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         """Name everything that the evidence depends on, cheaply: nothing heavy is imported for it.
 
         Raises:
+            LeftOut: this release goes on without the stage.
             Problem: an input is missing.
         """
 
@@ -168,12 +184,25 @@ class Stage(ABC, Generic[E]):
     def earlier(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
         """A completed run whose evidence still stands, so that the stage need not run."""
         if not self.is_of_the_world:
-            return context.journal.done_stage(self.name, fingerprint)
+            return context.journal.done_stage(self.name, fingerprint) or self._before_it_served(context, fingerprint)
         settings = context.project.settings
         if settings.store.url and changed_elsewhere(context.journal, settings.name):
             return None
         last = context.journal.last_run(self.name)
         return last if last and last.state == "done" and last.fingerprint == fingerprint else None
+
+    def _before_it_served(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
+        """The run by which what is the champion now came to be it: nothing but that changed since.
+
+        Else the first thing to do after every release would be to look once more at what it released.
+        """
+        rivals = [entry for entry in fingerprint.inputs if entry.name == self.compared_by and entry.digest]
+        if not self.compared_by or rivals or context.champion is None:
+            return None
+        for run in context.journal.done_stages(self.name, most=_MOST_RUNS):
+            if run.fingerprint is not None and fingerprint.changed_since(run.fingerprint) == (self.compared_by,):
+                return run
+        return None
 
     def conclude(self, context: StageContext, evidence: E) -> None:
         """Write what follows from an accepted stage, in the one transaction that ends it."""

@@ -129,6 +129,7 @@ class DataStage(Stage[DataEvidence]):
     """Profiles the data in one pass, checks it against the champion's schema and tells what is new."""
 
     name = "data"
+    compared_by = "champion's data"
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         identity = identify(context.project)
@@ -172,6 +173,9 @@ class DataStage(Stage[DataEvidence]):
         )
         if champion is not None:
             evidence = self._compared(context, evidence, found, champion)
+        elif context.champion is not None and not context.champion.data_digest:
+            note = f"{context.champion.label} serves, and was imported without its data: nothing is compared with it."
+            evidence = msgspec.structs.replace(evidence, notes=(note,))
         if settings.key:
             evidence = self._by_key(context, evidence, champion)
         return msgspec.structs.replace(evidence, seconds=time.monotonic() - started)

@@ -41,6 +41,13 @@ def good_plan(journal: Journal, version: str, context_name: str) -> DeployPlan:
     return max(found, key=lambda entry: (entry[0].target.context == context_name, entry[1]))[0]
 
 
+def was_deployed(journal: Journal, version: str) -> bool:
+    """Whether a version was ever applied to a cluster from here, with success."""
+    return any(
+        _plan_of(deploy).version == version and deploy.state in ("done", "reused") for deploy, _ in _applied(journal)
+    )
+
+
 def left_behind(journal: Journal) -> tuple[str, ...]:
     """The objects that the last deploy could have deleted, and did not."""
     last = journal.last_run("deploy")

@@ -10,8 +10,10 @@ import msgspec
 
 from mlconsole.errors import Cancelled, WrongUse
 from mlconsole.evidence.base import GateLevel, Input, Reason, Verdict, now
-from mlconsole.evidence.release import TestReported, TestRunning, TestsCollected, UseSeen
+from mlconsole.evidence.release import AliasMove, TestReported, TestRunning, TestsCollected, UseSeen
 from mlconsole.evidence.testing import Comparison, TestEvidence, TestRun
+from mlconsole.evidence.training import ModelVersion
+from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.processes import child_environment
@@ -84,7 +86,19 @@ def rolled_back_words(context: StageContext) -> str:
         return ""
     release = context.journal.release(last.release)
     why = f" ({release.reason})" if release.reason else ""
-    return f"{candidate.label} was rolled back in release {release.number}{why}." if release.kind == "rollback" else ""
+    if release.kind == "rollback":
+        return f"{candidate.label} was rolled back in release {release.number}{why}."
+    return _replaced_words(context.journal, candidate, last)
+
+
+def _replaced_words(journal: Journal, candidate: ModelVersion, move: AliasMove) -> str:
+    """Say that an imported version took the candidate's place: that was a choice, which no run undoes by accident."""
+    now_serves = [found for found in journal.alias_moves(candidate.name) if found.release == move.release]
+    numbers = [found.number for found in now_serves if found.alias == "champion"]
+    version = journal.version(candidate.name, numbers[-1]) if numbers else None
+    if version is None or not version.origin:
+        return ""
+    return f"{candidate.label} gave way to {version.label}, which was imported, in release {move.release}."
 
 
 class TestStage(Stage[TestEvidence]):
@@ -92,6 +106,7 @@ class TestStage(Stage[TestEvidence]):
 
     __test__ = False
     name = "test"
+    compared_by = "champion"
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         project, quality = context.project, context.project.settings.quality
@@ -203,6 +218,8 @@ class TestStage(Stage[TestEvidence]):
     def judge(self, context: StageContext, evidence: TestEvidence) -> Verdict:
         flaky = context.project.settings.test.flaky
         reasons = [*_test_reasons(evidence.run), *_flaky_reasons(evidence.run, flaky), *_comparison_reasons(evidence)]
+        if evidence.comparison is not None:
+            reasons += _unknown_reasons(context)
         if rolled_back := rolled_back_words(context):
             reasons.append(
                 Reason(level="fail", sentence=rolled_back, next_step="Override with a reason, or train anew.")
@@ -268,6 +285,19 @@ def _too_few(*untold: Comparison) -> tuple[str, str]:
     if min(entry.widened for entry in untold) >= GO_TOGETHER:
         return "Neighbouring rows go together, and there are too few that don't,", "Give quality.holdout other periods."
     return "Too few rows", "Give quality.holdout more rows."
+
+
+def _unknown_reasons(context: StageContext) -> Iterator[Reason]:
+    """A warning where an imported model may have been trained on the rows that it is compared on."""
+    known = context.known.data.profile.identity.digest if context.known.data else ""
+    imported = [found for found in (context.known.candidate, context.rival) if found is not None and found.origin]
+    if strange := [found.label for found in imported if not known or found.data_digest != known]:
+        which = f"{listed(strange)}, imported, {'was' if len(strange) == 1 else 'were'}"
+        rows = context.project.settings.quality.holdout
+        sentence = (
+            f"Whether {which} trained on rows of {rows} is not known, as for all that is imported without its data."
+        )
+        yield Reason(level="warn", sentence=sentence)
 
 
 def _words(found: Comparison) -> str:

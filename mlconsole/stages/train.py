@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,38 +14,13 @@ from mlconsole.project import Project
 from mlconsole.project.settings import size_in_bytes
 from mlconsole.services.training import variables
 from mlconsole.stages.base import Stage, StageContext, model_store, needed
+from mlconsole.stages.loading import loading_reasons, scanned
 from mlconsole.stages.training_inputs import command_template, manifest_line, project_python, training_inputs
 from mlconsole.text import count, listed
 
 if TYPE_CHECKING:
     from mlconsole.services.training.run import TrainResult
     from mlconsole.stages.train_here import Trained
-
-
-def _scanned(evidence: TrainEvidence, model: Path) -> TrainEvidence:
-    """Add what loading the model file would import, found without loading it."""
-    from mlconsole.services.models import scan
-
-    try:
-        names = scan.imports(model)
-        dangerous = scan.dangerous(names)
-        unknown = tuple(name for name in scan.unknown(names) if name not in dangerous)
-        return msgspec.structs.replace(evidence, dangerous=dangerous, unknown_imports=unknown)
-    except scan.ScanFailed as problem:
-        return msgspec.structs.replace(evidence, not_scanned=problem.sentence)
-
-
-def _unknown_reasons(names: tuple[str, ...], trusted: tuple[str, ...]) -> list[Reason]:
-    """A warning where loading the model imports what is neither usual nor trusted."""
-    from mlconsole.services.models import scan
-
-    foreign = scan.unknown(names, trusted)
-    if not foreign:
-        return []
-    packages = ", ".join(json.dumps(name) for name in dict.fromkeys(name.partition(".")[0] for name in foreign))
-    sentence = f"Loading this model imports {listed(foreign)}, of no package that models are usually made of."
-    hint = f"If you trust it, say so: [train] trusted = [{packages}]"
-    return [Reason(level="warn", sentence=sentence, next_step=hint)]
 
 
 def _trained(context: StageContext, number: int) -> tuple[Trained, PythonEnvironment]:
@@ -108,7 +81,7 @@ class TrainStage(Stage[TrainEvidence]):
             sweep=trained.sweep,
             best_by=trained.best_by,
         )
-        evidence = _scanned(evidence, store.path(model.digest))
+        evidence = scanned(evidence, store.path(model.digest))
         version = self._numbered(context, self._version(context, number, model, evidence))
         context.emit(VersionMade(version=version))
         if settings.train.on == "cluster":
@@ -158,17 +131,7 @@ class TrainStage(Stage[TrainEvidence]):
         return commit.sha if commit else ""
 
     def judge(self, context: StageContext, evidence: TrainEvidence) -> Verdict:
-        reasons = []
-        if evidence.dangerous:
-            names = listed(list(evidence.dangerous))
-            sentence = f"Loading this model would import {names}: no model needs that."
-            reasons.append(
-                Reason(level="fail", sentence=sentence, next_step="Find out what wrote it before anyone loads it.")
-            )
-        if evidence.unknown_imports:
-            reasons += _unknown_reasons(evidence.unknown_imports, context.project.settings.train.trusted)
-        if evidence.not_scanned:
-            reasons.append(Reason(level="warn", sentence=f"Nobody knows what loading it runs: {evidence.not_scanned}"))
+        reasons = [*loading_reasons(context, evidence)]
         if evidence.missing_outputs:
             sentence = f"Training wrote no {listed(list(evidence.missing_outputs))}: there is nothing to keep."
             reasons.append(Reason(level="warn", sentence=sentence, next_step="Check `outputs` under [train]."))

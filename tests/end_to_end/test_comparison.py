@@ -84,6 +84,12 @@ def test_a_worse_candidate_is_stopped_and_an_equal_one_is_not(champion: Workbenc
     assert run.evidence.comparison.verdict in {"equal", "better"}
     assert [found.segment for found in run.evidence.further] == ["place = hills", "place = sea"]
 
+    # once it serves, there is nobody to compare it with, and nothing to test again
+    journal = Journal(champion.root / ".mlconsole" / "journal.db")
+    journal.move_alias("tiny", "champion", 2, 2)
+    journal.close()
+    assert "Nothing changed since release 2" in champion.type("run", "--until", "test").stdout
+
     champion.write("data/training.csv", rows(407, only=6))
     code, run = train_and_test(champion)
     assert (code, run.state) == (1, "refused")

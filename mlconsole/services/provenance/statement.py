@@ -22,6 +22,7 @@ from mlconsole.services.training.environment import lock_text
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "https://mlconsole.dev/train/v1"
+IMPORT_TYPE = "https://mlconsole.dev/import/v1"
 BUILDER = "https://mlconsole.dev/runner/v1"
 
 
@@ -99,6 +100,7 @@ def statement(record: ReleaseRecord) -> Statement:
     if version is None or train is None or run is None:
         hint = "Only a release that came to train has one."
         raise NothingToState(f"Release {record.release.number} made no model.", hint)
+    definition = _import_of(version, train) if version.origin else _definition(record, train)
     subject = ResourceDescriptor(
         name=version.model.filename,
         digest=_digest_set(version.model.digest),
@@ -108,7 +110,26 @@ def statement(record: ReleaseRecord) -> Statement:
         type_=STATEMENT,
         subject=(subject,),
         predicate_type=PREDICATE,
-        predicate=Provenance(build_definition=_definition(record, train), run_details=_details(record, version, run)),
+        predicate=Provenance(build_definition=definition, run_details=_details(record, version, run)),
+    )
+
+
+def _import_of(version: ModelVersion, train: TrainEvidence) -> BuildDefinition:
+    """What went into a model that was made elsewhere: the file as it came, and what is registered of its making."""
+    told = (("source", version.commit), ("data", version.data_digest), ("environment", version.environment_digest))
+    registered = (
+        ResourceDescriptor(name=name, digest={"gitCommit": digest} if name == "source" else _digest_set(digest))
+        for name, digest in told
+        if digest
+    )
+    return BuildDefinition(
+        build_type=IMPORT_TYPE,
+        external_parameters={"command": train.command, "origin": version.origin},
+        internal_parameters={"registeredParameters": {entry.name: entry.value for entry in version.parameters}},
+        resolved_dependencies=(
+            ResourceDescriptor(name=version.origin, digest=_digest_set(version.model.digest)),
+            *registered,
+        ),
     )
 
 
