@@ -1,4 +1,4 @@
-"""What other releases have to say to the one that is shown: the champion's data, past curves, what commits released."""
+"""What other releases have to say to the one that is shown: data, curves, what tests took, what commits released."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from mlconsole.errors import Problem
 from mlconsole.evidence.base import StageName
 from mlconsole.evidence.data import DataEvidence
 from mlconsole.evidence.release import MetricSeen, Release, StageRun
+from mlconsole.evidence.testing import TestEvidence
 from mlconsole.evidence.training import MetricPoint, ModelVersion
 from mlconsole.journal import Journal
 
 MOST_PAST_RUNS = 3
+MOST_TESTED = 5
+"""So many releases before are looked at for what their tests took."""
 
 Metrics = tuple[tuple[str, tuple[MetricPoint, ...]], ...]
 
@@ -34,6 +37,8 @@ class Related:
     reference_data: DataEvidence | None = None
     past_runs: tuple[PastRun, ...] = ()
     released: Mapping[str, tuple[ModelVersion, ...]] = field(default_factory=dict)
+    test_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each test took in the last release before that ran them, by node id."""
 
 
 class RelatedReader:
@@ -42,6 +47,7 @@ class RelatedReader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._metrics: dict[int, Metrics] = {}
+        self._test_seconds: dict[int, Mapping[str, float]] = {}
 
     def read(self, journal: Journal, shown: Release | None, runs: Mapping[StageName, StageRun]) -> Related:
         """Look into other releases of the journal.
@@ -60,6 +66,7 @@ class RelatedReader:
             reference_data=_data_of(journal, reference.release) if reference else None,
             past_runs=self._past_runs(journal, versions, shown),
             released=released,
+            test_seconds=self._tested(journal, shown),
         )
 
     def _reference(self, journal: Journal, run: StageRun | None) -> ModelVersion | None:
@@ -82,6 +89,22 @@ class RelatedReader:
         number = shown.number if shown is not None else 1 << 62
         before = [version for version in versions if version.release < number][:MOST_PAST_RUNS]
         return tuple(PastRun(version.tag, self._curves(journal, version.release)) for version in before)
+
+    def _tested(self, journal: Journal, shown: Release | None) -> Mapping[str, float]:
+        """How long each test took in the last release before the shown one that has run them."""
+        numbers = range(shown.number - 1, max(shown.number - 1 - MOST_TESTED, 0), -1) if shown is not None else ()
+        for number in numbers:
+            if number not in self._test_seconds:
+                runs = journal.stage_runs(number)
+                self._test_seconds[number] = {
+                    test.nodeid: test.seconds
+                    for run in runs
+                    if isinstance(run.evidence, TestEvidence)
+                    for test in run.evidence.run.outcomes
+                }
+            if self._test_seconds[number]:
+                return self._test_seconds[number]
+        return {}
 
     def _curves(self, journal: Journal, release: int) -> Metrics:
         if release not in self._metrics:

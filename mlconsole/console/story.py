@@ -65,9 +65,13 @@ class Story:
     collected: int | None = None
     tests: tuple[str, ...] = ()
     """The tests that were collected, by node id."""
+    collected_at: datetime | None = None
+    reported_at: datetime | None = None
+    """When the last test ended."""
     running: tuple[tuple[str, Phase], ...] = ()
-    """The tests that are run now, where that lasts, each with its phase; seen so at `running_at`."""
-    running_at: datetime | None = None
+    """The tests that are run now, where that lasts, each with its phase."""
+    running_since: Mapping[str, datetime] = field(default_factory=dict)
+    """When each of them was first seen, by node id."""
     outcomes: tuple[TestOutcome, ...] = ()
     plan: DeployPlan | None = None
     rollouts: tuple[RolloutProgress, ...] = ()
@@ -92,8 +96,10 @@ class StoryTeller:
     _progress_at: datetime | None = None
     _collected: int | None = None
     _tests: tuple[str, ...] = ()
+    _collected_at: datetime | None = None
+    _reported_at: datetime | None = None
     _running: tuple[tuple[str, Phase], ...] = ()
-    _running_at: datetime | None = None
+    _running_since: dict[str, datetime] = field(default_factory=dict)
     _outcomes: list[TestOutcome] = field(default_factory=list)
     _plan: DeployPlan | None = None
     _rollouts: dict[str, RolloutProgress] = field(default_factory=dict)
@@ -146,10 +152,12 @@ class StoryTeller:
     def _take_test(self, body: TestsCollected | TestRunning | TestReported, at: datetime) -> None:
         match body:
             case TestsCollected():
-                self._collected, self._tests = body.count, body.nodeids
+                self._collected, self._tests, self._collected_at = body.count, body.nodeids, at
             case TestRunning():
-                self._running, self._running_at = body.tests, at
+                self._running = body.tests
+                self._running_since = {nodeid: self._running_since.get(nodeid, at) for nodeid, _ in body.tests}
             case TestReported():
+                self._reported_at = at
                 self._reported(body.outcome)
 
     def _begin(self, stage: StageName | None) -> None:
@@ -162,7 +170,8 @@ class StoryTeller:
             self._progress = self._progress_at = None
         elif stage == "test":
             self._outcomes.clear()
-            self._collected, self._tests, self._running = None, (), ()
+            self._collected, self._tests, self._running, self._running_since = None, (), (), {}
+            self._collected_at = self._reported_at = None
         elif stage == "deploy":
             self._rollouts.clear()
         elif stage == "pods":
@@ -196,7 +205,9 @@ class StoryTeller:
             collected=self._collected,
             tests=self._tests,
             running=self._running,
-            running_at=self._running_at,
+            collected_at=self._collected_at,
+            reported_at=self._reported_at,
+            running_since=self._running_since,
             outcomes=tuple(self._outcomes),
             plan=self._plan,
             rollouts=tuple(self._rollouts.values()),

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlconsole.console.interval_lines import forest, interval_of
 from mlconsole.console.operations import test as operation
-from mlconsole.console.panels.test import outcome_lines
+from mlconsole.console.panels.test import TestPanel, outcome_lines
 from mlconsole.console.screens.rerun import RerunScreen
 from mlconsole.console.story import Story, StoryTeller
-from mlconsole.console.test_tree import failed_ids, parts_of, slowest_rows, tree_rows
+from mlconsole.console.test_rows import TestRows
+from mlconsole.console.test_time import TimeLeft
+from mlconsole.console.test_tree import SLICE, TestTree, failed_ids, parts_of
 from mlconsole.evidence.base import now
-from mlconsole.evidence.release import Event, EventBody, TestReported, TestRunning, TestsCollected
-from mlconsole.evidence.testing import Outcome, TestOutcome, TestRun
+from mlconsole.evidence.release import Event, EventBody, Release, TestReported, TestRunning, TestsCollected
+from mlconsole.evidence.testing import Outcome, Phase, TestEvidence, TestOutcome, TestRun
 from mlconsole.evidence.training import MetricPoint
 from mlconsole.project import Project
 from mlconsole.services import readonly
 
-from .builder import evidence_of_tests, outcomes
+from .builder import NAMES, Builder, evidence_of_tests, outcomes
 from .conftest import Build, Drive
+from .watchdog import LIMIT, watchdog
 
 
 def outcome(nodeid: str, ended: Outcome = "passed", seconds: float = 0.1) -> TestOutcome:
@@ -38,9 +46,48 @@ TESTS = (
 )
 
 
+NODEIDS = tuple(test.nodeid for test in TESTS)
+
+
+def grown(
+    nodeids: tuple[str, ...] = NODEIDS,
+    outcomes: tuple[TestOutcome, ...] = TESTS,
+    running: tuple[tuple[str, Phase], ...] = (),
+    *,
+    over: bool = True,
+    room: int = 100,
+) -> TestTree:
+    tree = TestTree()
+    tree.make_room(room)
+    take_all(tree, nodeids, outcomes, running, over=over)
+    return tree
+
+
+def take_all(
+    tree: TestTree,
+    nodeids: tuple[str, ...],
+    outcomes: tuple[TestOutcome, ...],
+    running: tuple[tuple[str, Phase], ...] = (),
+    *,
+    over: bool = False,
+) -> None:
+    while tree.take(nodeids, outcomes, running, over=over):
+        pass
+
+
+def shown(tree: TestTree) -> list[tuple[str, str]]:
+    """How each row stands, and its name."""
+    rows = TestRows(tree)
+    return [rows.row(place).cells[:2] for place in range(len(rows))]  # type: ignore[misc]
+
+
+def names_of(tree: TestTree) -> list[str]:
+    return [name for _, name in shown(tree)]
+
+
 def test_files_and_classes_are_branches_and_what_failed_comes_first() -> None:
-    names = [row.cells[1] for row in tree_rows(TESTS, ())]
-    assert names == [
+    tree = grown()
+    assert names_of(tree) == [
         "▾ test_a.py",
         "  ▾ TestRain",
         "    test_wet[a::b]",
@@ -49,17 +96,152 @@ def test_files_and_classes_are_branches_and_what_failed_comes_first() -> None:
         "▾ test_b.py",
         "  test_two",
     ]
-    assert tree_rows(TESTS, ())[0].cells[0] == "✗ 1/3"
+    assert shown(tree)[0][0] == "✗ 1/3"
 
 
 def test_a_folded_branch_keeps_its_counts() -> None:
-    rows = tree_rows(TESTS, {"tests/test_a.py"})
-    assert [row.cells[1] for row in rows] == ["▸ test_a.py", "▾ test_b.py", "  test_two"]
-    assert rows[0].cells[0] == "✗ 1/3"
+    tree = grown()
+    tree.toggle("branch:tests/test_a.py")
+    assert shown(tree) == [("✗ 1/3", "▸ test_a.py"), ("✓ 1/1", "▾ test_b.py"), ("✓ passed", "  test_two")]
 
 
 def test_the_slowest_are_listed_whatever_they_are_in() -> None:
-    assert [row.cells[1] for row in slowest_rows(TESTS)][:2] == ["test_wet[a::b]", "test_two"]
+    tree = grown()
+    tree.toggle_slowest()
+    assert names_of(tree)[:2] == ["test_wet[a::b]", "test_two"]
+    tree.toggle_slowest()
+    assert names_of(tree)[0] == "▾ test_a.py"
+
+
+def test_all_tests_are_there_from_the_start_and_fill_as_they_run() -> None:
+    tree = grown(outcomes=(), over=False)
+    assert shown(tree) == [
+        ("○ 0/3", "▾ test_a.py"),
+        ("○ 0/2", "  ▾ TestRain"),
+        ("○ waiting", "    test_wet[a::b]"),
+        ("○ waiting", "    test_dry"),
+        ("○ waiting", "  test_one"),
+        ("○ 0/1", "▾ test_b.py"),
+        ("○ waiting", "  test_two"),
+    ]
+    take_all(tree, NODEIDS, TESTS[:1], ((NODEIDS[1], "setup"),))
+    assert ("● 1/3", "▾ test_a.py") in shown(tree)
+    assert ("✓ passed", "  test_one") in shown(tree)
+    assert ("● running", "    test_wet[a::b]") in shown(tree)
+    assert ("○ waiting", "    test_dry") in shown(tree)
+    assert tree.latest == NODEIDS[1]
+    take_all(tree, NODEIDS, TESTS, over=True)
+    assert shown(tree) == shown(grown())
+
+
+def test_where_not_all_fits_what_has_passed_is_folded_and_what_failed_is_open() -> None:
+    tree = grown(outcomes=TESTS[:3], over=False, room=4)
+    assert names_of(tree)[-2:] == ["▾ test_b.py", "  test_two"]
+    take_all(tree, NODEIDS, TESTS, over=True)
+    assert names_of(tree) == [
+        "▾ test_a.py", "  ▾ TestRain", "    test_wet[a::b]", "    test_dry", "  test_one", "▸ test_b.py"
+    ]  # fmt: skip
+    tree.toggle("branch:tests/test_b.py")
+    assert names_of(tree)[-1] == "  test_two"
+    tree.make_room(100)
+    tree.make_room(3)
+    assert names_of(tree)[-1] == "  test_two", "what a person has opened stays open"
+
+
+def test_what_passed_beside_a_failure_is_one_line_where_not_all_fits() -> None:
+    ended = tuple(outcome(nodeid, "failed" if nodeid == MANY[7] else "passed") for nodeid in MANY[:100])
+    tree = grown(MANY[:100], ended, room=200)
+    assert len(tree.order) == 102
+    tree.make_room(20)
+    assert shown(tree) == [
+        ("✗ 1/100", "▾ test_0.py"),
+        ("✗ 1/100", "  ▾ TestIt"),
+        ("✗ failed", "    test_value[7]"),
+        ("✓ 99/99", "    ▸ 99 others passed"),
+    ]
+    rest = TestRows(tree).key(3)
+    assert tree.nodeids(rest) == (*MANY[:7], *MANY[8:100])
+    tree.toggle(rest)
+    assert len(tree.order) == 103
+
+
+def test_what_was_not_run_says_so() -> None:
+    tree = grown(outcomes=TESTS[:1])
+    assert ("○ 1/3", "▾ test_a.py") in shown(tree)
+    assert ("○ not run", "  test_two") in shown(tree)
+
+
+def test_tests_of_one_name_and_tests_that_nobody_told_of_are_all_there() -> None:
+    twice = ("t.py::test_a", "t.py::test_a")
+    ended = (outcome("t.py::test_a"), outcome("t.py::test_a", "failed"), outcome("t.py", "error"))
+    tree = grown(twice, ended)
+    assert sorted(standing for standing, _ in shown(tree)) == ["✓ passed", "✗ 1/2", "✗ error", "✗ failed"]
+    assert tree.root.tests == tree.root.ended == 3
+
+
+def test_files_of_one_name_are_told_apart() -> None:
+    ids = ("a/test_x.py::test_a", "b/test_x.py::test_a", "b/test_y.py::test_a")
+    assert [name for name in names_of(grown(ids, ())) if "py" in name] == [
+        "▾ a/test_x.py", "▾ b/test_x.py", "▾ test_y.py"
+    ]  # fmt: skip
+
+
+MANY = tuple(f"tests/test_{n // 100}.py::TestIt::test_value[{n}]" for n in range(10_000))
+
+
+def test_ten_thousand_tests_are_taken_in_over_several_turns() -> None:
+    tree = TestTree()
+    turns = 1
+    while tree.take(MANY, (), over=False):
+        turns += 1
+    assert turns == len(MANY) // SLICE
+    ended = tuple(outcome(nodeid) for nodeid in MANY)
+    while tree.take(MANY, ended, over=True):
+        turns += 1
+    assert tree.root.tally == {"passed": 10_000}
+    assert len(tree.order) == 100, "each file is one line"
+
+
+@given(st.data())
+def test_the_tree_is_the_same_however_its_outcomes_came(data: st.DataObject) -> None:
+    """Whatever was known before, and in whatever order, the counts are those of the outcomes."""
+    file, name = st.sampled_from(["a.py", "b/a.py"]), st.sampled_from(["test_a", "T::test_b", "T::U::test_c[x::y]"])
+    nodeids = st.lists(st.builds("{}::{}".format, file, name), max_size=8)
+    kinds = st.sampled_from(list(get_args(Outcome)))
+    tree = TestTree()
+    tree.make_room(data.draw(st.integers(0, 9)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        ids = tuple(data.draw(nodeids))
+        ended = tuple(outcome(nodeid, data.draw(kinds)) for nodeid in data.draw(nodeids))
+        running = tuple((nodeid, data.draw(st.sampled_from(get_args(Phase)))) for nodeid in data.draw(nodeids))
+        over = data.draw(st.booleans())
+        take_all(tree, ids, ended, running, over=over)
+        assert tree.root.tally.total() == tree.root.ended == len(ended)
+        assert tree.root.tally == Counter(test.outcome for test in ended)
+        assert tree.root.tests == (Counter(ids) | Counter(test.nodeid for test in ended)).total()
+        assert tree.root.running == sum(leaf.phase != "" for leaf in map(tree.leaf, tree._leaves) if leaf)
+        rows = TestRows(tree)
+        assert [rows.place(rows.key(place)) for place in range(len(rows))] == list(range(len(rows)))
+        fresh = TestTree()
+        fresh.make_room(tree._room)
+        take_all(fresh, ids, ended, running, over=over)
+        assert shown(fresh) == shown(tree)
+
+
+def test_time_left_is_by_what_tests_took_the_last_time() -> None:
+    past = {"slow": 60.0, "a": 1.0, "b": 1.0}
+    left = TimeLeft.of(past, [("a", None), ("b", None), ("slow", None)])
+    assert left.seconds(0) == 62
+    left.end("a", 1.0)
+    left.end("b", 1.0)
+    assert left.seconds(2.0) == pytest.approx(60)
+    assert TimeLeft.of(past, [("a", 2.0), ("b", 2.0), ("slow", None)]).seconds(4.0) == pytest.approx(100)
+
+
+def test_time_left_of_tests_that_are_new_is_by_their_number() -> None:
+    left = TimeLeft.of({}, [(str(n), 0.5 if n < 4 else None) for n in range(12)])
+    assert left.seconds(2.0) == pytest.approx(4)
+    assert TimeLeft.of({}, [("a", None)]).seconds(0) is None
 
 
 def test_parameters_with_colons_are_part_of_a_name() -> None:
@@ -87,6 +269,77 @@ async def test_enter_folds_a_file_and_opens_a_test(build: Build, drive: Drive) -
         assert "test_rain_keeps" not in text
         await console.press("enter", "j", "enter")
         await console.shows("Traceback", "judging 1,200 rows")
+
+
+def collects(builder: Builder, nodeids: tuple[str, ...]) -> Release:
+    """A release that has collected its tests and runs them."""
+    release = builder.begin("ml-model@v2")
+    builder.first_stages(release, "test")
+    builder.stage(release, "test", "running")
+    builder.journal.emit(release.number, TestsCollected(count=len(nodeids), nodeids=nodeids), "test")
+    return release
+
+
+async def test_the_tree_fills_while_the_tests_run(build: Build, drive: Drive) -> None:
+    builder = build()
+    found = outcomes(failing=1)
+    nodeids = tuple(test.nodeid for test in found)
+    release = collects(builder, nodeids)
+    async with drive(builder.project.root) as console:
+        await console.shows("0/8", "▾ test_model_quality.py", f"○ waiting {NAMES[0]}", f"○ waiting {NAMES[-1]}")
+        builder.journal.emit(release.number, TestReported(outcome=found[1]), "test")
+        builder.journal.emit(release.number, TestRunning(tests=((nodeids[2], "setup"),)), "test")
+        await console.shows("1/8", "✓ 1 passed", "○ 7 to come", f"● running {NAMES[2]}", "● setup")
+        await console.press("enter", "home", "j", "enter")
+        await console.shows("It waits for its turn.")
+        await console.press("escape")
+        builder.journal.emit_all(release.number, [TestReported(outcome=test) for test in found[::-1]][:6], "test")
+        builder.journal.emit(release.number, TestReported(outcome=found[0]), "test")
+        await console.shows("✗ 1/8 ▾ test_model_quality.py", f"✗ failed {NAMES[0]}")
+        builder.stage(release, "test", "refused", evidence_of_tests(failing=1))
+        await console.shows("8 tests", "✗ 1/8")
+
+
+async def test_time_left_is_told_by_the_release_before(build: Build, drive: Drive) -> None:
+    builder = build("done")
+    past = outcomes()
+    release = collects(builder, (*(test.nodeid for test in past), "tests/test_model_quality.py::test_new"))
+    builder.journal.emit(release.number, TestReported(outcome=past[0]), "test")
+    async with drive(builder.project.root) as console:
+        panel = console.app.main.panel
+        assert isinstance(panel, TestPanel)
+        await console.until(lambda: console.app.view.related.test_seconds)
+        assert panel.tests.seconds_left(0.04) == pytest.approx(sum(test.seconds for test in past[1:]) + 0.04, abs=0.01)
+
+
+async def fill(builder: Builder, release: Release, drive: Drive) -> None:
+    """Ten thousand tests come in within seconds, while keys are pressed; then they have ended."""
+    ended = tuple(outcome(nodeid, "failed" if n % 997 == 0 else "passed") for n, nodeid in enumerate(MANY))
+    async with drive(builder.project.root, (160, 50)) as console:
+        await console.shows("0/10,000", "○ waiting")
+        await console.press("enter")
+        for place in range(0, len(MANY), 1_000):
+            bodies = [TestReported(outcome=test) for test in ended[place : place + 1_000]]
+            await asyncio.to_thread(builder.journal.emit_all, release.number, bodies, "test")
+            await console.press("pagedown")
+        await console.shows("10,000/10,000", "✗ 11 failed")
+        await console.press("escape")
+        run = TestRun(command="pytest", exit_code=1, seconds=9, collected=len(MANY), outcomes=ended)
+        builder.stage(release, "test", "refused", TestEvidence(version="ml-model@v2", run=run))
+        await console.shows("refused", "10,000 tests", "✗ failed test_value[0]", "▸ 99 others passed")
+
+
+@pytest.mark.timeout(180)
+def test_ten_thousand_tests_do_not_hold_the_screen(build: Build, drive: Drive) -> None:
+    for _attempt in (1, 2):
+        builder = build()
+        release = collects(builder, MANY)
+        with watchdog() as held:
+            asyncio.run(fill(builder, release, drive))
+        worst = max(held)
+        if worst[0] <= LIMIT:
+            return
+    pytest.fail(f"a callback held the loop for {worst[0] * 1000:.0f} ms: {worst[1]}")
 
 
 async def test_failed_tests_run_again_and_it_is_said_that_nothing_is_recorded(

@@ -1,21 +1,22 @@
-"""May it be released? Each test as it ends, failures first, and the candidate against the champion."""
+"""May it be released? The tests as a tree that fills while they run, and the candidate against the champion."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
 from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.interval_lines import comparison_drawn
-from mlconsole.console.paint import BAD, BUSY, DIM, STRONG, WARN, bar, blank, cut, heading, line, wrapped
+from mlconsole.console.paint import BAD, BUSY, DIM, FAINT, STRONG, WARN, bar, blank, cut, heading, line, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.panels.train import use_lines
 from mlconsole.console.screens.detail import DetailScreen
-from mlconsole.console.test_tree import BRANCH, MARKS, keyed, parts_of, slowest_rows, tree_rows
+from mlconsole.console.test_rows import COLUMNS, MARKS, TestRows
+from mlconsole.console.test_tree import BRANCH, REST, Leaf, TestTree, parts_of
 from mlconsole.console.view import View
-from mlconsole.console.widgets.lines import Document
+from mlconsole.console.widgets.lines import Document, Maker
 from mlconsole.console.widgets.table import Table
 from mlconsole.evidence.testing import TestEvidence, TestOutcome, TestRun
 from mlconsole.text import count, duration, number
@@ -25,8 +26,6 @@ LOW = 18
 SLOW_SECONDS = 0.5
 PART_SECONDS = 0.1
 MOST_RUNNING, MOST_WARNINGS = 4, 3
-MANY = 1_000
-"""From so many tests on, the tree grows in steps of a twentieth while they run: it is drawn anew each time."""
 
 
 class TestPanel(Panel):
@@ -44,12 +43,14 @@ class TestPanel(Panel):
     def __init__(self, view: View) -> None:
         super().__init__(view)
         self.document = Document()
-        self.table = Table(("", "test", "time", "message"), numeric=frozenset({2}), whole=frozenset({0}))
-        self.slowest = False
-        self._folded: set[str] = set()
+        self.table = Table(COLUMNS, numeric=frozenset({2}), whole=frozenset({0}))
+        self.tests = TestTree()
+        self._rows = TestRows(self.tests)
         self._drawn: tuple[object, ...] = ()
         self._pointed: datetime | None = None
-        self._shown = 0
+        self._filling = False
+        self._room = 0
+        self._low = False
 
     def body(self) -> Iterator[Widget]:
         """The document over the table."""
@@ -64,61 +65,103 @@ class TestPanel(Panel):
     @property
     def selected_tests(self) -> tuple[str, ...]:
         """What the cursor is on: a test's node id, or that of a file or class."""
-        key = self.table.cursor_key or ""
-        if key.startswith(BRANCH):
-            return (key.removeprefix(BRANCH),)
-        test = keyed(outcomes_of(self.view)).get(key)
-        return (test.nodeid,) if test is not None else ()
+        return self.tests.nodeids(self.table.cursor_key or "")
 
     def on_resize(self) -> None:
         """Say more or less, as there is room."""
+        self._room = 0
         self.draw(self.view)
 
     def draw(self, view: View) -> None:
         """Bring both up to a view."""
-        outcomes = outcomes_of(view)
-        self.set_class(not outcomes, "-no-tests")
-        low = self.size.height < LOW
-        drawn = (view.run("test"), view.story, low)
+        run, story = view.run("test"), view.story
+        self.set_class(not outcomes_of(view) and not (run and story.tests), "-no-tests")
+        counts_down = view.moment if run is not None and run.state == "running" else None
+        self._low = self.size.height < LOW
+        drawn = (run, story, view.related.test_seconds, counts_down, self._low)
         if self._drawn and all(new is old for new, old in zip(drawn, self._drawn, strict=True)):
             return
         self._drawn = drawn
-        self.document.show(lambda width: test_lines(view, outcomes, width, low=low))
-        run = view.run("test")
-        few = len(outcomes) < MANY or len(outcomes) - self._shown >= len(outcomes) // 20
-        if few or len(outcomes) < self._shown or run is None or run.state != "running":
-            self._show_rows(outcomes)
-        self._point_out(view, outcomes)
+        if not self._filling:
+            self._fill()
 
-    def _point_out(self, view: View, outcomes: Sequence[TestOutcome]) -> None:
+    def _fill(self) -> None:
+        """Take in what is known of the tests, many of them over several turns, and draw."""
+        view = self.view
+        run, story = view.run("test"), view.story
+        runs = run is not None and run.state == "running"
+        self.tests.remember(view.related.test_seconds)
+        goes_on = self._filling
+        self._filling = self.tests.take(story.tests if run else (), outcomes_of(view), story.running, over=not runs)
+        if not (goes_on and self._filling):
+            self.document.show(self._lines)
+            self._show_rows()
+        if self._filling:
+            self.call_later(self._fill)
+        elif runs and not self.table.has_focus and (latest := self.tests.latest) is not None:
+            self.table.move_to(latest)
+        else:
+            self._point_out()
+
+    def _lines(self, width: int) -> list[Content]:
+        # no size is asked for here: this is called while sizes are found
+        lines = test_lines(self.view, self.tests, width, low=self._low)
+        # what runs comes and goes: the table below stays where it is
+        run = self.view.run("test")
+        self._room = max(self._room, len(lines)) if run is not None and run.state == "running" else 0
+        return lines + [blank()] * (self._room - len(lines))
+
+    def _show_rows(self) -> None:
+        self.table.show_model(self._rows)
+        # how many rows are seen is known once the lines above have their height
+        self.call_after_refresh(self._make_room)
+
+    def _make_room(self) -> None:
+        before = self.tests.order
+        if self.table.size.height > 1:
+            self.tests.make_room(self.table.size.height - 1)
+        if self.tests.order is not before:
+            self.table.show_model(self._rows)
+
+    def _point_out(self) -> None:
         """Put the cursor on the first failure of a run, once."""
-        run = view.run("test")
+        run = self.view.run("test")
         if run is None or run.started_at == self._pointed or not isinstance(run.evidence, TestEvidence):
             return
         self._pointed = run.started_at
-        failed = next((key for key, test in keyed(outcomes).items() if test.outcome in ("failed", "error")), None)
-        if failed is not None:
-            # once the table has its height: before, it would scroll the row to its top
-            self.call_after_refresh(self.table.move_to, failed)
+        # once the table has its height: before, it would scroll the row to its top
+        self.call_after_refresh(self._move_to_first)
 
-    def _show_rows(self, outcomes: Sequence[TestOutcome]) -> None:
-        self._shown = len(outcomes)
-        self.table.show(slowest_rows(outcomes) if self.slowest else tree_rows(outcomes, self._folded))
+    def _move_to_first(self) -> None:
+        if (failed := self.tests.first_failure) is not None:
+            self.table.move_to(failed)
+        elif not self.table.has_focus:
+            self.table.action_scroll_home()
 
     def toggle_slowest(self) -> None:
         """List the slowest tests, or all as a tree."""
-        self.slowest = not self.slowest
-        self._show_rows(outcomes_of(self.view))
+        self.tests.toggle_slowest()
+        self._show_rows()
 
     def on_table_chosen(self, message: Table.Chosen) -> None:
         """Fold or unfold a branch; open a test."""
         message.stop()
-        outcomes = outcomes_of(self.view)
-        if message.key.startswith(BRANCH):
-            self._folded ^= {message.key.removeprefix(BRANCH)}
-            self._show_rows(outcomes)
-        elif (test := keyed(outcomes).get(message.key)) is not None:
-            self.app.push_screen(DetailScreen(test.nodeid, lambda width: outcome_lines(test, width)))
+        if message.key.startswith((BRANCH, REST)):
+            self.tests.toggle(message.key)
+            self._show_rows()
+        elif (leaf := self.tests.leaf(message.key)) is not None:
+            self.app.push_screen(DetailScreen(leaf.nodeid, leaf_lines(leaf, over=self.tests.is_over)))
+
+
+def leaf_lines(leaf: Leaf, *, over: bool) -> Maker:
+    """One test in full, or why there is nothing to tell of it."""
+    outcome = leaf.outcome
+    if outcome is not None:
+        return lambda width: outcome_lines(outcome, width)
+    words = "It was not run: the tests ended before its turn." if over else "It waits for its turn."
+    if leaf.phase:
+        words = f"It runs now: {leaf.phase}."
+    return lambda width: quiet(words, width=width)
 
 
 def outcomes_of(view: View) -> tuple[TestOutcome, ...]:
@@ -129,7 +172,7 @@ def outcomes_of(view: View) -> tuple[TestOutcome, ...]:
     return run.evidence.run.outcomes if isinstance(run.evidence, TestEvidence) else view.story.outcomes
 
 
-def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: bool = False) -> list[Content]:
+def test_lines(view: View, tree: TestTree, width: int, *, low: bool = False) -> list[Content]:
     """All that is above the table; in few lines where the panel is low."""
     run = view.run("test")
     if run is None:
@@ -140,16 +183,16 @@ def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: 
             return quiet("No tests were found.", "Name them in mlconsole.toml: [test] paths.")
         return quiet("Not tested yet in this release.", f"The tests: {', '.join(paths)}", width=width)
     if run.state == "running":
-        return _progress(view, outcomes, width)
+        return _progress(view, tree, width, low=low)
     evidence = run.evidence if isinstance(run.evidence, TestEvidence) else None
     if evidence is None:
-        if outcomes and run.problem is None:
-            return sections([_counts(outcomes)], run_lines(run, width), command_lines(run))
+        if tree.root.ended and run.problem is None:
+            return sections([_counts(tree)], run_lines(run, width), command_lines(run))
         return sections(run_lines(run, width), evidence_lines(run, width), command_lines(run))
     ended = wrapped(line(("✗ ", BAD), evidence.run.ended), width, indent=2) if evidence.run.ended else []
     if low:
-        return [_counts(outcomes), *ended, *_comparison(evidence, width, low=True)]
-    counts = [_counts(outcomes), *_slowest(outcomes, width), *_recorded(evidence.run, width)]
+        return [_counts(tree), *ended, *_comparison(evidence, width, low=True)]
+    counts = [_counts(tree), *_slowest(tree, width), *_recorded(evidence.run, width)]
     told = [*ended, *_warnings(evidence.run, width)]
     return sections(counts, told, run_lines(run, width), _comparison(evidence, width), command_lines(run))
 
@@ -157,45 +200,72 @@ def test_lines(view: View, outcomes: Sequence[TestOutcome], width: int, *, low: 
 test_lines.__test__ = False  # type: ignore[attr-defined]
 
 
-def _counts(outcomes: Sequence[TestOutcome]) -> Content:
-    parts = []
+def _counts(tree: TestTree) -> Content:
+    """How many ended in which way, and how many did not yet, or never will."""
+    tally, parts = tree.root.tally, []
     for outcome, (mark, style) in MARKS.items():
-        if found := sum(test.outcome == outcome for test in outcomes):
+        if found := tally[outcome]:
             sign, words = mark.split(" ")
             parts.append(line((f"{sign} {found:,} {words}", f"bold {style}")))
-    seconds = sum(test.seconds for test in outcomes)
-    return Content("  ").join([*parts, line((f"{count(len(outcomes), 'test')}, {duration(seconds)}", DIM))])
+    if left := tree.root.tests - tree.root.ended:
+        parts.append(line((f"○ {left:,} not run", WARN) if tree.is_over else (f"○ {left:,} to come", FAINT)))
+    return Content("  ").join([*parts, line((f"{count(tree.root.tests, 'test')}, {duration(tree.root.seconds)}", DIM))])
 
 
-def _slowest(outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
+def _slowest(tree: TestTree, width: int) -> list[Content]:
     """The three that took longest, where that is worth a line."""
-    slow = sorted(outcomes, key=lambda test: -test.seconds)[:3]
+    slow = tree.slow(3)
     if not slow or slow[0].seconds < SLOW_SECONDS:
         return []
-    words = ", ".join(f"{parts_of(test.nodeid)[-1]} {duration(test.seconds)}" for test in slow)
+    words = ", ".join(f"{leaf.name} {duration(leaf.seconds)}" for leaf in slow)
     return [line(("slowest  ", DIM), (cut(words, max(width - 9, 8)), DIM))]
 
 
-def _progress(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
-    collected = view.story.collected
-    if collected is None:
+def _progress(view: View, tree: TestTree, width: int, *, low: bool) -> list[Content]:
+    story = view.story
+    if story.collected is None:
         return quiet("The tests are being collected …")
-    done = len(outcomes) / collected if collected else 1.0
-    progress = line(bar(done, max(min(width - 14, 40), 10)), (f" {len(outcomes)}/{collected}", STRONG))
-    use = use_lines(view.story.uses.get("test", ()), None, width)
-    return [progress, *([_counts(outcomes)] if outcomes else []), *_running(view, outcomes, width), *use]
+    ended, total = tree.root.ended, max(story.collected, tree.root.tests)
+    words = f" {ended:,}/{total:,}"
+    left = _time_left(view, tree)
+    room = width - len(words) - (len(left) + 2 if left else 0)
+    progress = line(bar(ended / total if total else 1.0, max(min(room, 40), 10)), (words, STRONG))
+    if left:
+        progress = line(progress, (f"  {left}", DIM))
+    counts = [_counts(tree)] if ended else []
+    running = _running(view, tree, width, most=1 if low else MOST_RUNNING)
+    if low:
+        return [progress, *counts, *running]
+    use = use_lines(story.uses.get("test", ()), None, width)
+    return [progress, *counts, *_slowest(tree, width), *running, *use]
 
 
-def _running(view: View, outcomes: Sequence[TestOutcome], width: int) -> list[Content]:
-    """The tests that take their time at this moment, each with its phase."""
-    ended = {test.nodeid for test in outcomes[-MOST_RUNNING * 4 :]}
-    found = [(nodeid, phase) for nodeid, phase in view.story.running if nodeid not in ended]
-    lines = [
-        line(("● ", BUSY), (f"{phase:<9}", DIM), cut("::".join(parts_of(nodeid)[1:]) or nodeid, max(width - 11, 8)))
-        for nodeid, phase in found[:MOST_RUNNING]
-    ]
-    if len(found) > MOST_RUNNING:
-        lines.append(line((f"  and {len(found) - MOST_RUNNING} more", DIM)))
+def _time_left(view: View, tree: TestTree) -> str:
+    """How long it still takes, in words; empty where nobody knows."""
+    story = view.story
+    if story.collected_at is None:
+        return ""
+    last = story.reported_at or story.collected_at
+    left = tree.seconds_left((last - story.collected_at).total_seconds())
+    if left is None:
+        return ""
+    left -= (view.moment - last).total_seconds()
+    words = duration(left) if left >= 10 else f"{round(left)} s"
+    return f"about {words} left" if left >= 1 else ""
+
+
+def _running(view: View, tree: TestTree, width: int, most: int) -> list[Content]:
+    """The tests that take their time at this moment, each with its phase, and for how long already."""
+    story, lines = view.story, []
+    found = [(tree.leaf(nodeid), phase) for nodeid, phase in story.running]
+    runs = [(leaf, phase) for leaf, phase in found if leaf is not None and leaf.outcome is None]
+    for leaf, phase in runs[:most]:
+        since = story.running_since.get(leaf.nodeid)
+        took = duration(max(round((view.moment - since).total_seconds()), 0)) if since else ""
+        name = cut("::".join(parts_of(leaf.nodeid)[1:]) or leaf.nodeid, max(width - 14 - len(took), 8))
+        lines.append(line(("● ", BUSY), (f"{phase:<9}", DIM), name, (f"  {took}", DIM)))
+    if len(runs) > most:
+        lines.append(line((f"  and {len(runs) - most} more", DIM)))
     return lines
 
 

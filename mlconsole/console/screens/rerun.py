@@ -17,7 +17,8 @@ from mlconsole.console.faults import as_record
 from mlconsole.console.paint import BAD, BUSY, DIM, FAINT, WARN, blank, heading, keys, line, problem_lines, wrapped
 from mlconsole.console.panels.test import outcome_lines
 from mlconsole.console.screens.dialog import Dialog
-from mlconsole.console.test_tree import MARKS, parts_of
+from mlconsole.console.test_rows import MARKS
+from mlconsole.console.test_tree import parts_of
 from mlconsole.console.widgets.lines import Document
 from mlconsole.evidence.release import ProblemRecord
 from mlconsole.evidence.testing import TestOutcome, TestRun
