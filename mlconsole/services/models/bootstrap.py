@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from mlconsole.errors import Cancelled
-from mlconsole.services.models.dependence import by_drawing, by_leaving_out, half_width, run_starts
+from mlconsole.services.models.dependence import by_leaving_out, half_width_of_parts, half_width_of_sums, run_starts
 from mlconsole.services.models.metrics import Metric, by_scikit_learn
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ MOST_GROUPS = 10_000
 _MOST_WORK = 200_000_000
 _FEWEST_RESAMPLES = 200
 _CHUNK_CELLS = 2_000_000
+_OF_ERRORS: dict[str, Callable[[Floats], Any]] = {"median_absolute_error": np.median, "max_error": np.max}
+"""What scikit-learn makes of absolute errors: asked directly, since it checks each of thousands of resamples anew."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -46,10 +49,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class _Resampled(msgspec.Struct, frozen=True):
-    """The difference of the metric in each draw of rows (r,), and the influence of each run of neighbours (g,)."""
+    """The difference of the metric in each draw of rows (r,); half the width of bounds by how rows go together."""
 
     drawn: Floats
-    influences: Floats
+    half_width: Callable[[float], float]
 
 
 def paired(
@@ -77,20 +80,10 @@ def paired(
         count = np.float64(len(actual))
         values = float(metric.value(ours.sum(axis=0), count)), float(metric.value(theirs.sum(axis=0), count))
         found = _by_sums(metric, ours, theirs, cancelled)
-    elif metric.name == "median_absolute_error":
-        errors = np.abs(candidate - actual), np.abs(champion - actual)
-        values = float(np.median(errors[0])), float(np.median(errors[1]))
-        found = _by_rows(
-            lambda rows: float(np.median(errors[0][rows]) - np.median(errors[1][rows])), len(actual), cancelled
-        )
     else:
-        value = by_scikit_learn(metric.name)
-        values = value(actual, candidate), value(actual, champion)
-        found = _by_rows(
-            lambda rows: value(actual[rows], candidate[rows]) - value(actual[rows], champion[rows]),
-            len(actual),
-            cancelled,
-        )
+        of_rows = _by_rows_of(metric, actual, candidate, champion)
+        values = of_rows(slice(None))
+        found = _by_rows(lambda rows: _apart(of_rows(rows)), len(actual), cancelled)
     return _bounded(values, found, confidence)
 
 
@@ -101,7 +94,7 @@ def _bounded(values: tuple[float, float], found: _Resampled, confidence: float) 
     enough = len(defined) > len(found.drawn) / 2
     low, high = (float(bound) for bound in np.quantile(defined, [tail, 1 - tail])) if enough else (np.nan, np.nan)
     difference, independent = values[0] - values[1], high - low
-    half = half_width(found.influences, confidence)
+    half = found.half_width(confidence)
     low, high = min(low, difference - half), max(high, difference + half)
     return Difference(*values, difference, low, high, (high - low) / independent if independent > 0 else 1.0)
 
@@ -134,7 +127,7 @@ def _by_sums(metric: Metric, ours: Floats, theirs: Floats, cancelled: threading.
             for table in (ours, theirs)
         ]
         found.append(metric.value(sums[0], count) - metric.value(sums[1], count))
-    return _Resampled(np.concatenate(found), influences)
+    return _Resampled(np.concatenate(found), partial(half_width_of_sums, influences))
 
 
 def _influences(value: Callable[[Floats, Any], Floats], ours: Floats, theirs: Floats) -> Floats:
@@ -148,15 +141,23 @@ def _influences(value: Callable[[Floats, Any], Floats], ours: Floats, theirs: Fl
     return by_leaving_out(float(value(totals[0], count) - value(totals[1], count)), without)
 
 
-def _by_rows(difference: Callable[[NDArray[np.int64]], float], rows: int, cancelled: threading.Event) -> _Resampled:
+def _by_rows_of(metric: Metric, actual: Any, candidate: Any, champion: Any) -> Callable[[Any], tuple[float, float]]:
+    """A function that gives the metric of both models on some rows."""
+    if (of_errors := _OF_ERRORS.get(metric.name)) is not None:
+        ours, theirs = np.abs(candidate - actual), np.abs(champion - actual)
+        return lambda rows: (float(of_errors(ours[rows])), float(of_errors(theirs[rows])))
+    value = by_scikit_learn(metric.name)
+    return lambda rows: (value(actual[rows], candidate[rows]), value(actual[rows], champion[rows]))
+
+
+def _apart(values: tuple[float, float]) -> float:
+    return values[0] - values[1]
+
+
+def _by_rows(difference: Callable[[Any], float], rows: int, cancelled: threading.Event) -> _Resampled:
     """Resample the difference of any other metric, which is asked for by the rows to take it of."""
-    starts = run_starts(rows)
-    drawn, times = [], []
-    for chosen in _draws(rows, cancelled):
-        drawn.append(difference(chosen))
-        times.append(np.add.reduceat(np.bincount(chosen, minlength=rows), starts))
-    found = np.array(drawn)
-    return _Resampled(found, by_drawing(found, np.stack(times)))
+    drawn = np.array([difference(chosen) for chosen in _draws(rows, cancelled)])
+    return _Resampled(drawn, partial(half_width_of_parts, difference, rows))
 
 
 def _draws(rows: int, cancelled: threading.Event) -> Iterator[NDArray[np.int64]]:

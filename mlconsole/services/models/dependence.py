@@ -1,16 +1,19 @@
 """How much wider the bounds of a difference are where rows resemble their neighbours.
 
 A bootstrap over rows takes them for independent, and is too sure where they are not: the hours of one day, the visits
-of one customer. Here the rows are cut into fifty runs of neighbours, and what each run adds to the difference is summed
-along their order. Sums that wander far are those of rows that go together. The bound is the difference ± c·√(2·ΣS²/G³):
-a long-run variance by Bartlett's kernel that is not cut off anywhere, so that there is no bandwidth to choose wrongly,
-with the critical value of its own distribution in place of the normal one (Kiefer, Vogelsang and Bunzel, Econometrica
-2000; for comparing forecasts: Coroneo and Iacone, Journal of Applied Econometrics 2020). Moving blocks were no match
-where the models are unsure of a whole season: no block of a length that leaves enough of them holds one.
+of one customer. Here the rows are cut into fifty runs of neighbours, and it is followed how far the difference wanders
+along their order: B(t) = t/n · (difference of the first t rows − difference of all). A sum that wanders far is one of
+rows that go together. The bound is the difference ± c·√(mean of B²): a long-run variance by Bartlett's kernel that is
+not cut off anywhere, so that there is no bandwidth to choose wrongly, with the critical value of its own distribution
+in place of the normal one (Kiefer, Vogelsang and Bunzel, Econometrica 2000; for comparing forecasts: Coroneo and
+Iacone, Journal of Applied Econometrics 2020; for medians and all else that is no mean: Shao, Journal of the Royal
+Statistical Society B 2010). Moving blocks were no match where the models are unsure of a whole season: no block of a
+length that leaves enough of them holds one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from mlconsole.services.models.metrics import Floats
 
 RUNS = 50
+SMALLEST_PART = 0.1
+"""Smaller parts of the rows are left out: what a metric comes to there is more its bias than anything else."""
 _DRAWS = 40_000
 _SEED = 20_000_501
 
@@ -31,8 +36,8 @@ def run_starts(rows: int) -> NDArray[np.intp]:
     return np.linspace(0, rows, min(RUNS, rows), endpoint=False).astype(np.intp)
 
 
-def half_width(influences: Floats, confidence: float) -> float:
-    """Half the width of the bounds of a difference, if its rows may depend on each other along their order.
+def half_width_of_sums(influences: Floats, confidence: float) -> float:
+    """Half the width of the bounds of a difference that is made of sums, if its rows may depend on their neighbours.
 
     Args:
         influences: of each run of rows, in their order, (g,): their mean is what the difference is off by. Where one is
@@ -43,7 +48,10 @@ def half_width(influences: Floats, confidence: float) -> float:
         Half the width in the metric's unit; 0 where too few runs are left to tell.
     """
     known = influences[np.isfinite(influences)]
-    return _critical(len(known), confidence) * float(_spread(known)) if len(known) > 1 else 0.0
+    if len(known) < 2:
+        return 0.0
+    centred = known - known.mean()
+    return _critical_of_sums(len(known), confidence) * float(_root_mean_square(np.cumsum(centred) / len(known)))
 
 
 def by_leaving_out(difference: float, without: Floats) -> Floats:
@@ -51,42 +59,60 @@ def by_leaving_out(difference: float, without: Floats) -> Floats:
     return (len(without) - 1) * (difference - without)
 
 
-def by_drawing(drawn: Floats, times: NDArray[np.int64]) -> Floats:
-    """The influence of each run by how the difference goes with the rows that were drawn of it.
+def half_width_of_parts(difference: Callable[[slice], float], rows: int, confidence: float) -> float:
+    """Half the width of the bounds of any other difference, by what it is in the first and in the last rows alone.
 
-    This holds for medians too, which jump when rows are left out (the infinitesimal jackknife of a bootstrap: Efron,
-    Journal of the American Statistical Association 2014).
+    A median jumps when rows are left out, so that no influence of a run tells how sure it is; but how it settles as
+    rows come in does.
 
     Args:
-        drawn: the difference in each draw, (r,).
-        times: how many rows of each run were drawn, (r, g).
+        difference: of the rows of a slice; not a number where it is not defined on them.
+        rows: how many there are.
+        confidence: how sure the bounds are, such as 0.95.
     """
-    kept = np.isfinite(drawn)
-    if kept.sum() < 2:
-        return np.full(times.shape[1], np.nan)
-    deviations = drawn[kept] - drawn[kept].mean()
-    counts = times[kept] - times[kept].mean(axis=0)
-    influences: Floats = times.shape[1] * (deviations @ counts) / (len(deviations) - 1)
-    return influences
+    starts = run_starts(rows)
+    if len(starts) < 2:
+        return 0.0
+    runs, least, whole = len(starts), _smallest(len(starts)), difference(slice(0, rows))
+    ends = np.append(starts[1:], rows)
+    first = [end / rows * (difference(slice(0, end)) - whole) for end in ends[least:]]
+    last = [(rows - start) / rows * (difference(slice(start, rows)) - whole) for start in starts[: runs - least]]
+    wandered = np.array([*first, *last])
+    known = wandered[np.isfinite(wandered)]
+    return _critical_of_parts(runs, confidence) * float(_root_mean_square(known)) if len(known) else 0.0
 
 
-def _spread(influences: Floats) -> Floats:
-    """The standard error of the mean of each series (…, g)."""
-    centred = influences - influences.mean(axis=-1, keepdims=True)
-    runs = influences.shape[-1]
-    sums = np.cumsum(centred, axis=-1)
-    spread: Floats = np.sqrt(2 * np.square(sums).sum(axis=-1) / runs**3)
-    return spread
+def _smallest(runs: int) -> int:
+    return int(SMALLEST_PART * runs)
+
+
+def _root_mean_square(values: Floats) -> Floats:
+    found: Floats = np.sqrt(np.square(values).mean(axis=-1))
+    return found
 
 
 @lru_cache(maxsize=64)
-def _critical(runs: int, confidence: float) -> float:
-    """How many standard errors the mean of independent numbers stays within; 4.8 for 95%, where a normal one has 2."""
-    return float(np.quantile(_ratios(runs), confidence))
+def _critical_of_sums(runs: int, confidence: float) -> float:
+    """How many times √(mean of B²) the mean of independent numbers stays within; 6.8 for 95%."""
+    means, wandered = _simulated(runs)
+    return float(np.quantile(means / _root_mean_square(wandered), confidence))
+
+
+@lru_cache(maxsize=64)
+def _critical_of_parts(runs: int, confidence: float) -> float:
+    """The same where the smallest parts are left out, and those from the end count as well."""
+    means, wandered = _simulated(runs)
+    least = _smallest(runs)
+    # what the last rows make is what the first don't: that of the last row on is 0 less what came before it
+    last = -wandered[:, : runs - 1 - least]
+    both = np.concatenate((wandered[:, least:], np.zeros((len(means), 1)), last), axis=1)
+    return float(np.quantile(means / _root_mean_square(both), confidence))
 
 
 @lru_cache(maxsize=4)
-def _ratios(runs: int) -> Floats:
+def _simulated(runs: int) -> tuple[Floats, Floats]:
+    """Absolute means of independent numbers (d,), and how they wander along their order, (d, g)."""
     drawn = np.random.default_rng(_SEED).standard_normal((_DRAWS, runs))
-    ratios: Floats = np.abs(drawn.mean(axis=-1)) / _spread(drawn)
-    return ratios
+    means = drawn.mean(axis=1)
+    wandered: Floats = np.cumsum(drawn - means[:, None], axis=1) / runs
+    return np.abs(means), wandered

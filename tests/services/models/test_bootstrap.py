@@ -108,17 +108,70 @@ def days_that_go_together(seed: int) -> tuple[Any, Any, Any]:
     return actual, actual + 20 + by_day + season, actual + 20 + random.normal(0, 1, 1440)
 
 
-@pytest.mark.parametrize(("name", "most"), [("mae", 9), ("rmse", 9), ("median_absolute_error", 15)])
-def test_rows_that_go_with_their_neighbours_are_not_counted_each(
-    name: str, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def by_day(random: Any) -> Any:
+    return 20 + random.normal(0, 1, 12).repeat(120) + random.normal(0, 3, 60).repeat(24) + random.normal(0, 2, 1440)
+
+
+def by_day_and_heavy(random: Any) -> Any:
+    return random.standard_t(3, 1440) * np.exp(random.normal(0, 0.5, 60)).repeat(24)
+
+
+def drifting(random: Any) -> Any:
+    """Errors that resemble those of the hours before: an autoregression of 0.95."""
+    noise, found = random.normal(0, 1, 1440), np.empty(1440)
+    last = 0.0
+    for row in range(1440):
+        last = found[row] = 0.95 * last + noise[row]
+    return 10 * found + random.normal(0, 5, 1440)
+
+
+def independent(random: Any) -> Any:
+    return random.normal(0, 10, 1440)
+
+
+@pytest.mark.parametrize("name", ["median_absolute_error", "max_error"])
+@pytest.mark.parametrize("errors", [independent, by_day, by_day_and_heavy, drifting])
+def test_what_is_no_mean_has_bounds_that_hold(name: str, errors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two models whose errors have one distribution differ by nothing: in 95 of 100 trials the bounds say so."""
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 60)
+    missed = one_by_one = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        actual = np.zeros(1440)
+        found = paired(find_metric(name), actual, errors(random), errors(random), threading.Event())
+        missed += not found.low <= 0 <= found.high
+        one_by_one += abs(found.difference) > (found.high - found.low) / found.widened / 2
+    assert missed <= 11  # more than 11 of 100 come about once in 200 times where 5% do
+    if errors is not independent:
+        assert one_by_one >= 25  # what a bootstrap of rows alone would have said
+
+
+def test_bounds_are_not_wider_than_they_have_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
+    found = [paired(find_metric("medae"), *predictions(300, seed), threading.Event()) for seed in range(60)]
+    assert np.mean([difference.widened for difference in found]) < 1.6
+
+
+@pytest.mark.parametrize("name", ["mae", "rmse", "median_absolute_error"])
+def test_rows_that_go_with_their_neighbours_are_not_counted_each(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 300)
     found = [paired(find_metric(name), *days_that_go_together(seed), threading.Event()) for seed in range(60)]
     surely = sum(not difference.low <= 0 <= difference.high for difference in found)
-    assert surely <= most  # of 60; a median jumps from day to day
+    assert surely <= 9  # of 60
     one_by_one = [abs(d.difference) > (d.high - d.low) / d.widened / 2 for d in found]
     assert sum(one_by_one) > 35
     assert np.median([difference.widened for difference in found]) > 3
+
+
+def test_a_metric_that_needs_both_classes_is_bounded_where_the_first_rows_have_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 50)
+    random = np.random.default_rng(3)
+    actual = np.sort(random.integers(0, 2, 400)).astype(float)
+    found = paired(find_metric("roc_auc"), actual, random.random(400), random.random(400), threading.Event())
+    assert 0 < found.high - found.low < 1
+    assert found.low <= found.difference <= found.high
 
 
 def test_models_that_agree_in_all_rows_but_one_are_still_bounded() -> None:
