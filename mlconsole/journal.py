@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import sqlite3
 import threading
@@ -223,6 +224,15 @@ class Journal:
         """A value that differs once anybody has written: asking for it costs microseconds."""
         with self._lock:
             return self._rows("PRAGMA data_version")[0][0], self._db.total_changes
+
+    @property
+    def identity(self) -> str:
+        """What tells this journal from every other, also where the project's folder is moved."""
+        with self._lock:
+            if not self._rows("PRAGMA application_id")[0][0] and not readonly.is_on():
+                with self.transaction(durable=True):
+                    self._write(f"PRAGMA application_id={secrets.randbelow(2**31 - 1) + 1}")
+            return f"{self._rows('PRAGMA application_id')[0][0]:08x}"
 
     # releases
 

@@ -96,6 +96,8 @@ class Release(Record, frozen=True, kw_only=True):
     """The process that works on it, or that did so last."""
     trigger: ReleaseTrigger | None = None
     """What set it off; None where a person began it."""
+    already: str = ""
+    """The version that another machine had released from the same source: this one stopped before it did so again."""
 
 
 def release_words(number: int) -> str:

@@ -28,6 +28,18 @@ class Serving(Record, frozen=True, kw_only=True):
     change_cause: str = ""
 
 
+class Released(Record, frozen=True, kw_only=True):
+    """A version that was released to a target from the same source before, by another journal than the one that asks.
+
+    `by` is who it was, in words; `serves` is whether pods still serve it, and `now` what serves in its place.
+    """
+
+    version: str
+    by: str
+    serves: bool
+    now: str = ""
+
+
 class Whereabouts(Record, frozen=True, kw_only=True):
     """What serves, beside what the journal knows of that version.
 

@@ -80,11 +80,15 @@ class UseSample(Record, frozen=True, kw_only=True):
 
 
 class ModelFile(Record, frozen=True, kw_only=True):
-    """A model's bytes: `sha256:…`, size in bytes, and the name that the file had."""
+    """A model's bytes: `sha256:…`, size in bytes, and the name that the file had.
+
+    Of a model that is a folder, `files` counts them, and the digest is of their names and contents.
+    """
 
     digest: str
     size: int
     filename: str
+    files: int = 0
 
 
 class ModelVersion(Record, frozen=True, kw_only=True):
@@ -101,6 +105,8 @@ class ModelVersion(Record, frozen=True, kw_only=True):
     created_at: datetime
     commit: str = ""
     data_digest: str = ""
+    source: str = ""
+    """The digest of all that a release of it is made of but the packages: machines know by it that two are the same."""
     parameters: tuple[Parameter, ...] = ()
     metrics: tuple[MetricPoint, ...] = ()
     environment_digest: str = ""

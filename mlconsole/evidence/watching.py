@@ -14,9 +14,11 @@ Then = Literal["propose", "run", "release"]
 TriggerState = Literal["proposed", "waiting", "taken", "ended"]
 """`proposed` to a person, `waiting` for its turn, `taken` by a release, `ended` with an outcome."""
 
-TriggerOutcome = Literal["", "released", "refused", "failed", "cancelled", "unchanged", "replaced", "dismissed"]
-"""What became of it: `unchanged` where no stage had anything to do, `replaced` by a later release that holds it too,
-`dismissed` by a person."""
+TriggerOutcome = Literal[
+    "", "released", "elsewhere", "refused", "failed", "cancelled", "unchanged", "replaced", "dismissed"
+]
+"""What became of it: `elsewhere` where another machine had released it already, `unchanged` where no stage had anything
+to do, `replaced` by a later release that holds it too, `dismissed` by a person."""
 
 
 class Trigger(Record, frozen=True, kw_only=True):

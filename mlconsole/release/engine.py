@@ -55,6 +55,7 @@ from mlconsole.release.decisions import (
 from mlconsole.release.order import Order, Outcome, Stop, has_touched_the_cluster, order_to_bring_back
 from mlconsole.release.versions import imported_version, made_anywhere
 from mlconsole.stages import stage_of
+from mlconsole.stages.already import AlreadyReleased
 from mlconsole.stages.base import ApprovalNeeded, Known, LeftOut, Stage, StageContext, fingerprint_of
 from mlconsole.stages.deployed import left_behind
 from mlconsole.text import clean
@@ -88,7 +89,7 @@ class Engine:
         self._kept: list[StageRun] = []
         self._champion: ModelVersion | None = None
         self._imported: ModelVersion | None = None
-        self._who = ""
+        self._who, self._again = "", False
         self._refused: Evidence | None = None
         self._held = contextlib.ExitStack()
         self._of_others: tuple[str, ...] = ()
@@ -215,7 +216,7 @@ class Engine:
     # carrying it out
 
     def _carry_out(self, order: Order, *, resumed: bool) -> Outcome:
-        self._who = order.who
+        self._who, self._again = order.who, order.again_from is not None
         self._emit_all([ReleaseStarted(resumed=resumed), *(Note(text=text) for text in self._of_others)])
         with CancelWatch(self._journal, self._number, self._cancelled), self._held:
             try:
@@ -347,6 +348,11 @@ class Engine:
         try:
             self._held.enter_context(stage.turn(context))
             evidence = stage.run(context)
+        except AlreadyReleased as found:
+            self._end(run, "skipped")
+            assert self._release is not None
+            self._release = msgspec.structs.replace(self._release, already=found.released.version)
+            raise Stop("paused", str(found)) from found
         except ApprovalNeeded as needed:
             run = msgspec.structs.replace(run, evidence=needed.evidence)
             self._end(run, "waiting")
@@ -456,6 +462,7 @@ class Engine:
             champion=self._champion,
             cancelled=self._cancelled,
             release=self._release,
+            again=self._again,
             emit=lambda body: self._emit(body, stage),
             emit_all=lambda bodies: self._emit_all(bodies, stage),
             approves=self._approves,

@@ -108,6 +108,8 @@ class StageContext:
     """Reports many things at once, in their order: what floods in is cheaper to write down together."""
     chooses: Callable[[tuple[ObjectConflict, ...]], ConflictChoice] = lambda conflicts: "ask"
     """What a person decided to do with fields that others own."""
+    again: bool = False
+    """Whether a person asked for stages to be run again, changed or not."""
 
     @property
     def options(self) -> DeployOptions:

@@ -19,6 +19,7 @@ from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
 from mlconsole.services.kubernetes.orphans import prune
 from mlconsole.services.kubernetes.planning import plan
 from mlconsole.services.monitoring.bins import bins_of
+from mlconsole.stages.already import stop_where_released
 from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, model_store, needed, shares_models
 from mlconsole.stages.deployed import former_plan, good_plan
 
@@ -119,6 +120,7 @@ class DeployStage(Stage[DeployEvidence]):
         return Turn(context, connect(context.project))
 
     def run(self, context: StageContext) -> DeployEvidence:
+        stop_where_released(context, context.known.candidate.source)
         if context.project.settings.store.url:
             from mlconsole.stages.team import refuse_where_champion_moved
 
@@ -247,6 +249,8 @@ def release_facts(context: StageContext) -> ReleaseFacts:
         model_digest=candidate.model.digest,
         data_digest=candidate.data_digest,
         commit=candidate.commit,
+        source=candidate.source,
+        journal=context.journal.identity,
         release=release.number,
         changed_by=release.started_by,
         change_cause=f"{cause}: {release.reason}" if release.reason else cause,

@@ -13,6 +13,7 @@ from mlconsole.evidence.training import ModelFile, ModelVersion, PythonEnvironme
 from mlconsole.project import Project
 from mlconsole.project.settings import size_in_bytes
 from mlconsole.services.training import variables
+from mlconsole.stages.already import is_unattended, source_digest, stop_where_released
 from mlconsole.stages.base import Stage, StageContext, model_store, needed
 from mlconsole.stages.loading import loading_reasons, scanned
 from mlconsole.stages.training_inputs import command_template, manifest_line, project_python, training_inputs
@@ -57,6 +58,8 @@ class TrainStage(Stage[TrainEvidence]):
 
     def run(self, context: StageContext) -> TrainEvidence:
         project, settings = context.project, context.project.settings
+        if is_unattended(needed(context.release)):
+            stop_where_released(context, source_digest(context))
         number = self._next_number(context)
         trained, environment = _trained(context, number)
         store, result = model_store(project), trained.result
@@ -104,6 +107,7 @@ class TrainStage(Stage[TrainEvidence]):
             created_at=now(),
             commit=self._commit(context),
             data_digest=context.known.data_digest,
+            source=source_digest(context),
             parameters=evidence.parameters,
             metrics=evidence.metrics,
             environment_digest=evidence.environment.digest,

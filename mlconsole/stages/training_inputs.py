@@ -21,6 +21,8 @@ from mlconsole.services.training import notebook
 from mlconsole.services.training.environment import find_python
 from mlconsole.stages.base import digest_of, digest_of_files
 
+PYTHON_ENVIRONMENT = "Python environment"
+"""The name of the one input that is the machine's, and not the project's."""
 LOCAL_IMAGE = "local"
 """What the local cluster, which has no images, is told where the settings name none."""
 
@@ -130,4 +132,4 @@ def _place_inputs(project: Project) -> tuple[Input, ...]:
     """Where it runs, as far as that decides what comes out."""
     if project.settings.train.on == "cluster":
         return _inputs_there(project)
-    return (Input(name="Python environment", digest=project_python(project).digest),)
+    return (Input(name=PYTHON_ENVIRONMENT, digest=project_python(project).digest),)

@@ -154,6 +154,8 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
     for number in sorted(number for number in numbers if number is not None):
         release = journal.release(number)
         outcome = OUTCOMES.get(release.state, "")
+        if release.already and release.state == "paused":
+            outcome = "elsewhere"
         if release.trigger is not None and is_unfinished(journal, release):
             given_up = all(found.tries >= MOST_TRIES for found in queue.taken_by(number))
             outcome = "failed" if given_up else ""
@@ -166,7 +168,7 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
         if changed:
             queue.end(changed, outcome, _sentence(journal, number))
         for trigger in changed:
-            if trigger.adds and outcome == "released":
+            if trigger.adds and outcome in {"released", "elsewhere"}:
                 kept_content(project, trigger).unlink(missing_ok=True)
 
 

@@ -64,7 +64,9 @@ def next_move(journal: Journal, moment: datetime | None = None) -> Begin | GoOn 
 
 def _left_to_a_person(latest: Release, moment: datetime) -> float:
     """For how many seconds a release that a person goes through step by step is not replaced by a new one."""
-    if latest.trigger is not None or latest.state not in {"waiting", "paused"} or latest.finished_at is None:
+    if latest.trigger is not None or latest.already or latest.state not in {"waiting", "paused"}:
+        return 0
+    if latest.finished_at is None:
         return 0
     return PERSON_SECONDS - (moment - latest.finished_at).total_seconds()
 

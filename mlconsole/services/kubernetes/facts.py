@@ -18,6 +18,8 @@ from mlconsole.text import clean_line
 
 DATA_DIGEST_ANNOTATION = "mlconsole.dev/data-digest"
 COMMIT_ANNOTATION = "mlconsole.dev/commit"
+SOURCE_ANNOTATION = "mlconsole.dev/source"
+JOURNAL_ANNOTATION = "mlconsole.dev/journal"
 RELEASE_ANNOTATION = "mlconsole.dev/release"
 CHANGED_BY_ANNOTATION = "mlconsole.dev/changed-by"
 CHANGE_CAUSE_ANNOTATION = "kubernetes.io/change-cause"
@@ -38,6 +40,8 @@ class ReleaseFacts(Record, frozen=True, kw_only=True):
         model_digest: of the model file.
         data_digest: of the data that it was trained on.
         commit: of the code that trained it.
+        source: the digest of all that it is made of.
+        journal: the identity of the journal that holds the release.
         release: the release's number.
         changed_by: who released it.
         change_cause: one line for `kubectl rollout history`.
@@ -55,6 +59,8 @@ class ReleaseFacts(Record, frozen=True, kw_only=True):
     release: int
     changed_by: str
     change_cause: str
+    source: str = ""
+    journal: str = ""
     image: str = ""
     reference: str = ""
 
@@ -109,6 +115,8 @@ def _fill_template(template: Body, facts: ReleaseFacts) -> None:
         MODEL_DIGEST_ANNOTATION: facts.model_digest,
         DATA_DIGEST_ANNOTATION: facts.data_digest,
         COMMIT_ANNOTATION: facts.commit,
+        SOURCE_ANNOTATION: facts.source,
+        JOURNAL_ANNOTATION: facts.journal if facts.source else "",
     }
     _set(metadata, "annotations", notes)
     spec = template.get("spec") or {}

@@ -23,7 +23,7 @@ from mlconsole.text import clean_line
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
-__all__ = ["OURS", "serving"]
+__all__ = ["OURS", "annotations_of", "serving"]
 
 OURS = f"app.kubernetes.io/managed-by={MANAGER}"
 """The selector of all pods that a release of ours made."""
@@ -49,7 +49,7 @@ def serving(connection: Connection, selector: str) -> tuple[Serving, ...]:
         owner = pods[0].metadata.owner
         name = (owner.kind, owner.name) if owner else ("", "")
         if name not in notes:
-            notes[name] = _annotations(connection, *name)
+            notes[name] = annotations_of(connection, *name)
         found.append(_entry(pods, notes[name]))
     return tuple(sorted(found, key=lambda entry: (entry.owner, entry.version)))
 
@@ -59,8 +59,8 @@ def _key(pod: Pod) -> tuple[str, ...]:
     return (owner.uid if owner else "", *model_of(pod))
 
 
-def _annotations(connection: Connection, kind: str, name: str) -> dict[str, str]:
-    """What stands on the owner of pods: a ReplicaSet has its Deployment's annotations."""
+def annotations_of(connection: Connection, kind: str, name: str) -> dict[str, str]:
+    """What stands on the owner of pods, where it may be read: a ReplicaSet has its Deployment's annotations."""
     resource = WORKLOADS.get(kind)
     if resource is None:
         return {}
