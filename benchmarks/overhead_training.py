@@ -65,11 +65,12 @@ TOLD = MetricSeen | ProgressSeen
 
 
 class Took(NamedTuple):
-    """Seconds of a run: on the clock, of a processor for the script, and of a processor for watching it."""
+    """Seconds of a run: on the clock, and of a processor for the script, for who reads it, and for its guard."""
 
     clock: float
     script: float
-    watching: float
+    reader: float = 0
+    guard: float = 0
 
 
 def children_seconds() -> float:
@@ -96,7 +97,7 @@ class Bench:
         children, began = children_seconds(), time.perf_counter()
         with self.log.open("wb") as log:
             subprocess.run([sys.executable, *arguments], cwd=self.root, stdout=log, check=True)
-        return Took(time.perf_counter() - began, children_seconds() - children, 0)
+        return Took(time.perf_counter() - began, children_seconds() - children)
 
     def watched(self, arguments: Sequence[str], seen: Callable[[MetricPoint], None] = lambda point: None) -> Took:
         """The same by mlconsole, from its start to the model that was found."""
@@ -122,10 +123,10 @@ class Bench:
                     seen(one)
 
         samples: list[UseSample] = []
-        own, began = time.process_time() + children_seconds(), time.perf_counter()
+        own, children, began = time.process_time(), children_seconds(), time.perf_counter()
         result = train(training, report, threading.Event(), samples.append)
         took, script = time.perf_counter() - began, result.child.use.cpu_seconds
-        return Took(took, script, time.process_time() + children_seconds() - own - script)
+        return Took(took, script, time.process_time() - own, children_seconds() - children - script)
 
     def check_lines(self, lines: int) -> None:
         """Every line came once, in its order."""
@@ -159,15 +160,17 @@ def main() -> int:
         ratio = median(took.clock for took in ours) / median(took.clock for took in bare)
         own_ratio = median(took.script for took in ours) / median(took.script for took in bare)
         print(f"  ratio {ratio:.3f} on the clock, {own_ratio:.3f} in the script's processor time (of medians)")
-        cost = median(took.watching / took.clock for took in ours)
-        print(f"  every line came, in order; watching took {cost:.2%} of a core")
+        cost = median((took.reader + took.guard) / took.clock for took in ours)
+        reader, guard = (median(parts) for parts in ([took.reader for took in ours], [took.guard for took in ours]))
+        print(f"  every line came, in order; watching took {cost:.2%} of a core: ", end="")
+        print(f"{reader:.3f} s of processor time to read it, {guard:.3f} s for its guard")
         late = delays(bench)
     shown = on_screen()
     for where, all_late in (("the journal", late), ("the screen", shown)):
         print(
             f"  from print to {where}: median {median(all_late):.0f} ms, most {max(all_late):.0f} ms of {len(all_late)}"
         )
-    return 0 if ratio <= 1.02 and max(late) <= 200 and median(shown) <= 200 else 1
+    return 0 if ratio <= 1.02 and cost <= 0.01 and max(late) <= 200 and median(shown) <= 200 else 1
 
 
 def median(values: Iterable[float]) -> float:

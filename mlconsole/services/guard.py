@@ -31,8 +31,11 @@ from collections.abc import Callable
 PR_SET_CHILD_SUBREAPER = 36
 F_SETPIPE_SZ = 1031
 PIPE_SIZE = 1 << 20
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.03
 """Output is taken this often at most: a reader that waits for each line makes each line dearer to print."""
+COST = 0.002
+"""The part of a processor's time that taking output may take: the next time waits for it, up to `LONGEST_SECONDS`."""
+LONGEST_SECONDS = 0.06
 FLOOD = PIPE_SIZE // 8
 """Output that comes faster than this from one time to the next is taken without a pause."""
 FASTEST_GROWTH = 4e9
@@ -100,7 +103,7 @@ class Output:
 
     def __init__(self) -> None:
         self.lost = ""
-        self.pause = GATHER_SECONDS
+        self.pause, self.moved = GATHER_SECONDS, False
         self.pipe, self.given = os.pipe()
         os.set_blocking(self.pipe, False)
         if sys.platform == "linux":
@@ -110,8 +113,11 @@ class Output:
                 fcntl.fcntl(self.pipe, F_SETPIPE_SZ, PIPE_SIZE)
 
     def take(self) -> bool:
-        """Move what is there now, a few pipes full of it; return whether more may come. See `pause` for when."""
-        self.pause = GATHER_SECONDS
+        """Move what is there now, a few pipes full of it; return whether more may come. See `pause` for when.
+
+        `moved` says whether there was anything.
+        """
+        self.pause, self.moved = GATHER_SECONDS, False
         for _ in range(8):
             try:
                 data = os.read(self.pipe, PIPE_SIZE)
@@ -119,13 +125,15 @@ class Output:
                 return True
             if not data:
                 return False
-            if len(data) > FLOOD:
-                self.pause = 0
+            self.moved, is_flood = True, len(data) > FLOOD
             try:
                 while data and not self.lost:
                     data = data[os.write(1, data) :]
             except OSError as error:
                 self.lost = error.strerror or str(error)
+            if not is_flood:
+                return True
+            self.pause = 0
         return True
 
 
@@ -241,16 +249,19 @@ def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int], output
         readable = select.select(waiting, [], [], min([*pauses, *([memory.pause] if memory else [])], default=None))[0]
         if wakeup in readable:
             os.read(wakeup, 512)
+            reap(codes)
         if 0 in readable and not os.read(0, 512):
             return 0
         if gathering or output.pipe in readable:
+            began = time.thread_time()
             open_output = output.take()
-        gathering = output.pipe in readable
+            if output.pause:
+                output.pause = min(max(output.pause, (time.thread_time() - began) / COST), LONGEST_SECONDS)
+            gathering = open_output and output.moved
         if memory is not None and time.monotonic() >= look_at:
             if over := memory.over():
                 return over
             look_at = time.monotonic() + memory.pause
-        reap(codes)
     return 0
 
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -34,7 +33,13 @@ TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
 CHUNK = 64 * 1024
 LOOK_SECONDS = 0.03
-"""How often the log is looked at; a look that finds nothing costs some microseconds."""
+"""How often the log is looked at, where that is cheap enough."""
+COST = 0.003
+"""The part of a processor's time that looking may take: the next look waits for it, but not over `LONGEST_SECONDS`."""
+LONGEST_SECONDS = 0.1
+
+_HARMLESS = bytes(range(32, 127)) + b"\n"
+"""What needs no cleaning: most lines are of nothing else."""
 
 Ended = Literal["by itself", "cancelled", "timed out", "out of memory"]
 
@@ -80,6 +85,10 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[str]:
         """Return the lines that `data` completes."""
+        return self.feed_text(data).split("\n")[:-1]
+
+    def feed_text(self, data: bytes) -> str:
+        """Return the lines that `data` completes, as one text: each has a newline at its end."""
         if self._returned and data.startswith(b"\n"):
             data = data[1:]
         self._returned = data.endswith(b"\r")
@@ -88,7 +97,7 @@ class LineSplitter:
         if not newline:
             self._rest += rest
             if len(self._rest) <= LONGEST_LINE:
-                return []
+                return ""
             head, self._rest = self._rest, b""
         else:
             head, self._rest = self._rest + head, rest
@@ -96,13 +105,19 @@ class LineSplitter:
 
     def end(self) -> list[str]:
         """Return what is left when no more comes."""
+        return self.end_text().split("\n")[:-1]
+
+    def end_text(self) -> str:
+        """Return what is left when no more comes, as a line of a text."""
         rest, self._rest = self._rest, b""
-        return _cleaned(rest) if rest else []
+        return _cleaned(rest) if rest else ""
 
 
-def _cleaned(data: bytes) -> list[str]:
-    lines = data.decode("utf-8", "replace").split("\n")
-    return [line if line.isascii() and line.isprintable() else clean_line(line) for line in lines]
+def _cleaned(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    if data.translate(None, _HARMLESS):
+        text = "\n".join(map(clean_line, text.split("\n")))
+    return f"{text}\n"
 
 
 def run_child(
@@ -111,7 +126,8 @@ def run_child(
     cwd: Path,
     log_path: Path,
     cancelled: threading.Event,
-    on_line: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] = lambda text: None,
     environment: Mapping[str, str] | None = None,
     timeout: float | None = None,
     on_sample: Callable[[UseSample], None] | None = None,
@@ -126,11 +142,13 @@ def run_child(
         log_path: gets standard output and standard error as they are; show it only cleaned.
         cancelled: once set, the child is asked to end, then killed, with all of its descendants.
         on_line: called in this thread with each cleaned line.
+        on_text: called in this thread with all cleaned lines that there are at a time, each with a newline at its end:
+            who needs few of very many lines has no work with the others.
         environment: the whole environment of the child; ours where None.
         timeout: seconds after which the child is ended.
         on_sample: called in this thread, about once a second, with what the child and its descendants use.
         memory: bytes; where the child and its descendants take more together, they are killed.
-        on_look: called in this thread some thirty times a second, and once at the end, after the lines that were there.
+        on_look: called in this thread up to thirty times a second, and once at the end, after the lines of the time.
 
     Raises:
         CommandMissing: the command can't be started at all.
@@ -145,7 +163,7 @@ def run_child(
         guard, report_read = _start(command, cwd, environment, target, memory)
         try:
             sampler = TreeSampler(guard.pid, on_sample) if on_sample else None
-            pump = _Pump(guard, report_read, log, on_line, on_look, sampler)
+            pump = _Pump(guard, report_read, log, on_text if on_line is None else by_line(on_line), on_look, sampler)
             ended = pump.run(cancelled, None if timeout is None else started + timeout)
             guard.wait()
             report = _read_report(report_read)
@@ -167,10 +185,20 @@ def run_child(
         exit_code=report.exit_code,
         use=use,
         lines=pump.lines,
-        tail=tuple(pump.tail),
+        tail=pump.tail,
         ended="out of memory" if report.over else ended,
         memory=report.over,
     )
+
+
+def by_line(on_line: Callable[[str], None]) -> Callable[[str], None]:
+    """Hand on a text of whole lines line by line."""
+
+    def hand_on(text: str) -> None:
+        for line in text.split("\n")[:-1]:
+            on_line(line)
+
+    return hand_on
 
 
 def _opened(path: Path, mode: Literal["ab", "rb"]) -> BinaryIO:
@@ -206,21 +234,21 @@ def _start(
 
 
 class _Pump:
-    """Reads a child's log as it grows, hands it to `on_line`, and ends the child when that is asked for."""
+    """Reads a child's log as it grows, hands it to `on_text`, and ends the child when that is asked for."""
 
     def __init__(
         self,
         guard: subprocess.Popen[bytes],
         report: int,
         log: BinaryIO,
-        on_line: Callable[[str], None],
+        on_text: Callable[[str], None],
         on_look: Callable[[], None],
         sampler: TreeSampler | None = None,
     ) -> None:
         self.lines = 0
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._recent = ""
         self._guard, self._report, self._log = guard, report, log
-        self._on_line, self._on_look = on_line, on_look
+        self._on_text, self._on_look = on_text, on_look
         self._splitter = LineSplitter()
         self._sampler = sampler
         self._kill_at: float | None = None
@@ -230,9 +258,10 @@ class _Pump:
         ended: Ended = "by itself"
         through = False
         while True:
+            began = time.thread_time()
             data = self._log.read(CHUNK)
             if data:
-                self._hand_over(self._splitter.feed(data))
+                self._hand_over(self._splitter.feed_text(data))
             elif through:
                 break
             self._on_look()
@@ -247,16 +276,24 @@ class _Pump:
             elif deadline is not None and time.monotonic() > deadline:
                 ended = "timed out"
                 self._ask_to_end()
-            through = through or bool(select.select([self._report], [], [], 0 if data else LOOK_SECONDS)[0])
-        self._hand_over(self._splitter.end())
+            # a full chunk has more behind it
+            waits = len(data or b"") < CHUNK and not through
+            pause = min(max(LOOK_SECONDS, (time.thread_time() - began) / COST), LONGEST_SECONDS) if waits else 0
+            through = through or bool(select.select([self._report], [], [], pause)[0])
+        self._hand_over(self._splitter.end_text())
         self._on_look()
         return ended
 
-    def _hand_over(self, lines: list[str]) -> None:
-        self.lines += len(lines)
-        self.tail.extend(line for line in lines[-4 * TAIL_LINES :] if line.strip())
-        for line in lines:
-            self._on_line(line)
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines that are not blank."""
+        return tuple(line for line in self._recent.split("\n") if line.strip())[-TAIL_LINES:]
+
+    def _hand_over(self, text: str) -> None:
+        if text:
+            self.lines += text.count("\n")
+            self._recent = (self._recent + text)[-LONGEST_LINE:]
+            self._on_text(text)
 
     def _ask_to_end(self) -> None:
         assert self._guard.stdin is not None

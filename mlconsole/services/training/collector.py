@@ -57,6 +57,11 @@ class Collector:
         self._budget = float(PROGRESS_A_SECOND)
         self._refilled = time.monotonic()
 
+    def text(self, text: str) -> None:
+        """Take in lines of the output, each with a newline at its end."""
+        for line in self._reader.telling(text):
+            self.line(line)
+
     def line(self, line: str) -> None:
         """Take in a line of the output."""
         for told in self._reader.feed(line):

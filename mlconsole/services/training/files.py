@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -15,6 +16,8 @@ State = tuple[int, int, int]
 _CLOCK_TICK_NS = 10_000_000
 _MOST_FOLDERS = 2_000
 _MOST_FILES = 10_000
+_FOLDER_MARKS = ("saved_model.pb", "MLmodel", "model_index.json", "adapter_config.json")
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".h5", ".msgpack", ".onnx")
 
 
 def state(path: Path) -> State | None:
@@ -32,25 +35,66 @@ def moment() -> int:
 
 
 def changed_since(path: Path, started: int) -> bool:
-    """Whether a file was written, or put in place, since a `moment`: a copy may keep the time of its original."""
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return max(status.st_mtime_ns, status.st_ctime_ns) >= started
+    """Whether a file was written, or put in place, since a `moment`: a copy may keep the time of its original.
+
+    Of a folder, whether one of its files was.
+    """
+    return _written_at(path) >= started
 
 
 def newest_first(paths: list[Path]) -> list[Path]:
-    """Files by the time that they were written or put in place, the latest first."""
-    return sorted(paths, key=lambda path: (max(path.stat().st_mtime_ns, path.stat().st_ctime_ns), path), reverse=True)
+    """Files and folders by the time that they were written or put in place, the latest first."""
+    return sorted(paths, key=lambda path: (_written_at(path), path), reverse=True)
+
+
+def _written_at(path: Path) -> int:
+    """When a file, or the last one of a folder, was written or put in place, in nanoseconds; 0 where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    if stat.S_ISDIR(status.st_mode):
+        return max(map(_written_at, files_below(path)), default=0)
+    return max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files of a folder and of those in it, some ten thousand at most."""
+    return sorted(islice((path for path in folder.rglob("*") if path.is_file()), _MOST_FILES))
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in files_below(path)) if path.is_dir() else path.stat().st_size
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder is what libraries write as a model: Keras, MLflow, Hugging Face."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return False
+    return not names.isdisjoint(_FOLDER_MARKS) or (
+        "config.json" in names and any(name.endswith(_WEIGHTS) for name in names)
+    )
+
+
+def matching_folders(root: Path, pattern: str) -> list[Path]:
+    """The folders that a path or pattern means as models: by a slash at its end, or by what they hold."""
+    found = (path for path in _meant(root, pattern) if path.is_dir())
+    return [path for path in found if pattern.endswith("/") or is_model_folder(path)]
+
+
+def _meant(root: Path, pattern: str) -> list[Path]:
+    if any(sign in pattern for sign in "*?["):
+        return _glob(root, pattern)
+    return [Path(os.path.normpath(root / pattern))]
 
 
 def matching(root: Path, pattern: str) -> list[Path]:
     """The files that a path or pattern of the settings means; those in a folder where it names one."""
-    base = Path(os.path.normpath(root / pattern)) if not any(sign in pattern for sign in "*?[") else None
-    found = [base] if base is not None else _glob(root, pattern)
     files: list[Path] = []
-    for path in found:
+    for path in _meant(root, pattern):
         files += sorted(inner for inner in path.rglob("*") if inner.is_file()) if path.is_dir() else [path]
         if len(files) > _MOST_FILES:
             break

@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlconsole.errors import Refused
-from mlconsole.services.training.files import changed_since, matching, moment, newest_first, state, written
+from mlconsole.services.training.files import (
+    changed_since,
+    files_below,
+    is_model_folder,
+    matching,
+    matching_folders,
+    moment,
+    newest_first,
+    size_of,
+    state,
+    written,
+)
 from mlconsole.text import clean, listed
 
 _SCIKIT_LEARN = (".pkl", ".pickle", ".joblib", ".skops")
@@ -74,43 +85,48 @@ class ModelSearch:
     def _check_given(self, path: Path, tail: tuple[str, ...]) -> None:
         after = state(path)
         shown = self._shown(path)
-        if path.is_dir():
-            sentence = f"Training wrote a folder to {shown}; a model has to be one file so far."
+        if path.is_dir() and not files_below(path):
+            sentence = f"Training left an empty folder at {shown}."
+        elif path.is_dir() and changed_since(path, self._started):
+            return
         elif after is None:
             sentence = f"Training ended well, but there is no model at {shown}."
-        elif after == self._before and not self.skips:
+        elif not self.skips and (after == self._before or path.is_dir()):
             sentence = f"Training ended well, but left the model at {shown} as it was before."
         elif after[1] == 0:
             sentence = f"Training wrote an empty file to {shown}."
         else:
             return
-        others = sorted(self._written(), key=lambda other: -other.stat().st_size)
+        others = sorted(self._written(), key=lambda other: -size_of(other))
         hint = f"It wrote {clean(listed([self._shown(other) for other in others]))}: " if others else ""
         use = "let the training command write to {model}" if hint else "Let the training command write to {model}"
         where = f', or name it: [train] model = "{clean(self._shown(others[0]))}"' if others else ""
         raise NoModelWritten(sentence, f"{hint}{use}{where}.", command=self._line, tail=tail)
 
     def _matching(self, tail: tuple[str, ...]) -> tuple[Path, str]:
-        """The file that the pattern of the settings means, below the project's folder or that of the command."""
-        found = matching(self._root, self._pattern)
-        if not found and self._cwd != self._root:
-            found = matching(self._cwd, self._pattern)
+        """What the pattern of the settings means, below the project's folder or that of the command."""
+        found: list[Path] = []
+        for top in dict.fromkeys((self._root, self._cwd)):
+            found = found or matching_folders(top, self._pattern) or matching(top, self._pattern)
         fresh = newest_first([path for path in found if changed_since(path, self._started)])
         if not fresh and self.skips:
             fresh = newest_first(found)[:1]
         if not fresh:
-            what = f"left {self._pattern} as it was before" if found else f"no file is called {self._pattern}"
+            kind = "folder" if self._pattern.endswith("/") else "file"
+            what = f"left {self._pattern} as it was before" if found else f"no {kind} is called {self._pattern}"
             raise NoModelWritten(
                 f"Training ended well, but {what}.", "Check `model` under [train].", command=self._line, tail=tail
             )
         return self._one_of(fresh), f"the newest file of {self._pattern}" if len(fresh) > 1 else self._pattern
 
     def _only_one(self, tail: tuple[str, ...]) -> tuple[Path, str]:
-        """The only file that the training wrote and that is called as models are."""
+        """The only file, or folder, that the training wrote and that looks as models do."""
         wrote = newest_first(self._written())
-        models = [path for path in wrote if path.suffix.lower() in SUFFIXES]
-        if models:
-            return self._one_of(models), "the model file that the training wrote"
+        folders = self._outermost({path.parent for path in wrote} - {self._root, self._cwd})
+        models = [path for path in wrote if path.suffix.lower() in SUFFIXES and not _is_below(path, folders)]
+        if models or folders:
+            what = "folder" if folders and not models else "file"
+            return self._one_of(newest_first([*folders, *models])), f"the model {what} that the training wrote"
         hint = f"It wrote {clean(listed([self._shown(path) for path in wrote]))}. " if wrote else ""
         raise NoModelWritten(
             "Training ended well, but wrote no file that looks like a model.",
@@ -118,6 +134,11 @@ class ModelSearch:
             command=self._line,
             tail=tail,
         )
+
+    def _outermost(self, folders: set[Path]) -> list[Path]:
+        """Those of some folders that are models and not a part of another one."""
+        models = [folder for folder in folders if is_model_folder(folder)]
+        return [folder for folder in models if not _is_below(folder, models)]
 
     def _one_of(self, files: list[Path]) -> Path:
         """The newest of files, where they are one model as it grew; otherwise a person has to say which."""
@@ -128,7 +149,7 @@ class ModelSearch:
                 f'Say so: [train] model = "{names[0]}", and the others may be outputs = {_as_toml(names[1:4])}.',
                 command=self._line,
             )
-        if not files[0].stat().st_size:
+        if not size_of(files[0]):
             raise NoModelWritten(f"Training wrote an empty file to {self._shown(files[0])}.", command=self._line)
         return files[0]
 
@@ -139,6 +160,10 @@ class ModelSearch:
 
     def _shown(self, path: Path) -> str:
         return os.path.relpath(path, self._root)
+
+
+def _is_below(path: Path, folders: list[Path]) -> bool:
+    return any(folder in path.parents for folder in folders)
 
 
 def _as_toml(names: list[str]) -> str:

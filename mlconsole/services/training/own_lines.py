@@ -22,6 +22,8 @@ _CATBOOST = re.compile(
     r"\d{1,9}:\s.*\btotal: (?P<total>[\d.]{1,9})(?P<total_unit>us|ms|s|m|h).*"
     r"\bremaining: (?P<left>[\d.]{1,9})(?P<left_unit>us|ms|s|m|h)\b.*"
 )
+OPENING = ("Train Loss", "f1-score", "inertia")
+"""Words of the lines that are, or begin, such ones, where nothing else in the line shows that it tells something."""
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -32,6 +34,11 @@ class OwnLines:
         self._columns: tuple[str, ...] = ()
         self._in_report = False
         self._fits = self._fitted = 0
+
+    @property
+    def is_amid(self) -> bool:
+        """Whether a line may belong to those before it."""
+        return bool(self._columns) or self._in_report
 
     def feed(self, text: str) -> tuple[Sequence[MetricPoint], Counter | None] | None:
         """Return the metrics of a line, and how far it says that all is; None where it is none of these."""

@@ -68,20 +68,15 @@ class ReportFile:
     exact = True
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
+        # it is there before the helper writes to it: looking for it again and again costs more than reading it
+        self._descriptor: int | None = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
         self._rest = b""
         self._reader = ReportReader()
 
     def look(self) -> Sequence[Told]:
         """Return what was reported since the last look."""
-        if self._descriptor is None:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDONLY)
-            except OSError:
-                return ()
         found: list[Told] = []
-        while data := os.read(self._descriptor, 1 << 20):
+        while self._descriptor is not None and (data := os.read(self._descriptor, 1 << 20)):
             *whole, self._rest = (self._rest + data).split(b"\n")
             found += [told for line in whole if (told := self._reader.read(line)) is not None]
         return found

@@ -107,7 +107,7 @@ def train(
             cwd=training.cwd,
             log_path=training.log_path,
             cancelled=cancelled,
-            on_line=collector.line,
+            on_text=collector.text,
             on_look=collector.look,
             environment=environment,
             timeout=training.timeout,

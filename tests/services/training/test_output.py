@@ -273,3 +273,21 @@ def test_a_long_line_takes_no_longer_than_a_moment(piece: str) -> None:
     reader.feed(line)
     reader.feed(line + "=1")
     assert time.process_time() - started < 0.5
+
+
+SIGNS = st.sampled_from(
+    ["epoch 3", "Epoch 2/9", "loss=1", "of 12", "mae: 3", "7", "f1-score", "Train Loss", "İ", " ", "a"]
+)
+
+
+@given(st.lists(st.one_of(st.text(st.characters(exclude_characters="\n")), st.lists(SIGNS).map(" ".join))))
+def test_lines_that_are_left_out_tell_nothing(lines: list[str]) -> None:
+    every, few = (OutputReader(clock=lambda: 0.0) for _ in range(2))
+    text = "".join(f"{line}\n" for line in lines)
+    told = [told for line in few.telling(text) for told in few.feed(line)]
+    assert told == [told for line in lines for told in every.feed(line)]
+
+
+def test_few_of_many_lines_are_read() -> None:
+    text = "batch 12 of the data was read\n" * 100 + "step 3 loss=0.5\n" + "nothing here\n" * 100
+    assert OutputReader().telling(text) == ["step 3 loss=0.5"]

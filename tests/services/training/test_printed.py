@@ -123,3 +123,13 @@ def test_a_bar_that_moves_tells_the_time_left(name: str) -> None:
     moving = [seen for seen in told(name) if isinstance(seen, TrainingProgress) and 0.2 < seen.fraction < 1]
     assert moving
     assert sum(seen.seconds_left is not None for seen in moving) >= len(moving) / 2
+
+
+@pytest.mark.parametrize("path", sorted(PRINTED.glob("*.log")), ids=lambda path: path.stem)
+def test_nothing_is_told_by_lines_that_are_left_out(path: Path) -> None:
+    every, few = (OutputReader(clock=lambda: 0.0) for _ in range(2))
+    data = path.read_bytes()
+    for start in range(0, len(data), 1000):
+        text = LineSplitter().feed_text(data[start : start + 1000])
+        told_by_all = [told for line in text.split("\n")[:-1] for told in every.feed(line)]
+        assert [told for line in few.telling(text) for told in few.feed(line)] == told_by_all

@@ -138,9 +138,41 @@ def test_an_empty_model_is_none(training: Project) -> None:
         training("open('models/m.pkl', 'wb')")
 
 
-def test_a_folder_is_no_model_yet(training: Project) -> None:
-    with pytest.raises(NoModelWritten, match=r"wrote a folder to models/m\.pkl; a model has to be one file"):
+def test_an_empty_folder_is_no_model(training: Project) -> None:
+    with pytest.raises(NoModelWritten, match=r"left an empty folder at models/m\.pkl"):
         training("import os\nos.mkdir('models/m.pkl')")
+
+
+FOLDER = "import os\nos.makedirs('{0}/variables')\nfor n in ('saved_model.pb', 'variables/a'): open('{0}/' + n, 'w').write('1')"
+
+
+def test_a_folder_may_be_the_model(training: Project) -> None:
+    assert training(FOLDER.format("models/m.pkl")).model == training.model_path
+
+
+def test_the_folder_of_an_earlier_training_does_not_count(training: Project) -> None:
+    training.model_path.mkdir(parents=True)
+    (training.model_path / "weights").write_text("old")
+    let_the_clock_tick()
+    with pytest.raises(NoModelWritten, match=r"left the model at models/m\.pkl as it was before"):
+        training("print('done')")
+
+
+def test_a_folder_of_a_library_is_found_among_what_was_written(training: Project) -> None:
+    result = training(FOLDER.format("export/net"), given=None)
+    assert (result.model, result.found) == (training.root / "export/net", "the model folder that the training wrote")
+
+
+@pytest.mark.parametrize("pattern", ["export/net", "export/net/", "export/*/", "export/n*"])
+def test_a_pattern_may_mean_a_folder(training: Project, pattern: str) -> None:
+    assert training(FOLDER.format("export/net"), given=None, pattern=pattern).model == training.root / "export/net"
+
+
+def test_a_plain_folder_is_meant_by_a_slash(training: Project) -> None:
+    script = "import os\nos.makedirs('out')\nopen('out/a.json', 'w').write('1')\nopen('out/b.npy', 'w').write('1')"
+    assert training(script, given=None, pattern="out/").model == training.root / "out"
+    with pytest.raises(NoModelWritten, match="no folder is called nowhere/"):
+        training("print('done')", given=None, pattern="nowhere/")
 
 
 def test_a_cancel_ends_a_training(training: Project) -> None:
