@@ -141,6 +141,7 @@ def _training(context: StageContext) -> TrainEvidence:
         release=needed(context.release).number,
         created_at=now(),
         data_digest="sha256:data",
+        source="sha256:source",
     )
     version = TrainStage()._numbered(context, version)
     environment = PythonEnvironment(executable="/usr/bin/python3", version="3.12.1", digest="sha256:env")

@@ -25,6 +25,7 @@ from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.services.models.registry import Registry
 from mlconsole.services.models.store import ModelStore
 from mlconsole.stages import team
+from mlconsole.stages.already import stop_where_released
 from mlconsole.stages.base import model_store
 from mlconsole.stages.deploy import DeployStage
 from tests.services.models.s3_server import S3Server, use_s3
@@ -218,6 +219,29 @@ def test_a_champion_that_moved_meanwhile_stops_a_release_before_deploy(
     world.inputs["train"] = ""
     assert bob.release().exit_code == 0
     assert bob.aliases() == {"champion": "v2", "previous": "v3"}
+
+
+def test_what_another_released_from_the_same_source_meanwhile_is_not_released_again(
+    ada: Checkout, bob: Checkout, world: World
+) -> None:
+    ada.release()
+
+    def meanwhile(context: StageContext) -> None:
+        world.during.pop("test")
+        world.inputs["train"] = "another rate"
+        ada.release()
+
+    world.during["test"] = meanwhile
+    world.during["deploy"] = lambda context: stop_where_released(context, context.known.candidate.source)
+    outcome = bob.release()
+    assert outcome.release is not None
+    assert (outcome.exit_code, outcome.release.state, outcome.release.already) == (0, "paused", "m@v3")
+    assert (
+        f"m@v3 was released there from the same commit and data already, by {team.here('ada', 2)}" in outcome.sentence
+    )
+    assert bob.aliases()["champion"] == "v3"
+    assert bob.release(again_from="train").exit_code == 0
+    assert bob.aliases()["champion"] == "v4"
 
 
 def test_two_that_train_at_once_get_numbers_of_their_own(ada: Checkout, bob: Checkout, world: World) -> None:

@@ -5,8 +5,9 @@ as samples of one distribution do. Where they come in runs (a client that sends 
 resembles the one before), the blocks differ by more: by the design effect δ, and n rows are worth n/δ (Kish, 1965; for
 tests of counts Rao and Scott, 1981). Only counters by block are needed for it, and no row.
 
-What is assumed: runs are shorter than a block, which is a twelfth of the window at most; and what a feature is worth
-whose value never varied is what the others are worth, since runs are the traffic's and not one feature's.
+What is assumed: runs are shorter than a block, which is a twelfth of the window at most. And runs are the traffic's: no
+feature's rows are worth more than those of the feature in the middle, so that one which hardly varied so far, and
+therefore tells nothing of runs, is not taken for many independent rows that are all alike.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ FEWEST_BLOCKS = 12
 """Blocks from which on the variance between them is trusted."""
 FEWEST_EVEN = 6.0
 """As so many blocks of equal size at least: one that holds most rows tells nothing of the variance between blocks."""
-COMMON = 0.05
-"""A bin or value with this part of the rows is judged on its own, too: runs may be of one value alone."""
+UPPER = 0.95
+"""The effect is the upper end of its interval: with so much certainty rows are worth no less."""
 
 
 def with_block(blocks: Sequence[Block], added: Counters) -> tuple[Block, ...]:
@@ -62,8 +63,8 @@ def design_effects(blocks: Sequence[Block]) -> Mapping[str, float]:
     found = {name: _effect(*_table(blocks, rows, name)) for name in names}
     known = [effect for effect in found.values() if effect is not None]
     # where nothing at all varied, each look is worth a row
-    other = float(np.median(known)) if known else float(rows.sum()) / sum(block.looks for block in blocks)
-    return {name: max(other if effect is None else effect, 1.0) for name, effect in found.items()}
+    middle = float(np.median(known)) if known else float(rows.sum()) / sum(block.looks for block in blocks)
+    return {name: max(effect or 0.0, middle, 1.0) for name, effect in found.items()}
 
 
 def _table(blocks: Sequence[Block], rows: Any, name: str) -> tuple[Any, bool]:
@@ -86,23 +87,21 @@ def _table(blocks: Sequence[Block], rows: Any, name: str) -> tuple[Any, bool]:
 
 
 def _effect(table: Any, is_ordered: bool) -> float | None:
-    """The design effect of a table of counts: the largest of what its bins tell on average, each, and as ranks."""
+    """The design effect of a table of counts, on average over its bins or as ranks, whichever is larger."""
+    from scipy import special
+
     table = table[:, table.sum(axis=0) > 0]
-    bins, whole = table.shape[1], table.sum()
+    bins, whole, degrees = table.shape[1], table.sum(), len(table) - 1
     if bins < 2:
         return None
     p = table.sum(axis=0) / whole
     beyond = table - table.sum(axis=1, keepdims=True) * p
-    scale = len(table) / (len(table) - 1) / whole
-    spread = (beyond**2).sum(axis=0) * scale
-    effects: list[float] = [float((spread / p).sum()) / (bins - 1)]
-    common = (p >= COMMON) & (p <= 1 - COMMON)
-    effects += (spread / (p * (1 - p)))[common].tolist()
+    effect = float(((beyond**2).sum(axis=0) / p).sum()) / (bins - 1)
     if is_ordered:
+        # what moves slowly moves all ranks together: bins on average tell less of it
         ranks = np.cumsum(p) - p / 2
-        variance = float((p * (ranks - 0.5) ** 2).sum())
-        effects.append(float(((beyond @ ranks) ** 2).sum()) * scale / variance)
-    return max(effects)
+        effect = max(effect, float(((beyond @ ranks) ** 2).sum() / (p * (ranks - 0.5) ** 2).sum()))
+    return effect / whole * len(table) / float(special.chdtri(degrees, UPPER))
 
 
 def worth(counts: FeatureCounts, effect: float) -> FeatureCounts:

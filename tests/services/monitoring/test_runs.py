@@ -41,8 +41,8 @@ def test_blocks_are_few_however_many_looks_there_are_and_hold_every_row() -> Non
 
 def test_independent_rows_are_worth_nearly_what_they_are() -> None:
     effects = [design_effects(looked(np.random.default_rng(seed).random(2_000)))["temp"] for seed in range(100)]
-    assert 1 <= float(np.median(effects)) < 1.8
-    assert max(effects) < 4
+    assert 1.5 < float(np.median(effects)) < 2.5, "the upper end of the interval"
+    assert max(effects) < 5
 
 
 @pytest.mark.parametrize("length", [10, 100])
@@ -52,8 +52,8 @@ def test_rows_in_runs_are_worth_as_many_as_there_are_runs(length: int) -> None:
         random = np.random.default_rng(seed)
         values = np.repeat(random.random(10_000 // length), length)
         found.append(design_effects(looked(values))["temp"] / length)
-    assert 0.9 < float(np.median(found)) < 2
-    assert min(found) > 0.6
+    assert 1.2 < float(np.median(found)) < 3
+    assert min(found) > 0.9
 
 
 def test_an_hour_that_resembles_the_next_counts_as_a_run() -> None:
