@@ -1,8 +1,8 @@
 """How often live traffic that does not drift is said to, and how soon a shift of half a deviation is told.
 
 A trial is a stream of rows through `monitor_client`, read every 50 rows, as a monitor reads a server: ten features of
-every kind, and the model's reference of 5,000 rows. One alarm at any of these looks makes it an alarm. Real traffic comes
-runs: of some streams, each row is sent 100 times, by a client that repeats itself, or 10 times, or up to 100 times.
+every kind, and the model's reference of 5,000 rows. One alarm at any of these looks makes it an alarm. Real traffic
+comes in runs: of some streams, each row is sent 100 times by a client that repeats itself, or 10 times, or up to 100.
 """
 
 from __future__ import annotations
