@@ -18,7 +18,8 @@ from textual.app import App, ComposeResult
 from textual.events import Key
 
 from mlconsole.console.log_sources import FileLog, LogMoved
-from mlconsole.console.sieve import Wanted, compiled
+from mlconsole.console.patterns import Pattern
+from mlconsole.console.sieve import Wanted
 from mlconsole.console.widgets.log_view import LogView
 
 LINES = 1_000_000
@@ -105,7 +106,7 @@ async def measure(path: Path) -> None:
         print(f"  a key to its effect      median {statistics.median(times):.1f} ms, 99 % {late:.1f} ms")
         slow = asyncio.create_task(lag())
         begin = time.perf_counter()
-        view.search(compiled("needle"))
+        view.search(Pattern("needle"))
         await until(lambda: not view.searching.startswith("searching"))
         print(f"  search to a rare line    {time.perf_counter() - begin:7.2f} s")
         begin = time.perf_counter()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, WARN, natural_widths
+from mlconsole.console.patterns import GivenUp, Matcher, Pattern
 from mlconsole.console.widgets.table import Row
 from mlconsole.evidence.base import now
 from mlconsole.evidence.cluster import PodRow, PodUsage
@@ -24,16 +24,15 @@ AGE, LONGEST_AGE = 4, 7
 FEW = 500
 """Of so many pods, the widths are measured exactly each time; of more, columns only grow."""
 
+POD_SECONDS, ALL_SECONDS = 0.02, 0.3
+"""A filter may take so long with one pod, and with all of them: they are looked at while the screen waits."""
+
 OVER = frozenset({"Completed", "Succeeded"})
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a person chose to see. `pattern` is a regular expression; `inverse` takes the pods that it does not match.
-
-    Raises:
-        re.error: on `matcher`, where the pattern is none.
-    """
+    """What a person chose to see. `pattern` is a regular expression; `inverse`: the pods that it does not match."""
 
     pattern: str = ""
     inverse: bool = False
@@ -51,13 +50,6 @@ class Choice:
     def narrows(self) -> bool:
         """Whether pods are left out."""
         return bool(self.pattern) or self.faults
-
-    def matcher(self) -> Callable[[str], bool]:
-        """Tells whether a pod's text is wanted."""
-        if not self.pattern:
-            return lambda text: True
-        search, inverse = re.compile(self.pattern, re.IGNORECASE).search, self.inverse
-        return lambda text: (search(text) is None) is inverse
 
 
 class _Kept:
@@ -111,12 +103,21 @@ class PodsModel:
         self._places: dict[str, int] = {}
         self._usage: Mapping[str, PodUsage] = {}
         self._widths = [0] * len(COLUMNS)
-        self._matches = self.choice.matcher()
+        self._pattern: Pattern | None = None
+        self._matches: Matcher | None = None
+        self.given_up = False
+        """The pattern takes too long: pods are shown whether they match or not."""
 
     # what is known
 
     def take(self, pods: Sequence[PodRow]) -> None:
         """Take all pods as they are now; those that are the same objects as before are not looked at again."""
+        self._begin()
+        self._take(pods)
+        if self.given_up and self._matches is not None:
+            self._judge_all()
+
+    def _take(self, pods: Sequence[PodRow]) -> None:
         before, self._pods = self._pods, pods
         if len(before) == len(pods):
             pairs = [(old, new) for old, new in zip(before, pods, strict=True) if old is not new]
@@ -154,10 +155,10 @@ class PodsModel:
         """Show other pods, or in another order.
 
         Raises:
-            re.error: the pattern is none; what was shown stays.
+            NotAPattern: the pattern is none; what was shown stays.
         """
-        self._matches = choice.matcher()
-        self.choice = choice
+        self._pattern = Pattern(choice.pattern, ignore_case=True) if choice.pattern else None
+        self.choice, self.given_up = choice, False
         self._judge_all()
 
     @property
@@ -181,13 +182,32 @@ class PodsModel:
 
     def _judge_all(self) -> None:
         pods = [kept.pod for kept in self._kept.values()]
+        self._begin()
         self._kept = {pod.uid: self._judge(pod) for pod in pods}
+        if self.given_up and self._matches is not None:
+            self._begin()
+            self._kept = {pod.uid: self._judge(pod) for pod in pods}
         self._arrange()
         self._widths = [0] * len(COLUMNS)
         self._measure(pods)
 
+    def _begin(self) -> None:
+        """Give the pattern its time; none where it has taken too long before."""
+        self._matches = None
+        if self._pattern is not None and not self.given_up:
+            self._matches = self._pattern.matcher(POD_SECONDS, ALL_SECONDS)
+
+    def _is_wanted(self, pod: PodRow) -> bool:
+        if self._matches is None or self.given_up:
+            return True
+        try:
+            return self._matches(_text(pod)) is not self.choice.inverse
+        except GivenUp:
+            self.given_up = True
+            return True
+
     def _judge(self, pod: PodRow) -> _Kept:
-        passes = (not self.choice.faults or is_faulty(pod)) and (not self.choice.pattern or self._matches(_text(pod)))
+        passes = (not self.choice.faults or is_faulty(pod)) and self._is_wanted(pod)
         return _Kept(pod, passes, (_order(pod, self.choice.column, self._usage.get(pod.name)), pod.name, pod.uid))
 
     def _arrange(self) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mlconsole.console.log_lines import CHUNK, GAP, LogLines, picked, read_all
+from mlconsole.console.patterns import GivenUp, Matcher, Pattern
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Which lines: those that match (or, `inverse`, do not), with `context` lines around each."""
 
-    pattern: re.Pattern[str]
+    pattern: Pattern
     inverse: bool = False
     context: int = 0
 
@@ -26,29 +26,21 @@ class Wanted:
         Capitals count only where there are any.
 
         Raises:
-            re.error: it is no regular expression.
+            NotAPattern: it is no regular expression.
         """
         pattern = text.removeprefix("!")
         if not pattern:
             return None
-        return cls(compiled(pattern), text.startswith("!"), context)
+        return cls(Pattern(pattern), text.startswith("!"), context)
 
-    def matches(self, text: str) -> bool:
-        """Whether a line itself is wanted."""
-        return (self.pattern.search(text) is None) is self.inverse
+    def matcher(self, *seconds: float) -> Matcher:
+        """Tells whether a line itself is wanted; `seconds` as for the pattern's own."""
+        matches = self.pattern.matcher(*seconds)
+        return (lambda text: not matches(text)) if self.inverse else matches
 
     def with_context(self, context: int) -> Wanted:
         """The same with more or fewer lines around."""
         return replace(self, context=max(context, 0))
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a regular expression of a person's; capitals count only where there are any.
-
-    Raises:
-        re.error: it is none.
-    """
-    return re.compile(pattern, 0 if any(letter.isupper() for letter in pattern) else re.IGNORECASE)
 
 
 class Sieve(threading.Thread):
@@ -70,6 +62,8 @@ class Sieve(threading.Thread):
         self.matches = 0
         self.upto = lines.first
         """The number of the line to look at next."""
+        self.given_up = False
+        """Whether that line takes too long: there it ended."""
         self._lines, self._told = lines, told
         self._last = -1
         self._after = 0
@@ -80,12 +74,17 @@ class Sieve(threading.Thread):
         """Go through all lines, then wait for more."""
         while not self._stopped.is_set():
             self._wake.clear()
-            while not self._stopped.is_set() and self.upto < self._lines.end and self._chunk():
-                self._told()
-                # the screen's thread gets its turn between two chunks
-                self._stopped.wait(0.0005)
+            try:
+                while not self._stopped.is_set() and self.upto < self._lines.end and self._chunk():
+                    self._told()
+                    # the screen's thread gets its turn between two chunks
+                    self._stopped.wait(0.0005)
+            except GivenUp:
+                self.given_up = True
+                self._stopped.set()
             self._told()
-            self._wake.wait()
+            if not self.given_up:
+                self._wake.wait()
 
     def wake(self) -> None:
         """There are more lines."""
@@ -101,11 +100,11 @@ class Sieve(threading.Thread):
         start = max(self.upto, self._lines.first)
         end, is_open = self._lines.end, self._lines.is_open
         found = self._lines.read(start, min(start + CHUNK, end))
-        matches, context = self.wanted.matches, self.wanted.context
+        matches, context = self.wanted.matcher(), self.wanted.context
         for number, text in enumerate((entry.text for entry in found), start):
+            self.upto = number
             wanted = matches(text)
             if is_open and number == end - 1 and (self.wanted.inverse or not wanted):
-                self.upto = number
                 return False
             if wanted:
                 self.matches += 1
@@ -127,7 +126,7 @@ class Sieve(threading.Thread):
 def find(
     lines: LogLines,
     numbers: Sequence[int],
-    pattern: re.Pattern[str],
+    pattern: Pattern,
     start: int,
     step: int,
     stopped: threading.Event,
@@ -141,6 +140,9 @@ def find(
         start: the first place to look at.
         step: 1 or -1.
         stopped: ends it.
+
+    Raises:
+        GivenUp: a line takes too long.
     """
     total = len(numbers)
     before, after = range(start), range(start, total)
@@ -149,7 +151,8 @@ def find(
         for chunk in _chunks(stretch, step):
             if stopped.is_set():
                 return None
-            hits = (place for place, text in _texts(lines, numbers, chunk) if pattern.search(text))
+            matches = pattern.matcher()
+            hits = (place for place, text in _texts(lines, numbers, chunk) if matches(text))
             hit = next(hits, None) if step > 0 else max(hits, default=None)
             if hit is not None:
                 return hit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,8 @@ from mlconsole.console import log_file
 from mlconsole.console.log_file import FileLines
 from mlconsole.console.log_lines import Buffer, Line, picked, read_all
 from mlconsole.console.log_save import save
-from mlconsole.console.sieve import GAP, Sieve, Wanted, compiled, find
+from mlconsole.console.patterns import Pattern
+from mlconsole.console.sieve import GAP, Sieve, Wanted, find
 
 
 def indexed(path: Path) -> FileLines:
@@ -94,7 +94,7 @@ def test_long_lines_are_read_a_few_at_a_time_and_whole(tmp_path: Path) -> None:
     assert [(entry.text[:2], entry.text[-3:]) for entry in found] == [(f"{number:02d}", "end") for number in range(60)]
     assert [place for place, _ in picked(lines, [3, 4, 50])] == [0, 1, 2]
     assert list(sieved(lines, "^(07|59)x+end$").shown) == [7, 59]
-    assert find(lines, range(60), compiled("^59"), 0, 1, threading.Event()) == 59
+    assert find(lines, range(60), Pattern("^59"), 0, 1, threading.Event()) == 59
 
 
 def test_a_last_line_that_goes_on_is_looked_at_again(tmp_path: Path) -> None:
@@ -135,11 +135,11 @@ def test_a_search_goes_round_the_end_in_both_directions(tmp_path: Path) -> None:
     path.write_text("".join(f"line {number}\n" for number in range(9_000)), encoding="utf-8")
     lines, stop = indexed(path), threading.Event()
     numbers = range(lines.end)
-    assert find(lines, numbers, compiled("LINE"), 5, 1, stop) is None, "capitals count where there are any"
-    assert find(lines, numbers, compiled("line 8500$"), 0, 1, stop) == 8500
-    assert find(lines, numbers, compiled("line 1$"), 5, 1, stop) == 1
-    assert find(lines, numbers, compiled("line 8500$"), 5, -1, stop) == 8500
-    assert find(lines, numbers, re.compile("nothing"), 5, -1, stop) is None
+    assert find(lines, numbers, Pattern("LINE"), 5, 1, stop) is None, "capitals count where there are any"
+    assert find(lines, numbers, Pattern("line 8500$"), 0, 1, stop) == 8500
+    assert find(lines, numbers, Pattern("line 1$"), 5, 1, stop) == 1
+    assert find(lines, numbers, Pattern("line 8500$"), 5, -1, stop) == 8500
+    assert find(lines, numbers, Pattern("nothing"), 5, -1, stop) is None
 
 
 def test_a_buffer_tells_what_it_dropped() -> None:

@@ -8,6 +8,7 @@ import re
 import msgspec
 import pytest
 
+from mlconsole.console.patterns import NotAPattern
 from mlconsole.console.pods_model import Choice, PodsModel
 from mlconsole.evidence.cluster import PodRow, PodUsage
 
@@ -31,7 +32,7 @@ def test_a_filter_takes_a_regular_expression_or_its_inverse() -> None:
     assert names(model) == [wanted]
     model.choose(Choice(pattern=f"^{re.escape(wanted)} ", inverse=True))
     assert len(model) == 29
-    with pytest.raises(re.error):
+    with pytest.raises(NotAPattern):
         model.choose(Choice(pattern="("))
     assert len(model) == 29, "what was shown stays"
 

@@ -62,7 +62,8 @@ class PlanDocument(Document):
 
     def on_click(self, event: Click) -> None:
         """Tell which line it was."""
-        self.post_message(self.Clicked(self.scroll_offset.y + event.y))
+        if not self.was_dragged:
+            self.post_message(self.Clicked(self.scroll_offset.y + event.y))
 
 
 class DeployPanel(DocumentPanel):

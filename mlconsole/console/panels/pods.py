@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from mlconsole.console.messages import Perform
 from mlconsole.console.monitor_lines import monitor_lines
 from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, blank, line, problem_lines, split, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
+from mlconsole.console.patterns import GIVEN_UP, NotAPattern
 from mlconsole.console.pods_model import COLUMNS, Choice, PodsModel
 from mlconsole.console.usage_feed import UsageFeed, UsageSeen
 from mlconsole.console.view import View
@@ -176,8 +176,8 @@ class PodsPanel(Panel):
         """Show other pods, or in another order; a pattern that is none is said, and what was shown stays."""
         try:
             self.model.choose(choice)
-        except re.error as error:
-            self._wrong = f"{choice.pattern!r} is no regular expression: {error}."
+        except NotAPattern as problem:
+            self._wrong = str(problem)
         else:
             self._wrong = ""
             self.table.mark_sorted(choice.column, choice.descending)
@@ -269,6 +269,8 @@ def state_lines(view: View, model: PodsModel, pod: PodRow | None, place: str, wr
     lines = [split(line((f"{sign} {words}", style), "  ", _summary(model)), line((place, DIM)), width)]
     if watch.sentence and watch.state != "live":
         lines += wrapped(line(("! ", WARN), watch.sentence), width, indent=2)
+    if model.given_up:
+        lines += wrapped(line(("! ", WARN), (f"/{model.choice.pattern}/ ", KEY), GIVEN_UP), width, indent=2)
     if wrong:
         lines += wrapped(line(("! ", WARN), wrong), width, indent=2)
     if not model.tally.pods and watch.state == "live":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -17,10 +16,12 @@ from mlconsole.console.faults import as_record
 from mlconsole.console.log_sources import LogMoved, LogSource, PodAsk, since_words
 from mlconsole.console.messages import Faulted
 from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys, line, split
+from mlconsole.console.patterns import GIVEN_UP, NotAPattern, Pattern
 from mlconsole.console.screens.dialog import Dialog
-from mlconsole.console.sieve import Wanted, compiled
+from mlconsole.console.sieve import Wanted
 from mlconsole.console.widgets.filter_bar import FilterBar
 from mlconsole.console.widgets.log_view import LogView
+from mlconsole.text import count
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
@@ -94,7 +95,7 @@ class LogScreen(Dialog[None]):
                 self.view.start_anew()
             self.view.grown()
 
-    def on_log_view_changed(self, message: LogView.Changed) -> None:
+    def on_log_pane_changed(self, message: LogView.Changed) -> None:
         """Say how the log is shown."""
         message.stop()
         self._tell()
@@ -122,13 +123,17 @@ class LogScreen(Dialog[None]):
         if sieve is not None:
             around = f" ±{sieve.wanted.context}" if sieve.wanted.context else ""
             sign = "not " if sieve.wanted.inverse else ""
-            parts.append((f"  {sign}/{sieve.wanted.pattern.pattern}/{around}: {sieve.matches:,}", KEY))
-            if sieve.upto < lines.end:
+            parts.append((f"  {sign}/{sieve.wanted.pattern.text}/{around}: {sieve.matches:,}", KEY))
+            if sieve.given_up:
+                parts.append((f" {GIVEN_UP}", WARN))
+            elif sieve.upto < lines.end:
                 parts.append(" …")
         if view.searched is not None:
-            parts.append((f"  ?{view.searched.pattern}", KEY))
+            parts.append((f"  ?{view.searched.text}", KEY))
         if view.searching:
             parts.append((f"  {view.searching}", WARN))
+        if view.text_selection is not None:
+            parts += [("  Ctrl+C", KEY), " copies"]
         left = self._said or line(*parts)
         self._said = None if view.searching else self._said
         dropped = f"{lines.first:,} dropped, " if lines.first else ""
@@ -172,13 +177,24 @@ class LogScreen(Dialog[None]):
             if message.bar.id == FILTER:
                 self.view.filter(Wanted.of(message.text, self._around))
             else:
-                self.view.search(compiled(message.text) if message.text else None)
-        except re.error as error:
+                self.view.search(Pattern(message.text) if message.text else None)
+        except NotAPattern as problem:
             message.bar.add_class("-wrong", "-open")
             message.bar.focus()
-            self.say(f"{message.text!r} is no regular expression: {error}.", WARN)
+            self.say(str(problem), WARN)
             return
         self.view.focus()
+
+    def action_copy_text(self) -> None:
+        """Copy what the mouse has selected, and say so."""
+        super().action_copy_text()
+        text = self.get_selected_text() or ""
+        lines = count(text.count("\n") + 1, "line")
+        if self.view.copied_all:
+            self.say(f"Copied {lines}.")
+        else:
+            key = cast("MlconsoleApp", self.app).view.registry["log_save"].key
+            self.say(f"Copied the first {lines} only: {key} saves all to a file.", WARN)
 
     def action_close(self) -> None:
         """Back to where one was."""

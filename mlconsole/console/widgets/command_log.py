@@ -90,17 +90,26 @@ class CommandLog(Lines):
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the last command, or the heading that stays over all of them."""
-        base, width = self.visual_style, self.scrollable_content_region.width
-        if not self.is_open:
-            return self.painted(last_command(self._commands, self._view, width), base)
-        if y == 0:
-            return self.painted(log_heading(self._view, width), base)
-        index = self.scroll_offset.y + y - 1
-        content = self.line_at(index)
-        if index == self._cursor and content is not None:
+        base, number = self.visual_style, self.scroll_offset.y + y if y else 0
+        content = self._content(number)
+        if self.is_open and number and number - 1 == self._cursor and content is not None:
             base += self.get_visual_style("commands--cursor")
             content = content.without_spans if self.has_focus else content
-        return self.painted(content, base)
+        return self.selectable(self.painted(content, base), number)
+
+    def _content(self, number: int) -> Content | None:
+        """A line by its number on an open log: 0 is the heading, or, of a closed one, the last command."""
+        width = self.scrollable_content_region.width
+        if number:
+            return self.line_at(number - 1)
+        if self.is_open:
+            return log_heading(self._view, width)
+        return last_command(self._commands, self._view, width)
+
+    def text_at(self, number: int) -> str | None:
+        """A line's text, as it is selected."""
+        content = self._content(number)
+        return None if content is None else content.plain
 
     def action_move(self, step: int) -> None:
         """To another command."""
@@ -118,7 +127,7 @@ class CommandLog(Lines):
     def on_click(self, event: Click) -> None:
         """A click moves the cursor."""
         index = self.scroll_offset.y + event.y - 1
-        if self.is_open and 0 <= index < len(self._commands):
+        if not self.was_dragged and self.is_open and 0 <= index < len(self._commands):
             self.action_move(index - self._cursor)
 
 

@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
-from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
+
+from mlconsole.console.widgets.selectable import Selectable, signs_within
 
 MOVES: list[BindingType] = [
     Binding("j,down", "scroll_down", "down", show=False),
@@ -27,7 +27,7 @@ MOVES: list[BindingType] = [
 ]
 
 
-class Lines(ScrollView, can_focus=True):
+class Lines(Selectable, can_focus=True):
     """A scrolling view of lines that a subclass tells one by one."""
 
     DEFAULT_CSS = """
@@ -54,34 +54,15 @@ class Lines(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         index = self.scroll_offset.y + y
-        return self.selectable(self.painted(self.line_at(index), self.visual_style), index)
+        content = self.line_at(index)
+        left = self.scroll_offset.x
+        first = signs_within(content.plain, left) if left and content is not None else 0
+        return self.selectable(self.painted(content, self.visual_style), index, first)
 
-    def selectable(self, strip: Strip, index: int) -> Strip:
-        """A drawn line that says which text it is, so that the mouse can select it, and shows what is selected."""
-        left, width = self.scroll_offset.x, strip.cell_length
-        selection = self.text_selection
-        span = selection.get_span(index) if selection is not None else None
-        if span is not None:
-            start = min(max(span[0] - left, 0), width)
-            end = width if span[1] < 0 else min(max(span[1] - left, start), width)
-            style = self.screen.get_component_rich_style("screen--selection")
-            marked = Segment.apply_style(strip.crop(start, end), post_style=style)
-            strip = Strip.join([strip.crop(0, start), Strip(marked), strip.crop(end, width)])
-        return strip.apply_offsets(left, index)
-
-    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected text, and what it ends with; of long logs only the selected lines are read."""
-        parts: list[str] = []
-        index = selection.start.y if selection.start is not None else 0
-        while (span := selection.get_span(index)) is not None and (content := self.line_at(index)) is not None:
-            text = content.plain
-            parts.append(text[span[0] : len(text) if span[1] < 0 else span[1]].rstrip())
-            index += 1
-        return "\n".join(parts), "\n"
-
-    def selection_updated(self, selection: Selection | None) -> None:
-        """Draw what is selected."""
-        self.refresh()
+    def text_at(self, number: int) -> str | None:
+        """A line's text, as it is selected."""
+        content = self.line_at(number)
+        return None if content is None else content.plain
 
     def action_scroll_down(self) -> None:
         """One line down."""

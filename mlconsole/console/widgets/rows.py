@@ -67,6 +67,7 @@ class Rows(Lines):
             self._goes, self.top_row = True, row
             self.scroll_to(y=place, animate=False, immediate=True)
             self._goes = False
+            self.drag_along()
             self.refresh()
 
     def move_rows(self, step: int) -> None:

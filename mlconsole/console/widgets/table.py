@@ -18,6 +18,7 @@ from textual.content import Content
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 
@@ -274,6 +275,47 @@ class Table(Lines):
             found = self._inks[(base, name)] = style.rich_style
         return found
 
+    # what is selected: the header is line 0, the rows follow
+
+    def text_at(self, number: int) -> str | None:
+        """The text of the header or a row, as it is drawn."""
+        cells = self._cells_at(number)
+        return None if cells is None else "".join(text for text, _ in self._parts(cells))
+
+    def _cells_at(self, number: int) -> Sequence[str] | None:
+        if number == 0:
+            return [self._header(column) for column in range(len(self._columns))]
+        return self._model.row(number - 1).cells if number <= len(self._model) else None
+
+    def copied(self, number: int, start: int, stop: int) -> str | None:
+        """What is copied of a row: of a cell that is cut, but selected from end to end, all."""
+        cells = self._cells_at(number)
+        if cells is None:
+            return None
+        found, place = [], 0
+        for column, (text, _) in zip(self._shown, self._parts(cells), strict=True):
+            seen, place = range(place, place + len(text)), place + len(text)
+            whole = one_line(cells[column]) if column < len(cells) else ""
+            if start <= seen.start and len(text.rstrip()) + seen.start <= stop and text.strip() != whole.strip():
+                text = whole + " " * GAP if stop > seen.stop - GAP else whole
+                found.append(text)
+            else:
+                found.append(text[max(start - seen.start, 0) : max(stop - seen.start, 0)])
+        return "".join(found).rstrip()
+
+    def span(self, number: int, selection: Selection | None) -> tuple[int, int] | None:
+        """Which signs of a row are selected: from the header on, those that were scrolled away below it are not."""
+        found = super().span(number, selection)
+        if found is None or selection is None or not 0 < number < self._seen[0]:
+            return found
+        return None if self.bounds(selection)[0].y == 0 else found
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """The numbers of the first and the last row on the screen."""
+        top = self.scroll_offset.y
+        return top + 1 if top else 0, top + max(self.size.height - 1, 0)
+
     def _strip(self, parts: Sequence[tuple[str, str]], base: Style) -> Strip:
         segments = [Segment(text, self._ink(base, name)) for text, name in parts]
         return Strip(segments).adjust_cell_length(self.size.width, base.rich_style)
@@ -293,8 +335,11 @@ class Table(Lines):
         base = self.visual_style
         if y == 0:
             headers = [self._header(column) for column in range(len(self._columns))]
-            return self._strip(self._parts(headers), base + self.get_visual_style("table--header"))
+            return self.selectable(self._strip(self._parts(headers), base + self.get_visual_style("table--header")), 0)
         index = self.scroll_offset.y + y - 1
+        return self.selectable(self._row_strip(y, index, base), index + 1)
+
+    def _row_strip(self, y: int, index: int, base: Style) -> Strip:
         if index >= len(self._model):
             self._drawn.pop(y, None)
             return Strip.blank(self.size.width, base.rich_style)
@@ -355,6 +400,9 @@ class Table(Lines):
 
     def on_click(self, event: Click) -> None:
         """A click moves the cursor, a second one on the same row opens it, one on a header names its column."""
+        event.prevent_default()
+        if self.was_dragged:
+            return
         if event.y == 0:
             if (column := self._column_at(event.x)) is not None:
                 self.post_message(self.HeaderClicked(self, column))

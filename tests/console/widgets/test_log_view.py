@@ -7,8 +7,8 @@ import time
 import pytest
 from textual.app import App, ComposeResult
 
-from mlconsole.console.sieve import compiled
-from mlconsole.console.widgets import log_view
+from mlconsole.console.patterns import Pattern
+from mlconsole.console.widgets import log_pane
 from mlconsole.console.widgets.log_view import LogView
 
 
@@ -51,7 +51,7 @@ async def test_it_follows_until_a_person_scrolls_up() -> None:
 
 
 async def test_it_keeps_the_latest_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_view, "MOST_LINES", 50)
+    monkeypatch.setattr(log_pane, "MOST_LINES", 50)
     app = Shown()
     async with app.run_test(size=(40, 10)) as pilot:
         view = app.query_one(LogView)
@@ -114,7 +114,7 @@ async def test_lines_of_a_hundred_thousand_characters_hold_nothing(unit: str) ->
         view = app.query_one(LogView)
         view.focus()
         view.append([text] * 20 + [text[:50_000] + " needle"])
-        view.search(compiled("needle"))
+        view.search(Pattern("needle"))
         await pilot.pause()
         for key in ("w", "k", "pageup", "home", "pagedown", "G", "w", "right", "right", "left", "k"):
             view.toggle_wrap() if key == "w" else None
@@ -134,7 +134,7 @@ async def test_a_search_comes_to_the_row_of_a_wrapped_line() -> None:
         view = app.query_one(LogView)
         view.append([numbered(4000), *(f"line {number}" for number in range(30))])
         view.toggle_wrap()
-        view.search(compiled("2000"))
+        view.search(Pattern("2000"))
         while view.searching:
             await pilot.pause(0.01)
         await pilot.pause()
