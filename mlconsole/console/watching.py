@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+REST = 9.0
+"""A look rests so many times as long as it took: in a repository of any size, it takes a tenth of the time at most."""
+
 
 class Watching:
     """What runs beside the screen. All of it ends with `stop`, and none of it is waited for.
@@ -35,6 +39,8 @@ class Watching:
         self._untold: set[str] = set()
         """What is looked at and was not told as a command yet."""
         self._background = background
+        self._rest_until: dict[str, float] = {}
+        """When each look may be taken again."""
         project = app.project
         self.pods = PodsFeed(project, background, app.post_message)
         self._reader = JournalReader(project, lambda reading: self._post(JournalSeen(reading)))
@@ -72,6 +78,7 @@ class Watching:
     def refresh(self) -> None:
         """Look anew at repository, data and cluster."""
         self._untold = {"repo", "pods"}
+        self._rest_until.clear()
         self.look_at_repo()
         self.look_at_place()
         project = self._app.project
@@ -105,8 +112,17 @@ class Watching:
         self._look("place", lambda: read_place(project), self._place_seen)
 
     def _look(self, group: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        if not self._background.is_busy(group):
-            self._background.run(group, lambda stop: work(), then)
+        """Look, unless that is going on, or the last look took so long that it is not time for another."""
+        if self._background.is_busy(group) or time.monotonic() < self._rest_until.get(group, 0):
+            return
+        began = time.monotonic()
+
+        def seen(found: T) -> None:
+            ended = time.monotonic()
+            self._rest_until[group] = ended + REST * (ended - began)
+            then(found)
+
+        self._background.run(group, lambda stop: work(), seen)
 
     def _place_seen(self, place: ClusterPlace) -> None:
         view = self._app.view

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -30,12 +31,10 @@ from mlconsole.text import clean, clean_line
 LARGE_BINARY = 5 * 1024 * 1024
 HASHED_WHOLE = 16 * 1024 * 1024
 LONGEST_DIFF = 1024 * 1024
-MODEL_ENDINGS = frozenset(
-    (
-        *(".bin", ".bst", ".cbm", ".ckpt", ".gguf", ".h5", ".hdf5", ".joblib", ".keras", ".lgb", ".mlmodel", ".model"),
-        *(".npy", ".npz", ".onnx", ".pb", ".pickle", ".pkl", ".pmml", ".pt", ".pth", ".safetensors", ".skops"),
-        *(".tflite", ".ubj", ".xgb"),
-    )
+MODEL_ENDINGS = (
+    *(".bin", ".bst", ".cbm", ".ckpt", ".gguf", ".h5", ".hdf5", ".joblib", ".keras", ".lgb", ".mlmodel", ".model"),
+    *(".npy", ".npz", ".onnx", ".pb", ".pickle", ".pkl", ".pmml", ".pt", ".pth", ".safetensors", ".skops"),
+    *(".tflite", ".ubj", ".xgb"),
 )
 
 _OWN = (".mlconsole",)
@@ -252,7 +251,8 @@ class _Reader:
     def tracked_models(self) -> Iterator[TrackedModel]:
         """Yield model files and large binaries that git keeps itself: what git-lfs keeps is left out."""
         paths = [os.fsdecode(path) for path in self.read("ls-files", "-z", "--", ".").split(b"\0") if path]
-        sizes = {path: size for path in paths if (size := _model_size(self._root / path, path)) is not None}
+        root = f"{self._root}/"
+        sizes = {path: size for path in paths if (size := _model_size(root + path)) is not None}
         if not sizes:
             return
         given = b"".join(os.fsencode(path) + b"\0" for path in sizes)
@@ -321,26 +321,29 @@ def _content_digest(path: Path) -> bytes:
         if not path.is_file():
             return b"folder" if path.exists() else b"gone"
         with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            if stat.st_size > HASHED_WHOLE:
-                return repr((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)).encode()
+            found = os.fstat(file.fileno())
+            if found.st_size > HASHED_WHOLE:
+                return repr((found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)).encode()
             digest = hashlib.file_digest(file, "sha256").digest()
-        return digest + bytes([bool(stat.st_mode & 0o100)])
+        return digest + bytes([bool(found.st_mode & 0o100)])
     except OSError as error:
         return f"unreadable {error.errno}".encode()
 
 
-def _model_size(path: Path, name: str) -> int | None:
-    """The size of a file that is a model by its ending or a large binary, otherwise None."""
+def _model_size(path: str) -> int | None:
+    """The size of a file that is a model by its ending or a large binary, otherwise None.
+
+    It is asked of each file of a repository, again and again: a `Path` for each would take most of the time.
+    """
     try:
-        if path.is_symlink() or not path.is_file():
+        found = os.lstat(path)
+        if not stat.S_ISREG(found.st_mode):
             return None
-        size = path.stat().st_size
-        if Path(name).suffix.lower() in MODEL_ENDINGS:
-            return size
-        if size <= LARGE_BINARY:
+        if path.lower().endswith(MODEL_ENDINGS):
+            return found.st_size
+        if found.st_size <= LARGE_BINARY:
             return None
-        with path.open("rb") as file:
-            return size if b"\0" in file.read(8000) else None
+        with Path(path).open("rb") as file:
+            return found.st_size if b"\0" in file.read(8000) else None
     except OSError:
         return None
