@@ -39,7 +39,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Say a length of time as people do: `0.3 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`."""
+    """Say a length of time as people do: `0.3 s`, `12 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`, `2 y 31 d`."""
     if seconds < 10:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
@@ -49,7 +49,8 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    days = whole // 86400
+    return f"{days} d {whole % 86400 // 3600} h" if days < 365 else f"{days // 365} y {days % 365} d"
 
 
 def size(count: int) -> str:

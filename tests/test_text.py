@@ -42,7 +42,10 @@ def test_a_carriage_return_replaces_what_stood_before_it() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.26, "0.3 s"), (12.4, "12 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (273600, "3 d 4 h"), (-1, "0.0 s")],
+    [
+        *((0.26, "0.3 s"), (12.4, "12 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (273600, "3 d 4 h")),
+        *((65_750_400, "2 y 31 d"), (-1, "0.0 s")),
+    ],
 )
 def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
     assert duration(seconds) == words

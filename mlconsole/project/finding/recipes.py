@@ -80,11 +80,13 @@ def _of_pyproject(files: Files) -> Found | None:
 
 def yaml_of(files: Files, name: str) -> Any:
     """A YAML file's first document; None where there is none, or it can't be read."""
+    text = files.text(name)
+    if not text:
+        return None
     import yaml
 
-    text = files.text(name)
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if text else None
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
 
