@@ -16,6 +16,7 @@ from mlconsole.release.acting import Monitor
 from mlconsole.release.monitor_source import source_of
 from mlconsole.release.monitor_words import point_words, state_lines
 from mlconsole.trigger_queue import TriggerQueue
+from mlconsole.watcher.posting import Poster
 
 
 def monitor(project: Project, *, once: bool, as_json: bool) -> int:
@@ -36,6 +37,8 @@ def monitor(project: Project, *, once: bool, as_json: bool) -> int:
             narrate("The watcher monitors already: this one only shows what it sees.")
         looking = Monitor(project, journal, read, say=lambda words: narrate(words))
         log = MonitorLog(journal)
+        # what the watcher does not post, since nobody watches, is posted here
+        poster = Poster(project, journal, say=lambda words: narrate(words)) if watcher is None and not once else None
         lines: tuple[str, ...] = ()
         while not stopped.is_set():
             try:
@@ -54,8 +57,12 @@ def monitor(project: Project, *, once: bool, as_json: bool) -> int:
                 for line in fresh if fresh != lines else ():
                     say(f"          {line}")
                 lines = fresh
+            if poster is not None:
+                poster.wake()
             if once or stopped.wait(every):
                 break
+        if poster is not None:
+            poster.close()
     return Exit.DONE
 
 

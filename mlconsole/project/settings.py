@@ -286,9 +286,9 @@ class NotifySettings(Section, frozen=True, kw_only=True):
         Literal["json", "slack"], _key('What is posted: "json", or "slack" for a text as Slack takes it.')
     ] = "json"
     on: Annotated[
-        tuple[Literal["proposed", "waiting", "released", "refused", "failed"], ...],
-        _key("What is told: a proposal, a release that waits for its approval, and how releases ended."),
-    ] = ("proposed", "waiting", "released", "refused", "failed")
+        tuple[Literal["proposed", "waiting", "released", "refused", "failed", "monitor"], ...],
+        _key("What is told: proposals, releases that wait for approval, how releases ended, what the monitor did."),
+    ] = ("proposed", "waiting", "released", "refused", "failed", "monitor")
     terminal: Annotated[
         Literal["no", "bell", "osc9"], _key('The terminal of the console or watcher: "bell", "osc9" (a message), "no".')
     ] = "bell"

@@ -8,6 +8,7 @@ goes on with it.
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from mlconsole.evidence.testing import TestEvidence
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.monitor_log import MonitorLog
+from mlconsole.outbox import Outbox
 from mlconsole.project import Project
 from mlconsole.project.settings import MonitorRule, seconds
 from mlconsole.release.launch import runner_process
@@ -39,6 +41,7 @@ from mlconsole.release.monitor_rules import Judged, Seen, judge_all
 from mlconsole.release.versions import find_version, made_by
 from mlconsole.services.monitoring.adding import since, total, without_features
 from mlconsole.services.monitoring.reading import Readings
+from mlconsole.services.notify import Notification
 from mlconsole.stages.deploy import context_name
 from mlconsole.trigger_queue import TriggerQueue
 
@@ -74,7 +77,7 @@ class Monitor:
     ) -> None:
         self._project, self._journal, self._read, self._say = project, journal, read, say
         self._settings = project.settings.monitor
-        self._log, self._queue = MonitorLog(journal), TriggerQueue(journal)
+        self._log, self._queue, self._outbox = MonitorLog(journal), TriggerQueue(journal), Outbox(journal)
         self._target, self._launch, self._clock = list(target), launch, clock
         self._references: dict[str, DataReference | None] = {}
         self._runner: subprocess.Popen[bytes] | None = None
@@ -241,6 +244,7 @@ class Monitor:
         with self._journal.transaction(durable=True):
             self._log.save_state(state)
             self._decide(champion, act, sentence, found.state.rule)
+            self._tell(champion, act, sentence, moment)
             if act == "retrain":
                 self._queue.put(
                     "monitor",
@@ -273,6 +277,15 @@ class Monitor:
         if release:
             subject = f"{act} by {rule}"
             self._journal.decide(release, "monitor", "pods", who=WHO, reason=f"{act}: {sentence}", subject=subject)
+
+    def _tell(self, champion: ModelVersion, act: Act, sentence: str, moment: datetime) -> None:
+        notify, name = self._project.settings.notify, self._project.settings.name
+        if notify.webhook and "monitor" in notify.on:
+            text = f"{name}: {act}: {sentence}"
+            told = Notification(
+                id=uuid.uuid4().hex, project=name, event="monitor", text=text, at=moment, version=champion.label
+            )
+            self._outbox.put(told)
 
     # rolling back
 

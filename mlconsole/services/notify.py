@@ -19,7 +19,7 @@ from mlconsole.evidence.base import Record
 from mlconsole.services.git.common import masked
 from mlconsole.text import clean_line, shorten
 
-NotificationKind = Literal["proposed", "waiting", "released", "refused", "failed"]
+NotificationKind = Literal["proposed", "waiting", "released", "refused", "failed", "monitor"]
 LONGEST = 600
 SECONDS = 10.0
 _SECRET_NAME = re.compile(r"token|secret|passw|credential|api_?key|access_?key|private|webhook|dsn", re.IGNORECASE)
@@ -36,8 +36,12 @@ class NotTold(OutsideFailed):
 
 
 class Notification(Record, frozen=True, kw_only=True):
-    """What people are told: which project, what happened, in one sentence."""
+    """What people are told: which project, what happened, in one sentence.
 
+    One that may not have arrived is posted once more with the same `id`, so that whoever gets it can drop the second.
+    """
+
+    id: str
     project: str
     event: NotificationKind
     text: str
@@ -94,15 +98,20 @@ def address_of(variable: str, environment: Mapping[str, str] | None = None) -> s
     return address
 
 
-def post(address: str, body: bytes) -> None:
+def post(address: str, body: bytes, key: str) -> None:
     """Post a body to a webhook.
+
+    Args:
+        address: of the webhook.
+        body: what is posted.
+        key: the notification's `id`, for receivers that drop what they got before.
 
     Raises:
         NotTold: it was not taken. The sentence does not repeat the address.
     """
     import urllib3
 
-    headers = {"Content-Type": "application/json", "User-Agent": "mlconsole"}
+    headers = {"Content-Type": "application/json", "User-Agent": "mlconsole", "Idempotency-Key": key}
     try:
         with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS)) as pool:
             status = pool.request("POST", address, body=body, headers=headers, redirect=False).status

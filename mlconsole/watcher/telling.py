@@ -1,11 +1,12 @@
-"""Tells people what was proposed, what waits for them, and how releases ended: once each."""
+"""Tells people what was proposed, what waits for them, and how releases ended: once each.
+
+That they were told is written down together with the notification, which a thread posts from the outbox.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import sys
-import threading
+import uuid
 from collections.abc import Callable
 
 import msgspec
@@ -14,22 +15,12 @@ from mlconsole.evidence.base import now
 from mlconsole.evidence.release import Release
 from mlconsole.evidence.watching import Trigger
 from mlconsole.journal import Journal
+from mlconsole.outbox import Outbox
 from mlconsole.project import Project
-from mlconsole.services.notify import (
-    Notification,
-    NotificationKind,
-    NotTold,
-    address_of,
-    body_of,
-    post,
-    terminal_text,
-)
+from mlconsole.services.notify import Notification, NotificationKind, post, terminal_text
 from mlconsole.text import listed
 from mlconsole.trigger_queue import TriggerQueue
-
-PAUSES = (1.0, 5.0, 25.0)
-MOST_WAITING = 100
-LAST_SECONDS = 5.0
+from mlconsole.watcher.posting import Poster
 
 
 class Teller:
@@ -39,7 +30,7 @@ class Teller:
         project: whose settings say who is told of what.
         journal: its journal.
         say: takes a line about what could not be told.
-        send: posts a body to an address.
+        send: posts a body to an address, with what tells it from every other.
 
     Raises:
         WrongUse: the environment does not hold the webhook's address.
@@ -51,16 +42,12 @@ class Teller:
         journal: Journal,
         *,
         say: Callable[[str], None] = lambda words: None,
-        send: Callable[[str, bytes], None] = post,
+        send: Callable[[str, bytes, str], None] = post,
     ) -> None:
         self._settings, self._name = project.settings.notify, project.settings.name
-        self._journal, self._queue = journal, TriggerQueue(journal)
-        self._say, self._send = say, send
-        self._address = address_of(self._settings.webhook)
+        self._journal, self._queue, self._outbox = journal, TriggerQueue(journal), Outbox(journal)
+        self._poster = Poster(project, journal, say=say, send=send)
         self._mark: object = None
-        self._bodies: queue.Queue[bytes | None] = queue.Queue(MOST_WAITING)
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def tell(self) -> None:
         """Tell what is new since this was asked last."""
@@ -68,20 +55,21 @@ class Teller:
         if mark == self._mark:
             return
         for event, triggers, release in self._untold():
-            with self._journal.transaction():
+            notification = self._notification(event, triggers, release)
+            with self._journal.transaction(durable=True):
                 for trigger in triggers:
                     self._queue.save(msgspec.structs.replace(self._queue.trigger(trigger.id), told=event))
-            if event in self._settings.on:
-                self._notify(self._notification(event, triggers, release))
+                if event in self._settings.on and self._settings.webhook:
+                    self._outbox.put(notification)
+            if event in self._settings.on and sys.stdout.isatty():
+                sys.stdout.write(terminal_text(self._settings.terminal, notification.text))
+                sys.stdout.flush()
+        self._poster.wake()
         self._mark = self._journal.change_mark()
 
     def close(self) -> None:
         """Post what is still to be posted, if that does not take long."""
-        if self._thread is not None:
-            self._ended.set()
-            with contextlib.suppress(queue.Full):
-                self._bodies.put_nowait(None)
-            self._thread.join(LAST_SECONDS)
+        self._poster.close()
 
     def _untold(self) -> list[tuple[NotificationKind, list[Trigger], Release | None]]:
         found: dict[tuple[NotificationKind, int | None], list[Trigger]] = {}
@@ -107,8 +95,9 @@ class Teller:
             "released": f"release {number} is done ({words}).{sentence}",
             "refused": f"release {number} was refused ({words}).{sentence}" if number else f"{words}:{sentence}",
             "failed": f"release {number} failed ({words}).{sentence}" if number else f"{words} failed.{sentence}",
-        }[event]
+        }.get(event, words)
         return Notification(
+            id=uuid.uuid4().hex,
             project=self._name,
             event=event,
             text=f"{self._name}: {text}",
@@ -117,31 +106,6 @@ class Teller:
             version=release.version if release is not None else "",
             triggers=tuple(trigger.words for trigger in triggers),
         )
-
-    def _notify(self, notification: Notification) -> None:
-        if sys.stdout.isatty():
-            sys.stdout.write(terminal_text(self._settings.terminal, notification.text))
-            sys.stdout.flush()
-        if not self._address:
-            return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._post_all, name="webhook", daemon=True)
-            self._thread.start()
-        try:
-            self._bodies.put_nowait(body_of(notification, self._settings.body))
-        except queue.Full:
-            self._say("the webhook is too slow: a notification was left out")
-
-    def _post_all(self) -> None:
-        while (body := self._bodies.get()) is not None:
-            for pause in (*PAUSES, None):
-                try:
-                    self._send(self._address, body)
-                    break
-                except NotTold as problem:
-                    if pause is None or self._ended.wait(pause):
-                        self._say(str(problem))
-                        break
 
 
 def _event_of(trigger: Trigger, release: Release | None) -> NotificationKind | None:

@@ -16,8 +16,9 @@ from mlconsole.evidence.monitoring import Counters, Reading, Unread
 from mlconsole.evidence.training import ModelFile, ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.monitor_log import MonitorLog
+from mlconsole.outbox import Outbox
 from mlconsole.project import Project
-from mlconsole.project.settings import MonitorRule, MonitorSettings, WatchSettings
+from mlconsole.project.settings import MonitorRule, MonitorSettings, NotifySettings, WatchSettings
 from mlconsole.release.acting import Monitor
 from mlconsole.release.monitor_words import point_words, state_lines
 from mlconsole.services.monitoring.reading import Readings
@@ -98,6 +99,14 @@ def test_a_new_version_that_fails_is_rolled_back_once_the_rule_has_held(bench: B
     assert "(m@v1: 0.0% on the same minutes)" in reason
     (decision,) = bench.journal.decisions(2)
     assert (decision.kind, decision.who, decision.subject) == ("monitor", "monitor", "roll back by errors roll back")
+
+
+def test_what_it_does_is_to_be_told_together_with_the_decision(project: Project, journal: Journal) -> None:
+    told = Bench(project, journal, ERRORS, notify=NotifySettings(webhook="HOOK"))
+    told.pass_time(4, v1=(50, 0), v2=(50, 20))
+    (letter,) = Outbox(journal).letters()
+    assert (letter.notification.event, letter.notification.version) == ("monitor", "m@v2")
+    assert letter.notification.text.startswith("m: roll back: m@v2: 40.0% of the requests failed")
 
 
 def test_it_is_not_rolled_back_where_the_version_before_is_no_better_on_the_same_minutes(bench: Bench) -> None:

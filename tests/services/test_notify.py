@@ -59,12 +59,12 @@ def hook() -> Iterator[Hook]:
 
 
 def told(text: str) -> Notification:
-    return Notification(project="m", event="refused", text=text, at=now(), release=3, triggers=("may.csv",))
+    return Notification(id="n1", project="m", event="refused", text=text, at=now(), release=3, triggers=("may.csv",))
 
 
 def test_a_notification_is_posted_as_json_or_as_slack_takes_it(hook: Hook) -> None:
-    post(hook.address, body_of(told("release 3 was refused"), "json"))
-    post(hook.address, body_of(told("a < b & c > d <!channel>"), "slack"))
+    post(hook.address, body_of(told("release 3 was refused"), "json"), "n1")
+    post(hook.address, body_of(told("a < b & c > d <!channel>"), "slack"), "n2")
     first, second = (json.loads(body) for _, body in hook.posted)
     assert (first["project"], first["event"], first["release"], first["triggers"]) == ("m", "refused", 3, ["may.csv"])
     assert first["text"] == "release 3 was refused"
@@ -74,12 +74,12 @@ def test_a_notification_is_posted_as_json_or_as_slack_takes_it(hook: Hook) -> No
 def test_what_is_not_taken_is_told_without_the_address(hook: Hook) -> None:
     hook.status = 404
     with pytest.raises(NotTold, match="HTTP status 404") as refused:
-        post(hook.address, b"{}")
+        post(hook.address, b"{}", "n3")
     hook.status = 302
     with pytest.raises(NotTold, match="HTTP status 302"):
-        post(hook.address, b"{}")
+        post(hook.address, b"{}", "n3")
     with pytest.raises(NotTold) as gone:
-        post("http://127.0.0.1:1/sEcReT", b"{}")
+        post("http://127.0.0.1:1/sEcReT", b"{}", "n3")
     for problem in (refused.value, gone.value):
         assert "sEcReT" not in str(problem)
         assert problem.__cause__ is None, "nothing behind it repeats the address either"

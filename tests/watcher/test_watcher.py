@@ -318,9 +318,10 @@ def test_people_are_told_once_what_was_proposed_and_how_it_ended(
     posted: list[dict[str, Any]] = []
     telling = watching(project, notify=NotifySettings(webhook="HOOK", on=("proposed", "waiting", "refused")))
 
-    def send(address: str, body: bytes) -> None:
+    def send(address: str, body: bytes, key: str) -> None:
         assert address == "https://hooks.example.com/sEcReT"
         posted.append(msgspec.json.decode(body))
+        assert posted[-1]["id"] == key
 
     put(queue, "may", "propose")
     teller = Teller(telling, journal, send=send)

@@ -101,7 +101,7 @@ def _effect(table: Any, is_ordered: bool) -> float | None:
         # what moves slowly moves all ranks together: bins on average tell less of it
         ranks = np.cumsum(p) - p / 2
         effect = max(effect, float(((beyond @ ranks) ** 2).sum() / (p * (ranks - 0.5) ** 2).sum()))
-    return effect / whole * len(table) / float(special.chdtri(degrees, UPPER))
+    return float(effect / whole * len(table) / special.chdtri(degrees, UPPER))
 
 
 def worth(counts: FeatureCounts, effect: float) -> FeatureCounts:
