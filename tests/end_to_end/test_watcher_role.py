@@ -7,6 +7,7 @@ is refused as an API server refuses it.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from mlconsole.localcluster import control
 from mlconsole.project import Project, open_project
 from mlconsole.release.engine import Engine, Order
 from mlconsole.services.kubernetes.connection import Connection, Forbidden
+from mlconsole.trigger_queue import TriggerQueue
+from mlconsole.watcher.loop import Watcher
 from mlconsole.watcher.manifest import manifest
 from mlconsole.watcher.place import OneOfSeveral, standing_of
 
-from .conftest import Workbench
+from .conftest import SERVE, Workbench
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 SETTINGS = """\
@@ -36,6 +39,10 @@ path = "/"
 [notify]
 webhook = "HOOK"
 """
+SERVE_METRICS = SERVE.replace(
+    'body = json.dumps({"version": os.environ["MODEL_VERSION"], "mean": model["mean"]}).encode()',
+    'body = b"# TYPE http_requests counter\\nhttp_requests_total 1\\n# EOF\\n"',
+)
 Permission = tuple[str, str, str]
 """An API group, a resource and a verb."""
 
@@ -159,6 +166,59 @@ def test_the_role_is_enough_for_a_watcher_and_its_releases_and_has_nothing_more(
     assert guard.refused == set()
     assert guard.used == guard.allowed, f"never used: {sorted(guard.allowed - guard.used)}"
     assert not [note for note in notes if "keeps others" in note]
+
+
+MONITORED = """\
+[deploy]
+context = "shared"
+settle = "0s"
+[monitor]
+path = "/"
+[[watch]]
+kind = "monitor"
+"""
+
+
+def complaints(project: Project) -> str:
+    """What a watcher that monitors has to say after a look, where all is well: nothing."""
+    said: list[str] = []
+    journal = Journal(project.journal_path)
+    try:
+        standing = standing_of(project, say=said.append)
+        watcher = Watcher(project, journal, stopped=threading.Event(), say=said.append, standing=standing)
+        watcher.step()
+        state = TriggerQueue(journal).watcher()
+        assert state is not None
+        watcher.close()
+        told = [entry.problem for entry in state.watches]
+        told += [entry.words for entry in state.watches if "can't be read" in entry.words]
+        return " ".join([*said, *told]).strip()
+    finally:
+        journal.close()
+
+
+def test_a_watcher_that_monitors_needs_each_verb_of_its_role(
+    bench: Workbench, shared: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("serve.py", SERVE_METRICS)
+    bench.commit("Serve metrics")
+    bench.write("mlconsole.toml", MONITORED.partition("[[watch]]")[0])
+    without = Guard(roles(manifest(open_project(bench.root), image="watcher:1"))).allowed
+    bench.write("mlconsole.toml", MONITORED)
+    project = open_project(bench.root)
+    allowed = Guard(roles(manifest(project, image="watcher:1"))).allowed
+    assert allowed - without == {("", "pods/proxy", "get")}, "to monitor takes one verb more"
+    assert release(project, []) == "done"
+    lease = "coordination.k8s.io", "leases"
+    needed = [(*lease, "create"), None, (*lease, "get"), (*lease, "update"), ("", "pods", "list")]
+    for removed in [*needed, ("", "pods/proxy", "get")]:
+        with monkeypatch.context() as patch:
+            guard = Guard([])
+            guard.allowed = allowed - {removed}
+            guarded(patch, guard)
+            said = complaints(project)
+        assert guard.refused == ({removed} if removed else set())
+        assert ("may not" in said) is (removed is not None), f"without {removed}: {said}"
 
 
 def test_the_role_is_enough_for_a_training_on_the_cluster(
