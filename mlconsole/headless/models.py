@@ -197,10 +197,12 @@ def import_from_mlflow(project: Project, reference: str, filename: str, target: 
 
 def _fetch_to(api: MlflowApi, reference: str, filename: str, target: Path) -> None:
     from mlconsole.release.importing import fetch_scanned
+    from mlconsole.services.training.files import remove
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".import-", dir=target.parent) as folder:
         fetched = fetch_scanned(api, reference, Path(folder), filename)
+        remove(target)
         fetched.model.replace(target)
     for metric in fetched.metrics:
         say(f"{metric.name}={metric.value!r}")

@@ -24,5 +24,8 @@ def export_record(project: Project, release_number: int, kind: str) -> None:
             say(model_card(found).rstrip("\n"))
         case _:
             from mlconsole.services.provenance.statement import statement
+            from mlconsole.stages.base import model_store
 
-            say(msgspec.json.format(msgspec.json.encode(statement(found))).decode())
+            is_folder = found.version is not None and found.version.model.files > 0
+            tree = model_store(project).tree(found.version.model.digest) if found.version and is_folder else None
+            say(msgspec.json.format(msgspec.json.encode(statement(found, tree))).decode())

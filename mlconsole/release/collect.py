@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from datetime import timedelta
 from pathlib import Path
+
+import msgspec
 
 from mlconsole.evidence.base import Record, now
 from mlconsole.evidence.cluster import DeployEvidence
@@ -12,18 +15,23 @@ from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release.versions import ALIASES
 from mlconsole.services.models.store import ModelStore
+from mlconsole.services.models.tree import Tree
 
 YOUNG = timedelta(days=1)
 """A model may be of a release that still runs, or of one that a person is about to look at."""
 
 
 class Kept(Record, frozen=True, kw_only=True):
-    """A stored model and why it stays, or that it may go: `reasons` is empty then."""
+    """A stored model and why it stays, or that it may go: `reasons` is empty then.
+
+    Of a model that is a folder, `files` are the digests of those that go with it: no other model has them.
+    """
 
     digest: str
     size: int
     labels: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def look(project: Project, journal: Journal, keep: int) -> tuple[Kept, ...]:
@@ -38,18 +46,33 @@ def look(project: Project, journal: Journal, keep: int) -> tuple[Kept, ...]:
         for file in (version.model, *version.outputs):
             by_digest.setdefault(file.digest, []).append(version)
     reasons = _reasons(journal, name, keep)
+    trees = {digest: tree for digest in store.digests() if (tree := store.tree(digest)) is not None}
+    inside = {file.digest for tree in trees.values() for file in tree.files}
     found = []
     for digest in store.digests():
         path = store.local_path(digest)
-        if path is None:
-            continue
         versions = by_digest.get(digest, [])
+        # the files of folders stay and go with these
+        if path is None or (digest in inside and not versions):
+            continue
         why = [reason for version in versions for reason in reasons.get(version.label, ())]
         if _is_young(path, versions):
             why.append("younger than a day")
         labels = tuple(version.label for version in reversed(versions))
-        found.append(Kept(digest=digest, size=path.stat().st_size, labels=labels, reasons=tuple(dict.fromkeys(why))))
-    return tuple(found)
+        bytes_of = trees[digest].size if digest in trees else path.stat().st_size
+        found.append(Kept(digest=digest, size=bytes_of, labels=labels, reasons=tuple(dict.fromkeys(why))))
+    needed = {
+        file.digest for entry in found if entry.reasons and entry.digest in trees for file in trees[entry.digest].files
+    }
+    return tuple(_with_files(entry, trees, needed.union(by_digest)) for entry in found)
+
+
+def _with_files(entry: Kept, trees: Mapping[str, Tree], needed: Set[str]) -> Kept:
+    """A folder that may go, with its files that nothing else needs."""
+    if entry.reasons or entry.digest not in trees:
+        return entry
+    files = dict.fromkeys(file.digest for file in trees[entry.digest].files if file.digest not in needed)
+    return msgspec.structs.replace(entry, files=tuple(files))
 
 
 def remove(project: Project, unneeded: tuple[Kept, ...]) -> None:
@@ -61,6 +84,8 @@ def remove(project: Project, unneeded: tuple[Kept, ...]) -> None:
     store = ModelStore(project.store)
     for entry in unneeded:
         store.remove(entry.digest)
+    for digest in {digest for entry in unneeded for digest in entry.files}:
+        store.remove(digest)
 
 
 def _reasons(journal: Journal, name: str, keep: int) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from mlconsole.release.decisions import who_am_i
 from mlconsole.services.models import scan
 from mlconsole.services.models.mlflow_api import MlflowApi
 from mlconsole.services.models.mlflow_import import Fetched, fetch
+from mlconsole.services.training.files import remove
 from mlconsole.stages.base import model_store
 from mlconsole.stages.team import catch_up, number_version
 from mlconsole.text import listed
@@ -84,7 +85,7 @@ def fetch_scanned(api: MlflowApi, reference: str, folder: Path, filename: str = 
         raise OutsideFailed(f"The model can't be written to {folder}: {error.strerror}.") from error
     dangerous = scan.dangerous(scan.imports(fetched.model))
     if dangerous:
-        fetched.model.unlink()
+        remove(fetched.model)
         raise NotImported(
             f"Loading {fetched.origin} would import {listed(list(dangerous))}: no model needs that.",
             "Find out what wrote it. Nothing was imported.",

@@ -13,6 +13,7 @@ from mlconsole.evidence.training import ModelFile, ModelVersion, PythonEnvironme
 from mlconsole.project import Project
 from mlconsole.project.settings import size_in_bytes
 from mlconsole.services.training import variables
+from mlconsole.services.training.files import remove
 from mlconsole.stages.already import is_unattended, source_digest, stop_where_released
 from mlconsole.stages.base import Stage, StageContext, model_store, needed
 from mlconsole.stages.loading import loading_reasons, scanned
@@ -63,9 +64,9 @@ class TrainStage(Stage[TrainEvidence]):
         number = self._next_number(context)
         trained, environment = _trained(context, number)
         store, result = model_store(project), trained.result
-        model = store.adopt(result.model)
+        model = store.adopt(result.model, result.model.name if result.found else result.model.stem)
         if result.model.is_relative_to(context.folder):
-            result.model.unlink(missing_ok=True)
+            remove(result.model)
         evidence = TrainEvidence(
             command=trained.command,
             environment=environment,

@@ -27,6 +27,7 @@ from mlconsole.services.processes import child_environment
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import notebook, sweep
 from mlconsole.services.training import parameters as parameter_files
+from mlconsole.services.training.files import remove
 from mlconsole.services.training.run import Training, TrainingFailed, TrainResult, train
 from mlconsole.stages.base import StageContext
 from mlconsole.stages.training_inputs import working_folder
@@ -324,4 +325,4 @@ class _Sweep:
         """Remove the models of the other runs; their parameters, metrics and logs stay."""
         for place, (training, _) in self._results.items():
             if place != best and training.given is not None:
-                training.given.unlink(missing_ok=True)
+                remove(training.given)

@@ -29,6 +29,7 @@ from mlconsole.services.processes import ChildResult
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import metric_files, notebook
 from mlconsole.services.training.environment import digest_of_environment
+from mlconsole.services.training.files import remove
 from mlconsole.services.training.run import TrainResult
 from mlconsole.stages.base import StageContext, digest_of_files, model_store, needed, shares_models
 from mlconsole.stages.deploy import connect
@@ -190,6 +191,7 @@ def _fetched(context: StageContext, result: JobResult, own: own_job.OwnJob) -> P
     """The model that a training of the project's own manifest left, brought here."""
     target = context.folder / _filename(context.project.settings.train)
     uri = dict(own.environment)[own_job.MODEL_VARIABLE].replace("{job}", result.job)
+    remove(target)
     if not incoming.fetch(uri, target):
         beside = f"{Path(uri).name}.sha256"
         context.note(f"Nothing tells which digest the model should have; a file {beside} beside it would.")

@@ -96,3 +96,28 @@ def test_a_file_of_no_version_goes_once_it_is_old(
     assert reasons(project, journal) == {"": ("younger than a day",)}
     os.utime(stored, (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
     assert reasons(project, journal) == {"": ()}
+
+
+def put_folder(store: ModelStore, journal: Journal, folder: Path, number: int) -> ModelVersion:
+    """A version of long ago that is a folder: one file of its own, and one that all have."""
+    path = folder / f"net {number}"
+    path.mkdir()
+    (path / "config.json").write_text("shared")
+    (path / "weights").write_bytes(b"weights %d" % number)
+    version = ModelVersion(name="m", number=number, model=store.adopt(path), release=number, created_at=LONG_AGO)
+    journal.add_version(version)
+    return version
+
+
+def test_files_of_folders_stay_and_go_with_them(
+    project: Project, journal: Journal, store: ModelStore, tmp_path: Path
+) -> None:
+    kept, gone = (put_folder(store, journal, tmp_path, number) for number in (1, 2))
+    journal.move_alias("m", "champion", 1, 1)
+    found = look(project, journal, keep=1)
+    assert {entry.labels: entry.reasons for entry in found} == {("m@v1",): ("champion",), ("m@v2",): ()}
+    assert {entry.size for entry in found} == {15}
+    remove(project, tuple(entry for entry in found if not entry.reasons))
+    store.verify(kept.model)
+    assert gone.model.digest not in store.digests()
+    assert len(store.digests()) == 3

@@ -1,6 +1,7 @@
 """Models that somebody else put into a store, at an address that was agreed on: fetched, and held against their digest.
 
-Beside the file may lie one with `.sha256` at its end, as `sha256sum` writes it: what comes has to have that digest.
+Beside the file may lie one with `.sha256` at its end, as `sha256sum` writes it: what comes has to have that digest. For
+a model that is a folder, it has a line for each file, by its path below the folder.
 """
 
 from __future__ import annotations
@@ -42,28 +43,63 @@ def fetch(uri: str, target: Path) -> bool:
         OutsideFailed: the store can't be read.
     """
     files, path = _open(uri)
-    sha = hashlib.sha256()
     try:
         if not files.exists(path):
             raise NothingCame(f"The training ended well, but there is no model at {uri}.", "Let it write one there.")
-        with files.open(path, "rb") as source, target.open("wb") as copy:
-            while chunk := source.read(_CHUNK):
-                sha.update(chunk)
-                copy.write(chunk)
+        names = _names(files, path) if files.isdir(path) else [""]
+        came = {name: _copied(files, f"{path}/{name}".rstrip("/"), target / name) for name in names}
         told = files.cat_file(f"{path}.sha256").decode() if files.exists(f"{path}.sha256") else ""
     except NothingCame:
         raise
     except Exception as error:
         raise OutsideFailed(f"The model can't be read from {uri}: {_why(error)}.", "Look at the store.") from error
-    if not target.stat().st_size:
+    if not any(size for _, size in came.values()):
         raise NothingCame(f"The training wrote an empty file to {uri}.", "Look in its log.")
-    wanted = told.split()[0].removeprefix("sha256:").lower() if told.split() else ""
-    if wanted and wanted != sha.hexdigest():
-        raise ModelDamaged(
-            f"What came from {uri} has the digest {short_digest(sha.hexdigest())}, not {short_digest(wanted)}.",
-            "Train again; look at the store if it stays.",
-        )
-    return bool(wanted)
+    _compare(uri, {name: digest for name, (digest, _) in came.items()}, told)
+    return bool(told.split())
+
+
+def _names(files: Any, path: str) -> list[str]:
+    """The files below a folder, by their paths in it.
+
+    Raises:
+        NothingCame: there are none.
+    """
+    found = [str(name).removeprefix(path).strip("/") for name in files.find(path)]
+    if not found or any(".." in name.split("/") for name in found):
+        raise NothingCame("The training left an empty folder as its model.", "Look in its log.")
+    return sorted(found)
+
+
+def _copied(files: Any, path: str, target: Path) -> tuple[str, int]:
+    """Fetch a file; returns its digest in hexadecimal digits, and its bytes."""
+    sha, size = hashlib.sha256(), 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.open(path, "rb") as source, target.open("wb") as copy:
+        while chunk := source.read(_CHUNK):
+            sha.update(chunk)
+            copy.write(chunk)
+            size += len(chunk)
+    return sha.hexdigest(), size
+
+
+def _compare(uri: str, came: dict[str, str], told: str) -> None:
+    """Hold digests against what `sha256sum` wrote of them.
+
+    Raises:
+        ModelDamaged: a file has another one, or is not there.
+    """
+    lines = [line.partition(" ") for line in told.splitlines() if line.strip()]
+    if list(came) == [""]:
+        sums = {"": lines[0][0]} if lines else {}
+    else:
+        sums = {name.strip().removeprefix("*").removeprefix("./"): sha for sha, _, name in lines}
+    for name, wanted in sums.items():
+        digest, sha = came.get(name, ""), wanted.removeprefix("sha256:").lower()
+        if digest != sha:
+            what = f"{name} of what came" if name else "What came"
+            is_there = f"has the digest {short_digest(digest)}, not {short_digest(sha)}" if digest else "is not there"
+            raise ModelDamaged(f"{what} from {uri} {is_there}.", "Train again; look at the store if it stays.")
 
 
 def remove(uri: str) -> None:

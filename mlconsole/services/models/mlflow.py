@@ -15,11 +15,13 @@ from mlconsole.services.models.mlflow_api import (
     DATA_TAG,
     DIGEST_TAG,
     ENVIRONMENT_TAG,
+    FILES_TAG,
     LABEL_TAG,
     SOURCE_COMMIT_TAG,
     MlflowApi,
     Tag,
 )
+from mlconsole.services.training.files import files_below
 
 _LONGEST_PARAMETER = 6000
 
@@ -69,7 +71,9 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 def export(api: MlflowApi, version: ModelVersion, model: Path, aliases: Sequence[str]) -> Exported:
-    """Bring a version there: a run with its parameters and metrics, the file, the registered version, aliases.
+    """Bring a version there: a run with its parameters and metrics, the model, the registered version, aliases.
+
+    The files of a model that is a folder become those of the registered model, as MLflow keeps its own.
 
     A version that is there already only has its aliases set. The registered version appears last: whoever sees it
     sees all of it.
@@ -99,7 +103,8 @@ def _register(api: MlflowApi, version: ModelVersion, model: Path) -> _Version:
     tags = _tags(version)
     run = _run(api, version, tags)
     folder = f"{run.artifact_uri.rstrip('/')}/model"
-    api.upload(model, f"{folder}/{model.name}")
+    for path in files_below(model) if model.is_dir() else [model]:
+        api.upload(path, f"{folder}/{path.relative_to(model if model.is_dir() else model.parent).as_posix()}")
     api.call(
         "POST",
         "runs/update",
@@ -145,6 +150,7 @@ def _tags(version: ModelVersion) -> list[dict[str, str]]:
         COMMIT_TAG: version.commit,
         ENVIRONMENT_TAG: version.environment_digest,
         "mlconsole.release": str(version.release),
+        **({FILES_TAG: str(version.model.files)} if version.model.files else {}),
     }
     return [{"key": key, "value": value} for key, value in facts.items()]
 

@@ -23,8 +23,10 @@ from mlconsole.text import clean_line, shorten
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 LABEL_TAG, DIGEST_TAG = "mlconsole.version", "mlconsole.model_digest"
 DATA_TAG, COMMIT_TAG, ENVIRONMENT_TAG = "mlconsole.data_digest", "mlconsole.commit", "mlconsole.environment_digest"
+FILES_TAG = "mlconsole.model_files"
+"""How many files a model has that is a folder."""
 SOURCE_COMMIT_TAG = "mlflow.source.git.commit"
-MOST_FILES, DEEPEST = 1000, 4
+MOST_FILES, DEEPEST = 1000, 8
 _SECONDS, _UPLOAD_SECONDS = 30.0, 3600.0
 _CHUNK = 1 << 20
 _T = TypeVar("_T", bound=msgspec.Struct)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlencode
@@ -18,15 +19,20 @@ from mlconsole.services.models.mlflow_api import (
     DATA_TAG,
     DIGEST_TAG,
     ENVIRONMENT_TAG,
+    FILES_TAG,
     SOURCE_COMMIT_TAG,
     MlflowApi,
     MlflowFailed,
     StoredFile,
     Tag,
 )
+from mlconsole.services.models.tree import Tree, TreeFile, is_inside
+from mlconsole.services.training.files import remove
 from mlconsole.text import clean_line, listed, short_digest
 
 DESCRIPTION = "MLmodel"
+FOLDER = "model"
+"""What a folder from there is called here."""
 _BESIDE_MODELS = (".yaml", ".yml", ".txt", ".json", ".md", ".toml", ".py", ".csv")
 _LARGEST_DESCRIPTION = 1 << 20
 _REFERENCE = re.compile(r"(?:models:/+)?(?P<name>[^@/:]+)(?:/v?(?P<version>\d+)|@(?P<alias>[^@/]+))")
@@ -46,7 +52,7 @@ class DigestDiffers(OutsideFailed):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """What came from a server: `model` is the file, with its digest, `origin` says where it is there."""
+    """What came from a server: `model` is the file or folder, with its digest, `origin` says where it is there."""
 
     origin: str
     model: Path
@@ -135,12 +141,16 @@ def fetch(api: MlflowApi, reference: str, folder: Path, *, filename: str = "") -
         OSError: the folder can't be written.
     """
     place = _find(api, reference.strip())
-    file = _choose(api, place, filename, folder)
-    target = folder / PurePosixPath(file.path).name
-    digest = api.download(place.folder, file, target)
+    chosen = _choose(api, place, filename, folder)
+    if isinstance(chosen, StoredFile):
+        target = folder / PurePosixPath(chosen.path).name
+        digest = api.download(place.folder, chosen, target)
+    else:
+        target = folder / FOLDER
+        digest = _download_folder(api, place, chosen, target)
     told = place.tags.get(DIGEST_TAG, "")
     if told and told != digest:
-        target.unlink()
+        remove(target)
         raise DigestDiffers(
             f"{place.origin} came with the digest {short_digest(digest)}, but {short_digest(told)} was registered.",
             "Look at who changed it there; nothing was imported.",
@@ -156,6 +166,19 @@ def fetch(api: MlflowApi, reference: str, folder: Path, *, filename: str = "") -
         data_digest=clean_line(place.tags.get(DATA_TAG, "")),
         environment_digest=clean_line(place.tags.get(ENVIRONMENT_TAG, "")),
     )
+
+
+def _download_folder(api: MlflowApi, place: _Place, files: Sequence[StoredFile], target: Path) -> str:
+    """Fetch files as a folder; returns its digest."""
+    entries = []
+    for file in files:
+        if not is_inside(file.path):
+            raise MlflowFailed(f"{api.uri} lists a file outside of the folder of {place.origin}.")
+        path = target / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = api.download(place.folder, file, path)
+        entries.append(TreeFile(path=file.path, size=path.stat().st_size, digest=digest))
+    return Tree(files=tuple(entries)).digest
 
 
 def _find(api: MlflowApi, reference: str) -> _Place:
@@ -199,14 +222,22 @@ def _run(api: MlflowApi, identifier: str) -> _Run:
     return api.call("GET", f"runs/get?{urlencode({'run_id': identifier})}", kind=_RunFound).run
 
 
-def _choose(api: MlflowApi, place: _Place, filename: str, folder: Path) -> StoredFile:
-    """The model's file among those of its folder: as asked, as `MLmodel` names it, or the only one that can be it."""
+def _choose(api: MlflowApi, place: _Place, filename: str, folder: Path) -> StoredFile | Sequence[StoredFile]:
+    """The model among the files of its folder: as asked, as `MLmodel` names it, or the only one that can be it.
+
+    All of them, where a folder was brought there, or `MLmodel` names a folder of theirs.
+    """
     files = {file.path: file for file in api.files(place.folder)}
     if filename:
         if filename not in files:
             raise ModelFileUnclear(f"{place.origin} has no file {filename}.", f"There are: {listed([*files], 20)}.")
         return files[filename]
-    described = {name for name in _described(api, place, files, folder) if name in files}
+    if place.tags.get(FILES_TAG):
+        return list(files.values())
+    texts = _described(api, place, files, folder)
+    described = texts.intersection(files)
+    if not described and any(name.startswith(f"{text.rstrip('/')}/") for text in texts if text for name in files):
+        return list(files.values())
     likely = described or {name for name in files if name != DESCRIPTION and not name.endswith(_BESIDE_MODELS)}
     if len(likely) != 1:
         what = f"several files that may be the model: {listed(sorted(likely))}" if likely else "no model file"

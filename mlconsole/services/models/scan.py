@@ -92,11 +92,14 @@ def imports(path: Path) -> tuple[str, ...]:
     """Every name that a pickle or joblib file would look up when loaded, such as `sklearn.pipeline.Pipeline`, sorted.
 
     Compressed joblib files (zlib, gzip, bz2, xz, lzma), the pickles inside a zip (PyTorch) and the schema of a skops
-    file are read too. A file of another format (ONNX, JSON) imports nothing.
+    file are read too. A file of another format (ONNX, JSON) imports nothing. Of a folder, every file is read.
 
     Raises:
         ScanFailed: the file can't be read, or it is a pickle that breaks off.
     """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return tuple(sorted({name for file in files for name in imports(file)}))
     try:
         found = _of_zip(path) if zipfile.is_zipfile(path) else _of_stream(lambda: _decompressed(path))
         return tuple(sorted(found))

@@ -1,6 +1,8 @@
 """The store that a team shares: any URL that fsspec knows, with the same layout as the folder.
 
 <url>/sha256/ab/<hex>/<filename>
+<url>/tree/ab/<hex>/<name>/…        a model that is a folder, as pods read it: its files are here for it alone
+<url>/tree/ab/<hex>/<hex>.tree      which files it has; written last, so that a folder without it is not whole
 
 What is uploaded is read back and its digest compared, before it gets the name by which others find it.
 """
@@ -19,6 +21,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from mlconsole.errors import OutsideFailed, WrongUse
+from mlconsole.services.models.tree import Tree, manifest_name
 from mlconsole.text import clean_line, short_digest, shorten
 
 _CHUNK = 1 << 20
@@ -70,22 +73,42 @@ class SharedStore:
         """
         if self.find(digest) is not None:
             return
-        folder = self._folder(digest)
-        unfinished = f"{folder}/.new-{uuid.uuid4().hex}"
         with self._failures("written to"):
-            self._fs.makedirs(folder, exist_ok=True)
-            try:
-                self._fs.put_file(str(path), unfinished)
-                if (found := self._digest(unfinished)) != digest:
-                    raise SharedStoreFailed(
-                        f"{self.url} keeps {short_digest(found)} where {short_digest(digest)} was written.",
-                        "Look at the store; nothing was added to it.",
-                    )
-                self._fs.mv(unfinished, f"{folder}/{path.name}")
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    self._fs.rm_file(unfinished)
-                raise
+            self._put(path, f"{self._folder(digest)}/{path.name}", digest)
+
+    def upload_folder(self, folder: Path, tree: Tree) -> None:
+        """Copy a model that is a folder there, unless it is there already.
+
+        Raises:
+            SharedStoreFailed: a file could not be written, or came back as something else.
+        """
+        if self.find_folder(tree.digest) is not None:
+            return
+        place = self._folder(tree.digest, "tree")
+        with self._failures("written to"):
+            for file in tree.files:
+                self._put(folder / file.path, f"{place}/{folder.name}/{file.path}", file.digest)
+            self._put(
+                folder.with_name(manifest_name(tree.digest)), f"{place}/{manifest_name(tree.digest)}", tree.digest
+            )
+
+    def _put(self, path: Path, target: str, digest: str) -> None:
+        """Write a file, read it back, and give it its name."""
+        folder = target.rpartition("/")[0]
+        unfinished = f"{folder}/.new-{uuid.uuid4().hex}"
+        self._fs.makedirs(folder, exist_ok=True)
+        try:
+            self._fs.put_file(str(path), unfinished)
+            if (found := self._digest(unfinished)) != digest:
+                raise SharedStoreFailed(
+                    f"{self.url} keeps {short_digest(found)} where {short_digest(digest)} was written.",
+                    "Look at the store; nothing was added to it.",
+                )
+            self._fs.mv(unfinished, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._fs.rm_file(unfinished)
+            raise
 
     def find(self, digest: str) -> str | None:
         """The stored file of a digest, as the file system names it; None where there is none.
@@ -93,15 +116,34 @@ class SharedStore:
         Raises:
             SharedStoreFailed: it can't be asked.
         """
+        return min(self._inside(self._folder(digest)), default=None)
+
+    def find_folder(self, digest: str) -> tuple[bytes, str] | None:
+        """What lists the files of a stored folder, and the folder; None where there is none, or not all of it.
+
+        Raises:
+            SharedStoreFailed: it can't be asked.
+        """
+        place = self._folder(digest, "tree")
+        names = self._inside(place)
+        listing = f"{place}/{manifest_name(digest)}"
+        folders = [name for name in names if name.rpartition("/")[2] != manifest_name(digest)]
+        if not folders or len(folders) == len(names):
+            return None
+        with self._failures("read"):
+            return bytes(self._fs.cat_file(listing)), min(folders)
+
+    def _inside(self, folder: str) -> list[str]:
+        """What is in a folder, and whole."""
         with self._failures("read"):
             # others write there: a listing that was remembered would hide it
             self._fs.invalidate_cache()
             try:
-                entries = self._fs.ls(self._folder(digest), detail=False)
+                entries = self._fs.ls(folder, detail=False)
             except FileNotFoundError:
-                return None
+                return []
         names = (str(entry).rstrip("/") for entry in entries)
-        return min((name for name in names if not name.rpartition("/")[2].startswith(".new-")), default=None)
+        return [name for name in names if not name.rpartition("/")[2].startswith(".new-")]
 
     @contextlib.contextmanager
     def open(self, found: str) -> Iterator[BinaryIO]:
@@ -119,14 +161,15 @@ class SharedStore:
         Raises:
             SharedStoreFailed: it is not there, or the store can't be asked.
         """
-        found = self.find(digest)
+        folder = None if (found := self.find(digest)) else self.find_folder(digest)
+        found = folder[1] if folder else found
         if found is None:
             raise SharedStoreFailed(f"The model {short_digest(digest)} is not in {self.url}.")
         return str(self._fs.unstrip_protocol(found))
 
-    def _folder(self, digest: str) -> str:
+    def _folder(self, digest: str, kind: str = "") -> str:
         algorithm, _, value = digest.partition(":")
-        return f"{self._root}/{algorithm}/{value[:2]}/{value}"
+        return f"{self._root}/{kind or algorithm}/{value[:2]}/{value}"
 
     def _digest(self, name: str) -> str:
         hasher = hashlib.sha256()

@@ -1,6 +1,7 @@
-"""Model files and the texts that belong to them, kept by the digest of their content.
+"""Models and the texts that belong to them, kept by the digest of their content.
 
-<root>/sha256/ab/<hex>/<filename>     models, read-only
+<root>/sha256/ab/<hex>/<filename>     models, and the files of those that are folders; read-only
+<root>/tree/ab/<hex>/<name>/…         models that are folders, see `trees`
 <root>/text/ab/<hex>/content<suffix>  manifests, profiles
 """
 
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.training import ModelFile
+from mlconsole.services.models.tree import FolderUnfit, NoTree, Tree, TreeFile, look, parse
+from mlconsole.services.models.trees import TreeDamaged, Trees, digest_of, sync_folder
 from mlconsole.text import short_digest, size
 
 if TYPE_CHECKING:
@@ -52,20 +55,56 @@ class ModelStore:
 
     def __init__(self, root: Path, url: str = "") -> None:
         self.root = root.absolute()
+        self._trees = Trees(self.root)
         self._shared: SharedStore | None = None
         if url:
             from mlconsole.services.models.shared import SharedStore
 
             self._shared = SharedStore(url)
 
-    def adopt(self, path: Path) -> ModelFile:
-        """Copy a model file into the store; where it is there already, only its copy is made fresh.
+    def adopt(self, path: Path, name: str = "") -> ModelFile:
+        """Copy a model, a file or a folder, into the store; where it is there already, only its copy is made fresh.
+
+        Args:
+            path: the model.
+            name: what a folder is called in the store; empty: as it is called now.
 
         Raises:
             ModelMissing: there is no such file.
             ModelDamaged: it was written to while it was read.
+            FolderUnfit: it is a folder that can't be kept.
             StoreFailed: the store can't be written; nothing half is left.
         """
+        model = self._adopt_folder(path, name or path.name) if path.is_dir() else self._adopt_file(path)
+        if self._shared is not None:
+            self._share(model.digest)
+        return model
+
+    def _adopt_folder(self, path: Path, name: str) -> ModelFile:
+        before, files = look(path), []
+        for found in before:
+            kept = self._kept(found.path) or self._adopt_file(found.path)
+            files.append(TreeFile(path=found.name, size=kept.size, digest=kept.digest, executable=found.executable))
+        if look(path) != before:
+            raise _written_meanwhile(path)
+        tree = Tree(files=tuple(files))
+        self._put_tree(tree, name)
+        return ModelFile(digest=tree.digest, size=tree.size, filename=name, files=len(files))
+
+    def _kept(self, path: Path) -> ModelFile | None:
+        """A file that is stored already, as it should be: folders are linked to it, so it stays."""
+        with _failures(f"The model {path}"):
+            digest = digest_of(path)
+            kept = _only_file(self._folder("sha256", digest))
+            if kept is None or digest_of(kept) != digest:
+                return None
+            return ModelFile(digest=digest, size=kept.stat().st_size, filename=path.name)
+
+    def _put_tree(self, tree: Tree, name: str) -> None:
+        with _failures(f"The store {self.root}"):
+            self._trees.put(tree, name, lambda digest: _only_file(self._folder("sha256", digest)) or Path())
+
+    def _adopt_file(self, path: Path) -> ModelFile:
         try:
             source = path.open("rb")
         except OSError as error:
@@ -77,16 +116,12 @@ class ModelStore:
             digest, count = _copy(source, copy)
             after = os.fstat(source.fileno())
             if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or count != after.st_size:
-                raise ModelDamaged(
-                    f"{path} was written to while it was stored.", "Store it again when its training has ended."
-                )
+                raise _written_meanwhile(path)
             self._place(copy, temporary, self._folder("sha256", digest), path.name)
-        if self._shared is not None:
-            self._shared.upload(self.path(digest), digest)
         return ModelFile(digest=digest, size=count, filename=path.name)
 
     def path(self, digest: str) -> Path:
-        """The stored file of a digest.
+        """The stored file, or folder, of a digest.
 
         Raises:
             ModelMissing: there is none.
@@ -99,24 +134,57 @@ class ModelStore:
         return found
 
     def local_path(self, digest: str) -> Path | None:
-        """The file of a digest in the folder; None where it is not there, although a shared store may have it."""
-        return _only_file(self._folder("sha256", digest))
+        """Where a model is in the folder; None where it is not there, although a shared store may have it."""
+        return _only_file(self._folder("sha256", digest)) or self._trees.path(digest)
+
+    def tree(self, digest: str) -> Tree | None:
+        """Which files a stored model has, where it is a folder; None where it is a file.
+
+        Raises:
+            ModelMissing: it is not stored.
+            ModelDamaged: nothing says so any more.
+            StoreFailed: it can't be read.
+        """
+        if not self.path(digest).is_dir():
+            return None
+        with _failures(f"The store {self.root}"), _damage():
+            return self._trees.tree(digest)
+
+    def _share(self, digest: str) -> None:
+        """Have a stored model in the shared store, too."""
+        if self._shared is not None:
+            tree = self.tree(digest)
+            if tree is None:
+                self._shared.upload(self.path(digest), digest)
+            else:
+                self._shared.upload_folder(self.path(digest), tree)
 
     def _fetched(self, digest: str) -> Path | None:
         """Bring a model from the shared store into the folder."""
-        found = self._shared.find(digest) if self._shared is not None else None
-        if self._shared is None or found is None:
+        if self._shared is None:
             return None
-        folder = self._folder("sha256", digest)
-        with self._shared.open(found) as source, self._fresh() as (copy, temporary):
+        if found := self._shared.find(digest):
+            self._fetch_file(self._shared, found, digest)
+        elif folder := self._shared.find_folder(digest):
+            data, place = folder
+            if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+                raise _another(self._shared, f"What lists the files of {place}", "another digest", digest)
+            try:
+                tree = parse(data)
+            except NoTree as problem:
+                raise ModelDamaged(f"{place} in {self._shared.url} can't be used. {problem}") from problem
+            for file in tree.files:
+                if _only_file(self._folder("sha256", file.digest)) is None:
+                    self._fetch_file(self._shared, f"{place}/{file.path}", file.digest)
+            self._put_tree(tree, place.rpartition("/")[2])
+        return self.local_path(digest)
+
+    def _fetch_file(self, shared: SharedStore, found: str, digest: str) -> None:
+        with shared.open(found) as source, self._fresh() as (copy, temporary):
             came, _ = _copy(source, copy)
             if came != digest:
-                raise ModelDamaged(
-                    f"{found} in {self._shared.url} has the digest {short_digest(came)}, not {short_digest(digest)}.",
-                    "Restore it there from a backup.",
-                )
-            self._place(copy, temporary, folder, found.rpartition("/")[2])
-        return _only_file(folder)
+                raise _another(shared, found, f"the digest {short_digest(came)}", digest)
+            self._place(copy, temporary, self._folder("sha256", digest), found.rpartition("/")[2])
 
     def uri(self, model: ModelFile, *, local: bool = False) -> str:
         """Where a stored model is: in the shared store, where there is one; else, or where `local`, as `file://…`.
@@ -129,7 +197,7 @@ class ModelStore:
         if self._shared is None or local:
             return path.as_uri()
         # a model that was stored before the store was shared is brought there now
-        self._shared.upload(path, model.digest)
+        self._share(model.digest)
         return self._shared.uri(model.digest)
 
     def verify(self, model: ModelFile) -> None:
@@ -140,14 +208,18 @@ class ModelStore:
             ModelDamaged: its size or its digest differs.
         """
         path = self.path(model.digest)
-        with _failures(f"The model {path}"), path.open("rb") as file:
-            found = os.fstat(file.fileno()).st_size
+        if path.is_dir():
+            with _failures(f"The model {path}"), _damage():
+                self._trees.verify(model.digest)
+            return
+        with _failures(f"The model {path}"):
+            found = path.stat().st_size
             if found != model.size:
                 raise ModelDamaged(
                     f"The model {path} has {size(found)} ({found} bytes), but {model.size} bytes were stored.",
                     "Train it again, or restore the file from a backup.",
                 )
-            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            digest = digest_of(path)
         if digest != model.digest:
             raise ModelDamaged(
                 f"The model {path} has the digest {short_digest(digest)}, but {short_digest(model.digest)} was stored.",
@@ -187,13 +259,13 @@ class ModelStore:
         return data.decode("utf-8", "surrogatepass")
 
     def digests(self) -> tuple[str, ...]:
-        """The digests of all stored models, sorted."""
+        """The digests of all stored models, and of the files of those that are folders, sorted."""
         folders = (self.root / "sha256").glob("[0-9a-f][0-9a-f]/*")
-        names = sorted(folder.name for folder in folders if _only_file(folder))
-        return tuple(f"sha256:{name}" for name in names if _DIGEST.fullmatch(f"sha256:{name}"))
+        names = {f"sha256:{folder.name}" for folder in folders if _only_file(folder)}
+        return tuple(sorted(name for name in names.union(self._trees.digests()) if _DIGEST.fullmatch(name)))
 
     def remove(self, digest: str) -> None:
-        """Remove a stored model.
+        """Remove a stored model; the files of a folder stay, since others may have them, too.
 
         Raises:
             ModelMissing: it is not stored.
@@ -201,6 +273,9 @@ class ModelStore:
         """
         path = self.path(digest)
         with _failures(f"The model {path}"):
+            if path.is_dir():
+                self._trees.remove(digest)
+                return
             path.unlink()
             for folder in (path.parent, path.parent.parent):
                 with contextlib.suppress(OSError):
@@ -237,7 +312,7 @@ class ModelStore:
                 folder.rmdir()
             raise
         for place in (folder, folder.parent, folder.parent.parent):
-            _sync_folder(place)
+            sync_folder(place)
 
 
 @contextlib.contextmanager
@@ -248,6 +323,24 @@ def _failures(what: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFailed(f"{what} is on a disk that is full.", "Free some space, then go on.") from error
         raise StoreFailed(f"{what} can't be written or read: {error.strerror}.", "Check its permissions.") from error
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except (TreeDamaged, FolderUnfit) as problem:
+        raise ModelDamaged(problem.sentence, "Train it again, or restore the folder from a backup.") from problem
+
+
+def _written_meanwhile(path: Path) -> ModelDamaged:
+    return ModelDamaged(f"{path} was written to while it was stored.", "Store it again when its training has ended.")
+
+
+def _another(shared: SharedStore, what: str, came: str, digest: str) -> ModelDamaged:
+    return ModelDamaged(
+        f"{what} in {shared.url} has {came}, not {short_digest(digest)}.", "Restore it there from a backup."
+    )
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
@@ -270,11 +363,3 @@ def _only_file(folder: Path) -> Path | None:
 def _read(path: Path) -> bytes:
     with _failures(f"The stored text {path}"):
         return path.read_bytes()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from mlconsole.errors import WrongUse
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.release import StageRun
 from mlconsole.evidence.training import ModelVersion, PythonEnvironment, TrainEvidence
+from mlconsole.services.models.tree import Tree
 from mlconsole.services.training.environment import lock_text
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -82,7 +83,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An in-toto statement v1 about one model file."""
+    """An in-toto statement v1 about one model: its file, or its folder and each file of it."""
 
     type_: str = msgspec.field(name="_type")
     subject: tuple[ResourceDescriptor, ...]
@@ -90,8 +91,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     predicate: Provenance
 
 
-def statement(record: ReleaseRecord) -> Statement:
+def statement(record: ReleaseRecord, tree: Tree | None = None) -> Statement:
     """State where the model of a release comes from.
+
+    Args:
+        record: the release.
+        tree: the files of its model, where that is a folder: each is a subject, too.
 
     Raises:
         NothingToState: the release made no model.
@@ -106,9 +111,17 @@ def statement(record: ReleaseRecord) -> Statement:
         digest=_digest_set(version.model.digest),
         annotations={"version": version.label, "size": version.model.size},
     )
+    files = (
+        ResourceDescriptor(
+            name=f"{version.model.filename}/{file.path}",
+            digest=_digest_set(file.digest),
+            annotations={"size": file.size},
+        )
+        for file in (tree.files if tree is not None else ())
+    )
     return Statement(
         type_=STATEMENT,
-        subject=(subject,),
+        subject=(subject, *files),
         predicate_type=PREDICATE,
         predicate=Provenance(build_definition=definition, run_details=_details(record, version, run)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -66,6 +67,14 @@ def files_below(folder: Path) -> list[Path]:
 def size_of(path: Path) -> int:
     """The bytes of a file, or of all files of a folder."""
     return sum(file.stat().st_size for file in files_below(path)) if path.is_dir() else path.stat().st_size
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; nothing is done where there is none."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def is_model_folder(folder: Path) -> bool:

@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 
+from mlconsole.evidence.training import ModelFile
 from mlconsole.services.kubernetes.in_pod.job_wrapper import LONGEST_LINE, MARK, NO_MODEL
 from mlconsole.services.kubernetes.job_manifest import WRAPPER
+from mlconsole.services.models.store import ModelStore
 
 PYTHONS = [sys.executable, *(f"python3.{minor}" for minor in (7, 8, 9, 10, 12, 13, 14))]
 
@@ -106,7 +109,7 @@ def test_lines_without_end_are_cut_and_odd_bytes_kept(box: Box) -> None:
         ("raise SystemExit(7)", 7, None),
         ("import os; os.kill(os.getpid(), 9)", 137, None),
         ("pass", NO_MODEL, "The training ended well, but wrote no model to {model}."),
-        ("import os; os.makedirs(MODEL)", NO_MODEL, "The training wrote a folder to {model}"),
+        ("import os; os.makedirs(MODEL)", NO_MODEL, "The training left an empty folder at {model}."),
         ("open(MODEL, 'w')", NO_MODEL, "The training wrote an empty file to {model}."),
     ],
 )
@@ -197,3 +200,24 @@ def test_what_the_training_uses_is_told_meanwhile(box: Box) -> None:
     assert code == 0
     assert 1 <= len(uses) <= time.monotonic() - began
     assert uses[0]["memory"] > 1_000_000 and uses[0]["processes"] == 1
+
+
+def test_a_folder_is_brought_as_the_store_keeps_folders(box: Box) -> None:
+    script = (
+        "import os; os.makedirs(MODEL + '/variables'); open(MODEL + '/a.json', 'w').write('{}');"
+        "open(MODEL + '/variables/b', 'w').write('1'); os.chmod(MODEL + '/a.json', 0o755)"
+    )
+    code, printed = box.run("python", "-c", script.replace("MODEL", repr(str(box.model))))
+    assert code == 0, printed
+    told = convert(end_of(printed)["model"], ModelFile)
+    store = ModelStore(box.store)
+    assert (told.files, told.size, told.filename) == (2, 3, box.model.stem)
+    store.verify(told)
+    assert store.adopt(store.path(told.digest)) == told
+
+
+def test_a_link_in_a_folder_is_refused_by_the_pod_too(box: Box) -> None:
+    script = "import os; os.makedirs(MODEL); open(MODEL + '/a', 'w').write('1'); os.symlink('/etc', MODEL + '/etc')"
+    code, printed = box.run("python", "-c", script.replace("MODEL", repr(str(box.model))))
+    assert code == NO_MODEL
+    assert str(end_of(printed)["error"]).startswith("etc in the folder")

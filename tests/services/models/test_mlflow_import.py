@@ -24,6 +24,7 @@ from mlconsole.evidence.training import MetricPoint, ModelFile, ModelVersion, Pa
 from mlconsole.services.models.mlflow import export
 from mlconsole.services.models.mlflow_api import MlflowApi, MlflowFailed
 from mlconsole.services.models.mlflow_import import DigestDiffers, ModelFileUnclear, ReferenceUnknown, fetch
+from mlconsole.services.models.store import ModelStore
 from tests.services.models.mlflow_server import MlflowBench
 
 RUN = "b87dd8973e9441b6a5ee3b29c919d4c8"
@@ -105,6 +106,37 @@ def test_which_of_several_files_is_asked_for(registered: MlflowBench, tmp_path: 
     assert fetch(api, "models:/bikes/1", tmp_path, filename="scaler.joblib").model.read_bytes() == b"scaler"
     with pytest.raises(ModelFileUnclear, match="no file scaler"):
         fetch(api, "models:/bikes/1", tmp_path, filename="scaler")
+
+
+def test_a_folder_that_the_description_names_is_the_model(registered: MlflowBench, tmp_path: Path) -> None:
+    handler = registered.handler
+    handler.files = {
+        f"{FOLDER}/MLmodel": b"flavors: {tensorflow: {saved_model_dir: tf}}",
+        f"{FOLDER}/tf/saved_model.pb": b"graph",
+        f"{FOLDER}/tf/variables/variables.index": b"index",
+    }
+    found = fetch(MlflowApi(registered.uri, {}), "models:/bikes/1", tmp_path)
+    assert found.model == tmp_path / "model"
+    assert (found.model / "tf/variables/variables.index").read_bytes() == b"index"
+    assert found.digest == ModelStore(tmp_path / "store").adopt(found.model).digest
+
+
+def test_a_folder_comes_back_as_it_was_brought_there(mlflow: MlflowBench, tmp_path: Path) -> None:
+    folder = tmp_path / "net"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    model = ModelStore(tmp_path / "store").adopt(folder)
+    version = ModelVersion(name="m", number=1, model=model, release=1, created_at=datetime(2024, 2, 29, tzinfo=UTC))
+    export(MlflowApi(mlflow.uri, {}), version, folder, [])
+    assert mlflow.handler.files == {"7/r1/artifacts/model/config.json": b"{}"}
+    tags = mlflow.given("model-versions/create")[0]["tags"]
+    mlflow.handler.answers = {
+        "model-versions/get": {"model_version": {"name": "m", "version": "1", "tags": tags}},
+        "model-versions/get-download-uri": {"artifact_uri": "mlflow-artifacts:/7/r1/artifacts/model"},
+    }
+    (tmp_path / "in").mkdir()
+    found = fetch(MlflowApi(mlflow.uri, {}), "models:/m/1", tmp_path / "in")
+    assert (found.digest, found.model) == (model.digest, tmp_path / "in" / "model")
 
 
 def test_what_is_no_model_is_a_sentence(registered: MlflowBench, tmp_path: Path) -> None:

@@ -95,8 +95,8 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(
 def test_a_model_that_is_not_there_is_a_sentence(store: ModelStore, tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="No such file"):
         store.adopt(tmp_path / "gone.pkl")
-    with pytest.raises(ModelMissing):
-        store.adopt(tmp_path)
+    with pytest.raises(ModelMissing, match="is not a file"):
+        store.adopt(Path(os.devnull))
     assert not store.root.exists() or everything(store) == []
 
 

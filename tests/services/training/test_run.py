@@ -143,7 +143,12 @@ def test_an_empty_folder_is_no_model(training: Project) -> None:
         training("import os\nos.mkdir('models/m.pkl')")
 
 
-FOLDER = "import os\nos.makedirs('{0}/variables')\nfor n in ('saved_model.pb', 'variables/a'): open('{0}/' + n, 'w').write('1')"
+FOLDER = """
+import os
+os.makedirs('{0}/variables')
+for name in ('saved_model.pb', 'variables/a'):
+    open('{0}/' + name, 'w').write('1')
+"""
 
 
 def test_a_folder_may_be_the_model(training: Project) -> None:

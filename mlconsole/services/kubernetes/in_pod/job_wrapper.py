@@ -11,8 +11,9 @@ processes use, once a second, and how many lines went before), `report` (what th
 `file` (a small file of metrics, whenever it changed) and `end` (how it ended, and what was brought to the store).
 
 A model goes to `<store>/sha256/<first two>/<digest>/<name>`: by copying for `file://` and plain paths, for all others
-by fsspec, with whatever rights the pod has. Exit code 97 is ours: the command ended well, but there is no model, or it
-can't be brought to the store. A second try would not help.
+by fsspec, with whatever rights the pod has. One that is a folder goes to `<store>/tree/<first two>/<digest>/<name>/`,
+where `<digest>.tree` lists its files, and comes last; the digest is that of this list. Exit code 97 is ours: the command
+ended well, but there is no model, or it can't be brought to the store. A second try would not help.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -45,6 +47,8 @@ SAMPLE_SECONDS = 1.0
 LOOK_SECONDS = 0.1
 SAMPLE_COST = 0.01
 CHUNK = 1 << 20
+FOLDER_MARKS = {"saved_model.pb", "MLmodel", "model_index.json", "adapter_config.json"}
+WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".h5", ".msgpack", ".onnx")
 
 
 class Output:
@@ -272,19 +276,41 @@ def written(pattern: str, folders: list[Path], since: float) -> list[Path]:
 
 
 def find_model(path: Path, pattern: str, folders: list[Path], since: float) -> Path:
-    """The model's file: at its path, or the newest that fits the pattern and was written by this run."""
+    """The model: at its path, or the newest file or folder that fits the pattern and was written by this run."""
     if pattern:
-        new = written(pattern, folders, since)
+        new = written_folders(pattern, folders, since) or written(pattern, folders, since)
         if not new:
-            raise Failed(f"The training wrote no file that fits {pattern}.")
-        path = max(new, key=lambda file: file.stat().st_mtime)
+            raise Failed(f"The training wrote no {'folder' if pattern.endswith('/') else 'file'} that fits {pattern}.")
+        path = max(new, key=last_written)
     if path.is_dir():
-        raise Failed("The training wrote a folder to {model}; a model has to be one file so far.")
+        if not last_written(path):
+            raise Failed("The training left an empty folder at {model}.")
+        return path
     if not path.is_file():
         raise Failed("The training ended well, but wrote no model to {model}.")
     if not path.stat().st_size:
         raise Failed("The training wrote an empty file to {model}.")
     return path
+
+
+def written_folders(pattern: str, folders: list[Path], since: float) -> list[Path]:
+    """The folders that fit a pattern as models, by its slash or their files, and were written by this run."""
+    found = {path for folder in folders for path in folder.glob(pattern.rstrip("/")) if path.is_dir()}
+    models = [path for path in found if pattern.endswith("/") or is_model_folder(path)]
+    return sorted(path for path in models if last_written(path) >= since - 1)
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder is what Keras, MLflow or Hugging Face's libraries write as a model."""
+    names = {entry.name for entry in folder.iterdir()}
+    weights = any(name.endswith(WEIGHTS) for name in names)
+    return bool(names & FOLDER_MARKS) or ("config.json" in names and weights)
+
+
+def last_written(path: Path) -> float:
+    """When a file, or the last one of a folder, was written; 0 where it has none."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return max((file.stat().st_mtime for file in files), default=0.0)
 
 
 def digest_of(path: Path) -> str:
@@ -319,6 +345,30 @@ def bring_by_digest(path: Path, store: str, name: str) -> dict[str, Any]:
     return {"digest": "sha256:" + digest, "size": path.stat().st_size, "filename": name}
 
 
+def bring_folder(folder: Path, store: str, name: str) -> dict[str, Any]:
+    """Put a folder under the digest of its names and contents; returns what `bring_by_digest` does, and how many."""
+    lines, size, files = [], 0, {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise Failed(f"{inside} in the folder {name} is a link or no file: a model is kept with its files alone.")
+        if path.is_file():
+            files[inside] = path
+    for inside, path in sorted(files.items()):
+        runs = "x" if path.stat().st_mode & 0o100 else "-"
+        lines.append(f"sha256:{digest_of(path)} {path.stat().st_size} {runs} {inside}\n")
+        size += path.stat().st_size
+    with tempfile.TemporaryDirectory() as aside:
+        listing = Path(aside) / "tree"
+        listing.write_bytes("".join(["mlconsole folder 1\n", *lines]).encode("utf-8"))
+        digest = digest_of(listing)
+        place = f"tree/{digest[:2]}/{digest}"
+        for inside, path in files.items():
+            bring(path, store, f"{place}/{name}/{inside}")
+        bring(listing, store, f"{place}/{digest}.tree")
+    return {"digest": "sha256:" + digest, "size": size, "filename": name, "files": len(files)}
+
+
 def bring_outputs(
     patterns: list[str], folders: list[Path], since: float, store: str
 ) -> tuple[list[dict[str, Any]], list[str]]:
@@ -340,7 +390,7 @@ def _copy_file(path: Path, root: Path, name: str) -> None:
         shutil.copyfile(path, unfinished)
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
-        unfinished.chmod(0o444)
+        unfinished.chmod(0o444 | path.stat().st_mode & 0o111)
         unfinished.replace(target)
     finally:
         if unfinished.exists():
@@ -408,7 +458,10 @@ def main(arguments: list[str]) -> int:
             end["copy"] = options.copy
         if code == 0:
             path = find_model(model, options.find, folders, began)
-            end["model"] = bring_by_digest(path, options.store, path.name)
+            if path.is_dir():
+                end["model"] = bring_folder(path, options.store, path.stem if path == model else path.name)
+            else:
+                end["model"] = bring_by_digest(path, options.store, path.name)
             if path != model:
                 end["found"] = str(path)
             end["outputs"], end["missing"] = bring_outputs(options.output, folders, began, options.store)
