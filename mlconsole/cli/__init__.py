@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -91,7 +92,20 @@ def main() -> None:
         from mlconsole.headless.output import say_defect
 
         code = say_defect(error)
+    if console.was_open:
+        _leave(int(code or 0))
     sys.exit(int(code or 0))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: Python would wait for threads that wait for an answer of the cluster."""
+    import contextlib
+    import os
+
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _reader_gone() -> int:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mlconsole.project import Project
 
 
+was_open = False
+"""Whether the console was shown in this process: all that its threads still do is for nobody."""
+
+
 def look_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that lay themselves over the person's preferences."""
     for option in (
@@ -49,6 +53,8 @@ def _show(
         ascii=preferences.ascii if ascii_only is None else ascii_only,
         mouse=preferences.mouse and not no_mouse,
     )
+    global was_open
+    was_open = True
     return run(project, readonly=readonly, preferences=preferences, clone=clone)
 
 
@@ -76,9 +82,10 @@ def open_console(place: str, folder: Path | None, **look: Any) -> int:
 @click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
 @click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
 @click.option("--year", is_flag=True, help="A year in minutes: months of data arrive, and are released by themselves.")
+@click.option("--months", default=0, help="Of the year, only so many months.")
 @click.option("--stop", is_flag=True, help="Stop the local cluster at the end.")
 @look_options
-def demo(directory: Path, headless: bool, year: bool, stop: bool, **look: Any) -> int:
+def demo(directory: Path, headless: bool, year: bool, months: int, stop: bool, **look: Any) -> int:
     """Try it: the sample project in DIRECTORY, with a local cluster of its own."""
     from mlconsole.headless.demo import prepare, release_and_show, stop_cluster
 
@@ -89,7 +96,7 @@ def demo(directory: Path, headless: bool, year: bool, stop: bool, **look: Any) -
         if year:
             from mlconsole.headless.year import live_through, prepare_year
 
-            return live_through(prepare_year(project))
+            return live_through(prepare_year(project), months)
         return release_and_show(project) if headless else _show(project, **look)
     finally:
         if stop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,4 @@ def run(
     app.run(mouse=preferences.mouse)
     if app.defect is not None:
         raise app.defect
-    # the process ends soon: the last collection would look at every object of every library once more, for nothing
-    gc.disable()
-    gc.freeze()
     return app.return_code or 0

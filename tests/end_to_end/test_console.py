@@ -171,7 +171,7 @@ def test_quitting_while_pods_are_replaced_is_quick(bench: Workbench, console: Op
     began = time.monotonic()
     terminal.press("q")
     assert terminal.ended() == 0
-    assert time.monotonic() - began < 1.5, "0.5 s for the app, the rest for the end of its process on a busy machine"
+    assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
     assert state_of(bench, 1) == "running"
     bench.type("cancel", "1")
     runner.communicate(timeout=60)
@@ -184,7 +184,7 @@ def test_quitting_is_quick_and_leaves_the_release_running(bench: Workbench, cons
     assert terminal.ended() == 0
     took = time.monotonic() - began
     assert state_of(bench, 1) == "running"
-    assert took < 1.5, "0.5 s for the app, the rest for the end of its process on a busy machine"
+    assert took < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
     bench.type("cancel", "1")
     until(lambda: state_of(bench, 1) == "cancelled")
 
