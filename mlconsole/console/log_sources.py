@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from textual.message import Message
 
 from mlconsole.console.background import Post, Ticker
+from mlconsole.console.log_ask import PodAsk
 from mlconsole.console.log_feed import told_lines
 from mlconsole.console.log_file import FileLines
 from mlconsole.console.log_lines import Buffer, Line, LogLines
@@ -20,6 +20,7 @@ from mlconsole.console.log_spool import Spool
 from mlconsole.console.messages import Faulted
 from mlconsole.console.story import Story
 from mlconsole.evidence.base import StageName
+from mlconsole.services.kubernetes.containers import ALL
 
 if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
@@ -43,19 +44,15 @@ class LogMoved(Message):
         self.fresh = fresh
 
 
-@dataclass(frozen=True)
-class PodAsk:
-    """What is asked of pods' logs: lines of the last `since` seconds (None: all), those of the run before."""
-
-    since: int | None = None
-    previous: bool = False
-
-
 class LogSource(Protocol):
     """A log that is followed from `start` to `stop`."""
 
     is_of_pods: ClassVar[bool]
-    """Whether since, previous and timestamps say anything to it."""
+    """Whether since, previous, container and timestamps say anything to it."""
+
+    @property
+    def part(self) -> str:
+        """Which of a pod's containers it is, where there are several: `server, 1 of 3 containers`."""
 
     @property
     def lines(self) -> LogLines:
@@ -72,6 +69,7 @@ class FileLog:
     """A file as it grows, all of it."""
 
     is_of_pods: ClassVar[bool] = False
+    part = ""
 
     def __init__(self, path: Path) -> None:
         self.lines = FileLines(path)
@@ -103,6 +101,7 @@ class StoryLog:
     """What a release says of one of its stages, for stages whose work prints nothing itself."""
 
     is_of_pods: ClassVar[bool] = False
+    part = ""
 
     def __init__(self, stage: StageName, story: Callable[[], Story]) -> None:
         self.lines = Buffer()
@@ -130,12 +129,14 @@ class StoryLog:
 
 
 class PodLog:
-    """One pod's log, followed through its restarts; or, `previous`, that of the run before the last restart."""
+    """One pod's log, or that of one of its containers or of all, followed through restarts; or, `previous`, that of the
+    run before the last restart."""
 
     is_of_pods: ClassVar[bool] = True
 
     def __init__(self, connect: Callable[[], Connection], namespace: str, pod: str, ask: PodAsk) -> None:
         self.lines = Spool()
+        self.part = ""
         self._connect, self._namespace, self._pod, self._ask = connect, namespace, pod, ask
         self._cancelled = threading.Event()
         self._batch = _Batch(self)
@@ -147,23 +148,46 @@ class PodLog:
 
     def _work(self, post: Post) -> None:
         try:
-            connection = self._connect()
-            try:
-                said = self._before(connection) if self._ask.previous else self._follow(connection)
-            finally:
-                connection.close()
+            with contextlib.closing(self._connect()) as connection:
+                names = self._find_containers(connection, post)
+                said = self._before(connection) if self._ask.previous else self._follow(connection, names)
             self._batch.take([Line(said)])
         except Exception as error:  # noqa: BLE001 - the reason is shown in place of the log
             if not self._cancelled.is_set():
                 _fault(post, error)
 
-    def _follow(self, connection: Connection) -> str:
+    def _find_containers(self, connection: Connection, post: Post) -> Sequence[str]:
+        """The names of all containers; where there are several, the screen is told."""
+        from mlconsole.services.kubernetes.containers import containers_of
+
+        found = containers_of(connection, self._namespace, self._pod)
+        if len(found) > 1 and not self._cancelled.is_set():
+            name = self._ask.container or next((one.name for one in found if one.is_default), "")
+            self.part = f"all {len(found)} containers" if name == ALL else f"{name}, 1 of {len(found)} containers"
+            post(LogMoved(self))
+        return [one.name for one in found]
+
+    def _follow(self, connection: Connection, names: Sequence[str]) -> str:
+        if self._ask.container == ALL:
+            from mlconsole.services.kubernetes.merged_logs import follow_containers
+
+            follow_containers(
+                self._connect,
+                self._namespace,
+                self._pod,
+                names,
+                self._take,
+                since_seconds=self._ask.since,
+                cancelled=self._cancelled,
+            )
+            return ENDED
         from mlconsole.services.kubernetes import logs
 
         logs.follow(
             connection,
             self._namespace,
             self._pod,
+            container=self._ask.container,
             since_seconds=self._ask.since,
             on_stamped=lambda stamp, text: self._batch.take([Line(text, at=_seconds(stamp))]),
             cancelled=self._cancelled,
@@ -173,9 +197,14 @@ class PodLog:
     def _before(self, connection: Connection) -> str:
         from mlconsole.services.kubernetes.merged_logs import tail_all
 
-        found = tail_all(connection, [self._pod], MOST_BEFORE, previous=True)
-        self._batch.take([Line(entry.text, at=_seconds(entry.at)) for entry in found])
+        found = tail_all(connection, [self._pod], MOST_BEFORE, previous=True, container=self._ask.container)
+        whole = len(f"{self._pod}/")
+        several = self._ask.container == ALL
+        self._take([entry._replace(pod=entry.pod[whole:] if several else "") for entry in found])
         return ENDED if found else "── There was no run before."
+
+    def _take(self, lines: Sequence[LogLine]) -> None:
+        self._batch.take([Line(entry.text, entry.pod, _seconds(entry.at)) for entry in lines])
 
     def stop(self) -> None:
         """End following; does not wait for the connection."""
@@ -190,6 +219,7 @@ class PodsLog:
 
     def __init__(self, connect: Callable[[], Connection], selector: str, ask: PodAsk) -> None:
         self.lines = Spool()
+        self.part = "all containers" if ask.container == ALL else ask.container
         self._connect, self._selector, self._ask = connect, selector, ask
         self._merged: MergedLogs | None = None
         self._stopped = threading.Event()
@@ -213,7 +243,14 @@ class PodsLog:
     def _follow(self) -> None:
         from mlconsole.services.kubernetes.merged_logs import MergedLogs
 
-        merged = MergedLogs(self._connect, self._selector, self._take, tail=None, since_seconds=self._ask.since)
+        merged = MergedLogs(
+            self._connect,
+            self._selector,
+            self._take,
+            tail=None,
+            since_seconds=self._ask.since,
+            container=self._ask.container,
+        )
         self._merged = merged
         if not self._stopped.is_set():
             merged.start()
@@ -223,7 +260,8 @@ class PodsLog:
 
         connection = self._connect()
         try:
-            found = tail_all(connection, pods_of(connection, self._selector), MOST_BEFORE, previous=True)
+            pods = pods_of(connection, self._selector)
+            found = tail_all(connection, pods, MOST_BEFORE, previous=True, container=self._ask.container)
         finally:
             connection.close()
         self._take(found)
@@ -286,13 +324,3 @@ def _seconds(stamp: Stamp) -> float:
 def _fault(post: Post, error: BaseException) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to be told
         post(Faulted("log", error))
-
-
-def since_words(ask: PodAsk) -> str:
-    """What is asked for, in words."""
-    return "the run before" if ask.previous else f"last {ask.since // 60} min" if ask.since else "all"
-
-
-def with_since(ask: PodAsk, since: int | None) -> PodAsk:
-    """The same for another stretch of time."""
-    return replace(ask, since=since, previous=False)

@@ -35,6 +35,13 @@ ACTIONS = (
     Action(id="log_wrap", keys="w", words="wrap", help="Wrap long lines, or let them go on to the right.", footer=6),
     Action(id="log_stamps", keys="t", words="times", help="Show when each line was written.", footer=7),
     Action(id="log_previous", keys="p", words="previous", help="Pods' runs before their last restarts.", footer=8),
+    Action(
+        id="log_container",
+        keys="c",
+        words="containers",
+        help="Choose a container of the pod, those that come before the others included, or all of them.",
+        footer=10,
+    ),
     Action(id="log_more", keys="right_square_bracket", words="more around", help="One more line around each match."),
     Action(id="log_less", keys="left_square_bracket", words="less around", help="One line less around each match."),
     Action(id="log_save", keys="S", words="save", help="Write the lines that are shown to a file.", footer=9),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlconsole.console.actions.log import SINCE
+from mlconsole.console.log_ask import PodAsk
 from mlconsole.console.log_save import save
-from mlconsole.console.log_sources import FileLog, LogSource, PodAsk, PodLog, PodsLog, StoryLog, with_since
+from mlconsole.console.log_sources import FileLog, LogSource, PodLog, PodsLog, StoryLog
 from mlconsole.console.operations.common import aside
+from mlconsole.console.screens.choose import Choice, ChooseScreen
 from mlconsole.console.screens.log import FILTER, SEARCH, LogScreen
+from mlconsole.services.kubernetes.containers import ALL
+from mlconsole.text import count
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
+    from mlconsole.services.kubernetes.containers import PodContainer
 
 WAITING = "Waiting for the first line …"
 ONLY_PODS = "That is asked of pods' logs; this one is shown whole."
@@ -39,16 +46,17 @@ def open_pod_log(app: MlconsoleApp) -> None:
     pod = app.selected_pod
     if pod is not None:
         source = partial(PodLog, app.connect, pod.namespace, pod.name)
-        app.push_screen(LogScreen(f"Log of {pod.name}", source, empty=WAITING, folder=_folder(app)))
+        app.push_screen(LogScreen(f"Log of {pod.name}", source, empty=WAITING, folder=_folder(app), pod=pod))
 
 
 async def all_logs(app: MlconsoleApp) -> None:
     """Show the logs of all pods as one."""
     pods = app.view.pods
     if pods is not None:
-        source = partial(PodsLog, app.connect, pods.target.selector)
-        title = f"Logs of all pods: {pods.target.selector}"
-        app.push_screen(LogScreen(title, source, empty=WAITING, folder=_folder(app)))
+        selector = pods.target.selector
+        source = partial(PodsLog, app.connect, selector)
+        title = f"Logs of all pods: {selector}"
+        app.push_screen(LogScreen(title, source, empty=WAITING, folder=_folder(app), selector=selector))
 
 
 def _folder(app: MlconsoleApp) -> Path:
@@ -113,6 +121,41 @@ async def log_previous(app: MlconsoleApp) -> None:
             screen.say("Only pods' logs have a run before.")
 
 
+async def log_container(app: MlconsoleApp) -> None:
+    """Choose a container of the pod, or of all pods; or all of them."""
+    screen = _screen(app)
+    if screen is None or not screen.source.is_of_pods:
+        if screen is not None:
+            screen.say("Only pods' logs are of containers.")
+        return
+    pod, selector = screen.pod, screen.selector
+
+    def work() -> Sequence[PodContainer]:
+        from mlconsole.services.kubernetes.containers import containers_of, containers_of_all
+
+        with closing(app.connect()) as connection:
+            if pod is not None:
+                return containers_of(connection, pod.namespace, pod.name)
+            return containers_of_all(connection, selector)
+
+    found = await aside(app, work)
+    if len(found) < 2:
+        screen.say(f"There is no other container than {found[0].name}." if found else "There is no container.")
+        return
+    now = screen.ask.container or next((one.name for one in found if one.is_default and pod is not None), "")
+    choices = [Choice(one.name, one.name, "●" if one.name == now else " ", _container_words(one)) for one in found]
+    choices.append(Choice(ALL, "all containers", "●" if now == ALL else " ", "as one, in order of time"))
+    answer = await app.push_screen_wait(ChooseScreen("Containers", choices))
+    if answer is not None and answer != now:
+        screen.ask_for(replace(screen.ask, container=answer))
+
+
+def _container_words(container: PodContainer) -> str:
+    restarts = f", {count(container.restarts, 'restart')}" if container.restarts else ""
+    kind = "" if container.kind == "container" else f"{container.kind}, "
+    return f"{kind}{container.state}{restarts}"
+
+
 async def log_more(app: MlconsoleApp) -> None:
     """One more line around each match."""
     if screen := _screen(app):
@@ -137,7 +180,7 @@ async def log_save(app: MlconsoleApp) -> None:
 async def _since(app: MlconsoleApp, place: int) -> None:
     if screen := _screen(app):
         if screen.source.is_of_pods:
-            screen.ask_for(with_since(screen.ask, SINCE[place - 1][0]))
+            screen.ask_for(screen.ask.back_to(SINCE[place - 1][0]))
         else:
             screen.say(ONLY_PODS)
 

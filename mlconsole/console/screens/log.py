@@ -13,7 +13,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from mlconsole.console.faults import as_record
-from mlconsole.console.log_sources import LogMoved, LogSource, PodAsk, since_words
+from mlconsole.console.live_words import kubectl
+from mlconsole.console.log_ask import PodAsk
+from mlconsole.console.log_sources import LogMoved, LogSource
 from mlconsole.console.messages import Faulted
 from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys, line, split
 from mlconsole.console.patterns import GIVEN_UP, NotAPattern, Pattern
@@ -25,6 +27,7 @@ from mlconsole.text import count
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
+    from mlconsole.evidence.cluster import PodRow
 
 FILTER, SEARCH = "log-filter", "log-search"
 FILTER_HINT = "show lines that match: regular expression, !inverse"
@@ -39,14 +42,25 @@ class LogScreen(Dialog[None]):
         source: opens it, for what is asked of pods' logs.
         empty: what is said while there are no lines.
         folder: where it is saved to.
+        pod, selector: whose log it is where it is that of a pod, or of all with these labels.
     """
 
     scope: ClassVar[str] = "log"
     CSS_PATH = "log.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,l", "close", "back", show=False)]
 
-    def __init__(self, title: str, source: Callable[[PodAsk], LogSource], *, empty: str, folder: Path) -> None:
+    def __init__(
+        self,
+        title: str,
+        source: Callable[[PodAsk], LogSource],
+        *,
+        empty: str,
+        folder: Path,
+        pod: PodRow | None = None,
+        selector: str = "",
+    ) -> None:
         super().__init__()
+        self.pod, self.selector = pod, selector
         self.heading = title
         self._open = source
         self.ask = PodAsk()
@@ -74,8 +88,15 @@ class LogScreen(Dialog[None]):
         actions = cast("MlconsoleApp", self.app).view.registry.of(self.scope)
         pairs = [(action.key, action.words) for action in sorted(actions, key=lambda one: one.footer) if action.footer]
         self.query_one(".keys", Static).update(keys([*pairs, ("Esc", "back")]))
-        self.source.start(self.post_message)
+        self._begin()
         self._tell()
+
+    def _begin(self) -> None:
+        self.source.start(self.post_message)
+        if self.source.is_of_pods:
+            app = cast("MlconsoleApp", self.app)
+            name, stamps = self.pod.name if self.pod else "", self.view.look.stamps
+            app.note_command(self.ask.command(kubectl(app.view), pod=name, selector=self.selector, stamps=stamps))
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
@@ -117,7 +138,7 @@ class LogScreen(Dialog[None]):
         following = ("● following", GOOD) if view.is_following else ("○ standing", DIM)
         parts: list[str | tuple[str, str]] = [following]
         if self.source.is_of_pods:
-            parts.append((f"  {since_words(self.ask)}", DIM))
+            parts.append((f"  {self.ask.words}{'  ' if self.source.part else ''}{self.source.part}", DIM))
         if view.look.wrap:
             parts.append(("  wrapped", DIM))
         if sieve is not None:
@@ -138,19 +159,20 @@ class LogScreen(Dialog[None]):
         self._said = None if view.searching else self._said
         dropped = f"{lines.first:,} dropped, " if lines.first else ""
         total = lines.end - lines.first
-        self._state.update(split(left, line((f"{dropped}{total:,} lines", DIM)), max(self.size.width - 2, 10)))
+        words = f"{dropped}{count(total, 'line')}"
+        self._state.update(split(left, line((words, DIM)), max(self.size.width - 2, 10)))
 
     # what a person asks for
 
     def ask_for(self, ask: PodAsk) -> None:
-        """Open the log anew, for another stretch of time or the run before."""
+        """Open the log anew, for another stretch of time, the run before, or another container."""
         self.source.stop()
         self.ask, self._said = ask, None
         self.source = self._open(ask)
         self.view.lines = self.source.lines
         self.view.start_anew()
         self.view.follow(True)
-        self.source.start(self.post_message)
+        self._begin()
 
     def open_bar(self, name: str) -> None:
         """Let a person type a filter or a search."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mlconsole.services.kubernetes.containers import default_container
 from mlconsole.services.kubernetes.objects import ContainerStatus, Pod
 from mlconsole.services.kubernetes.problems import Invalid, NotFound, ServerFailed, TooManyRequests, Unreachable, decode
 from mlconsole.services.kubernetes.resources import PODS
@@ -115,7 +116,7 @@ def follow(
         connection: to the cluster.
         namespace: the pod's.
         pod: its name.
-        container: the pod's first one where empty.
+        container: the pod's default one where empty.
         since_seconds: begin with lines of so many seconds ago; with the first line where None.
         tail_lines: begin with so many lines from the end.
         on_line: called in this thread with each cleaned line.
@@ -272,6 +273,9 @@ class _Follower:
         if terminated is None:
             return False
         policy = pod.spec.restart_policy
+        if any(entry.name == self._container and not entry.restart_policy for entry in pod.spec.init_containers or ()):
+            # one that comes before the others is started again only where it fails
+            policy = "OnFailure" if policy == "Always" else policy
         stays_so = policy == "Never" or (policy == "OnFailure" and terminated.exit_code == 0)
         return stays_so or pod.metadata.deletion_timestamp is not None
 
@@ -304,7 +308,7 @@ class _Follower:
     def _status(self) -> tuple[Pod, ContainerStatus | None]:
         pod = decode(self._connection.request("GET", PODS.path(self._namespace, self._pod)), Pod)
         if not self._container:
-            self._container = next((entry.name for entry in pod.spec.containers or ()), "")
+            self._container = default_container(pod)
         statuses = [*(pod.status.container_statuses or ()), *(pod.status.init_container_statuses or ())]
         status = next((entry for entry in statuses if entry.name == self._container), None)
         self._restarts = status.restart_count if status else 0

@@ -13,10 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlconsole.errors import Problem
 from mlconsole.services.kubernetes import logs
+from mlconsole.services.kubernetes.containers import ALL, chosen
 from mlconsole.services.kubernetes.logs import NO_STAMP, Stamp
 from mlconsole.services.kubernetes.objects import ObjectList, Pod
 from mlconsole.services.kubernetes.problems import NotFound, decode
@@ -42,7 +44,9 @@ class LogLine(NamedTuple):
     at: Stamp = NO_STAMP
 
 
-def tail_all(connection: Connection, pods: Sequence[str], lines: int, *, previous: bool = False) -> tuple[LogLine, ...]:
+def tail_all(
+    connection: Connection, pods: Sequence[str], lines: int, *, previous: bool = False, container: str = ""
+) -> tuple[LogLine, ...]:
     """Return the last lines of each pod's log, in order of time.
 
     Args:
@@ -50,23 +54,30 @@ def tail_all(connection: Connection, pods: Sequence[str], lines: int, *, previou
         pods: their names.
         lines: how many of each.
         previous: those of the runs before the pods' last restarts; of a pod without one, none.
+        container: the pods' default ones where empty; or ALL, or those of this name.
 
     Raises:
         Problem: a log can't be had.
     """
 
     def one(pod: str) -> list[LogLine]:
-        last = NO_STAMP
+        place = connection.namespace
         found: list[LogLine] = []
         try:
-            texts = logs.tail(connection, connection.namespace, pod, lines=lines, timestamps=True, previous=previous)
+            every = [container]
+            if container:
+                every = list(chosen(decode(connection.request("GET", PODS.path(place, pod)), Pod), container))
+            for name in every:
+                last = NO_STAMP
+                for text in logs.tail(
+                    connection, place, pod, container=name, lines=lines, timestamps=True, previous=previous
+                ):
+                    stamp, rest, _ = logs.split_stamp(text)
+                    last = stamp or last
+                    found.append(LogLine(_label(pod, name, container), rest, last))
         except NotFound:
             # it went since it was listed
-            return found
-        for text in texts:
-            stamp, rest, _ = logs.split_stamp(text)
-            last = stamp or last
-            found.append(LogLine(pod, rest, last))
+            pass
         return found
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="log-tail") as pool:
@@ -82,6 +93,65 @@ def pods_of(connection: Connection, selector: str) -> tuple[str, ...]:
     """
     data = connection.request("GET", PODS.path(connection.namespace), query={"labelSelector": selector})
     return tuple(pod.metadata.name for pod in decode(data, ObjectList[Pod]).items or ())
+
+
+def _label(pod: str, name: str, container: str) -> str:
+    """Whose a line is; where all containers are followed, that is one of them."""
+    return f"{pod}/{name}" if container == ALL else pod
+
+
+def follow_containers(
+    connect: Callable[[], Connection],
+    namespace: str,
+    pod: str,
+    containers: Sequence[str],
+    on_lines: Callable[[Sequence[LogLine]], None],
+    *,
+    since_seconds: int | None = None,
+    cancelled: threading.Event,
+) -> None:
+    """Hand over the lines of several containers of a pod in order of time, until all of them have ended for good.
+
+    Args:
+        connect: opens a connection for each.
+        namespace: the pod's.
+        pod: its name.
+        containers: their names; each line's `pod` is one of them.
+        on_lines: called in this thread.
+        since_seconds: begin with lines of so many seconds ago; with the first line where None.
+        cancelled: once set, this returns within moments.
+    """
+    merger = Merger()
+
+    def one(name: str) -> None:
+        try:
+            with closing(connect()) as connection:
+                logs.follow(
+                    connection,
+                    namespace,
+                    pod,
+                    container=name,
+                    since_seconds=since_seconds,
+                    on_stamped=lambda stamp, text: merger.add(LogLine(name, text, stamp), name),
+                    cancelled=cancelled,
+                )
+        except Problem as problem:
+            merger.add(LogLine(name, f"── {problem}", _now()), name)
+        finally:
+            merger.close(name)
+
+    for name in containers:
+        merger.open(name)
+    threads = [threading.Thread(target=one, args=(name,), name=f"log-{name}", daemon=True) for name in containers]
+    for thread in threads:
+        thread.start()
+    while not cancelled.is_set() and any(thread.is_alive() for thread in threads):
+        merger.full.wait(PUMP_SECONDS)
+        if lines := merger.take():
+            on_lines(lines)
+    merger.end()
+    if not cancelled.is_set():
+        on_lines(merger.take(everything=True))
 
 
 class _Behind:
@@ -194,6 +264,7 @@ class MergedLogs:
         tail: so many lines of each pod that is there at the start, None: all; of later ones, all.
         most: about so many lines wait to be handed over; more are not read until there is room.
         since_seconds: of pods that are there at the start, only lines of so many seconds ago and later.
+        container: the pods' default ones where empty; or ALL, or those of this name.
     """
 
     def __init__(
@@ -205,8 +276,9 @@ class MergedLogs:
         tail: int | None = 20,
         most: int = MOST_LINES,
         since_seconds: int | None = None,
+        container: str = "",
     ) -> None:
-        self._connect, self._tail, self._since = connect, tail, since_seconds
+        self._connect, self._tail, self._since, self._container = connect, tail, since_seconds, container
         self._on_lines = on_lines
         self._merger = Merger(most=most)
         self._changed = threading.Event()
@@ -243,7 +315,8 @@ class MergedLogs:
             snapshot = self._watcher.snapshot()
             if snapshot.watch.state == "live":
                 for pod in self._watcher.pods().values():
-                    self._begin(pod.metadata.uid, pod.metadata.name)
+                    for name in chosen(pod, self._container):
+                        self._begin(f"{pod.metadata.uid}/{name}", pod.metadata.name, name)
                 self._started = True
             elif snapshot.watch.sentence not in ("", told) and snapshot.watch.state != "connecting":
                 told = snapshot.watch.sentence
@@ -251,43 +324,44 @@ class MergedLogs:
             self._changed.wait(1)
             self._changed.clear()
 
-    def _begin(self, uid: str, name: str) -> None:
-        """Follow a pod that is not followed yet; of one that came later, from its first line on."""
-        if uid in self._followed:
+    def _begin(self, key: str, pod: str, container: str) -> None:
+        """Follow a container that is not followed yet; of a pod that came later, from its first line on."""
+        if key in self._followed:
             return
+        label = _label(pod, container, self._container)
         self._followers = [follower for follower in self._followers if follower.is_alive()]
         if len(self._followers) >= MOST_PODS:
-            if uid not in self._refused:
-                self._refused.add(uid)
-                self._merger.add(LogLine(name, f"── not followed: more than {MOST_PODS} pods at once", _now()))
+            if key not in self._refused:
+                self._refused.add(key)
+                self._merger.add(LogLine(label, f"── not followed: more than {MOST_PODS} logs at once", _now()))
             return
-        self._followed.add(uid)
+        self._followed.add(key)
         begin = (None, None) if self._started else (self._tail, self._since)
-        self._merger.open(uid)
-        thread = threading.Thread(target=self._follow, args=(uid, name, *begin), name=f"log-{name}", daemon=True)
+        self._merger.open(key)
+        thread = threading.Thread(
+            target=self._follow, args=(key, pod, container, label, *begin), name=f"log-{label}", daemon=True
+        )
         self._followers.append(thread)
         thread.start()
 
-    def _follow(self, uid: str, name: str, tail: int | None, since: int | None) -> None:
+    def _follow(self, key: str, pod: str, container: str, label: str, tail: int | None, since: int | None) -> None:
         try:
-            connection = self._connect()
-            try:
+            with closing(self._connect()) as connection:
                 logs.follow(
                     connection,
                     connection.namespace,
-                    name,
+                    pod,
+                    container=container,
                     tail_lines=tail,
                     since_seconds=since,
-                    on_stamped=lambda stamp, text: self._merger.add(LogLine(name, text, stamp), uid),
+                    on_stamped=lambda stamp, text: self._merger.add(LogLine(label, text, stamp), key),
                     cancelled=self._ended,
                 )
-            finally:
-                connection.close()
         except Problem as problem:
             if not self._ended.is_set():
-                self._merger.add(LogLine(name, f"── {problem}", _now()))
+                self._merger.add(LogLine(label, f"── {problem}", _now()))
         finally:
-            self._merger.close(uid)
+            self._merger.close(key)
 
     def _pump(self) -> None:
         while not self._ended.is_set():
