@@ -10,6 +10,7 @@ import pytest
 from mlconsole.console.compare_lines import compare_lines
 from mlconsole.console.operations import test as test_operation
 from mlconsole.console.release_facts import ReleaseFacts, changed_words
+from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.replay import ReplayScreen
 from mlconsole.console.tape import LONGEST_GAP, Player, make_tape, read_tape
 from mlconsole.evidence.record import ReleaseRecord
@@ -31,6 +32,29 @@ async def test_the_history_tells_what_each_release_changed_and_decided(build: Bu
     async with drive(build("done", "refused").project.root, (160, 50)) as console:
         await console.press("h")
         await console.shows("what changed", "refused at test: 2 of 8 tests failed.")
+
+
+async def test_every_release_is_there_however_many_and_told_apart_once_it_is_seen(build: Build, drive: Drive) -> None:
+    root = build("refused", *["done"] * 124).project.root
+    async with drive(root, (160, 50)) as console:
+        await console.press("h")
+        await console.shows("125", "what changed", "nothing")
+        assert "refused at test" not in console.text
+        screen = console.app.screen
+        assert isinstance(screen, HistoryScreen)
+        await console.until(lambda: screen.before(25) == 24)
+        await console.press("end")
+        await console.shows("the first", "refused at test: 2 of 8 tests failed.")
+        assert screen.selected == 1
+
+
+async def test_a_release_that_begins_comes_into_the_open_history(build: Build, drive: Drive) -> None:
+    builder = build("done")
+    async with drive(builder.project.root, (160, 50)) as console:
+        await console.press("h")
+        await console.shows("✓ done", "the first")
+        builder.refused()
+        await console.shows("refused at test: 2 of 8 tests failed.")
 
 
 async def test_a_record_is_a_page(build: Build, drive: Drive) -> None:

@@ -42,7 +42,7 @@ async def compare(app: MlconsoleApp) -> None:
     numbers = app.screen.marked
     selected = app.screen.selected
     if len(numbers) < 2 and selected is not None:
-        before = max((release.number for release in app.view.releases if release.number < selected), default=None)
+        before = app.screen.before(selected)
         other = next((number for number in numbers if number != selected), before)
         if other is None:
             app.notify("There is no other release to compare with.", markup=False)

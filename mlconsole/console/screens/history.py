@@ -10,27 +10,24 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from mlconsole.console.paint import DIM, STATE_STYLES, WARN, keys_in, line
-from mlconsole.console.release_facts import ReleaseFacts, changed_words, facts_of
+from mlconsole.console.history_rows import COLUMNS, ReleaseRows
+from mlconsole.console.paint import keys_in, line
+from mlconsole.console.release_facts import ReleaseFacts, facts_of
 from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.view import View
-from mlconsole.console.widgets.table import Row, Table
+from mlconsole.console.widgets.table import Table
+from mlconsole.evidence.base import now
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
-from mlconsole.present import age, glyph
-from mlconsole.text import duration, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mlconsole.console.app import MlconsoleApp
 
-COLUMNS = ("", "release", "state", "version", "started", "took", "by", "what changed", "decided")
-MOST_CHANGED, MOST_DECIDED = 48, 32
-"""Letters for two columns that would push the others out; the record has all of it."""
-OTHERS = 36
-"""Cells that the columns before them need where it is narrow."""
+LOOK_SECONDS = 0.25
+ALL = 1_000_000_000
 
 
 class HistoryTable(Table):
@@ -52,7 +49,8 @@ class HistoryScreen(Dialog[int | None]):
         super().__init__()
         self._view = view
         self._table = HistoryTable()
-        self._facts: Mapping[int, ReleaseFacts] = {}
+        self._rows = ReleaseRows(view.releases, view.champion)
+        self._latest = view.releases
         self._marked: list[int] = []
 
     @property
@@ -65,6 +63,14 @@ class HistoryScreen(Dialog[int | None]):
         """The releases that are marked, at most two."""
         return tuple(self._marked)
 
+    def before(self, number: int) -> int | None:
+        """The release before another one."""
+        return self._rows.before(number)
+
+    @property
+    def _ours(self) -> MlconsoleApp:
+        return cast("MlconsoleApp", self.app)
+
     def compose(self) -> ComposeResult:
         """Title, table, keys."""
         with Vertical():
@@ -73,37 +79,45 @@ class HistoryScreen(Dialog[int | None]):
             yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Fill the table; the cursor is on the release that is shown. What changed comes a moment later."""
+        """Fill the table; the cursor is on the release that is shown. Older ones, and what changed, come later."""
         self._show()
         if self._view.shown is not None:
             self._table.move_to(str(self._view.shown.number))
         self._table.focus()
-        path, numbers = self._view.project.journal_path, [release.number for release in self._view.releases]
-        background = cast("MlconsoleApp", self.app).background
-        background.run("history", lambda stop: read_facts(path, numbers), self._take)
+        path = self._view.project.journal_path
+        self._ours.background.run("history", lambda stop: read_releases(path), self._take_all)
+        self.set_interval(LOOK_SECONDS, self._look)
 
-    def _take(self, facts: Mapping[int, ReleaseFacts]) -> None:
-        self._facts = facts
+    def _take_all(self, releases: tuple[Release, ...]) -> None:
+        shown = self._view.shown
+        is_late = shown is not None and self._rows.place(str(shown.number)) is None
+        self._rows.take_all(releases)
+        self._look()
+        if shown is not None and is_late:
+            self._table.move_to(str(shown.number))
+
+    def _look(self) -> None:
+        """Show releases as they are now, and ask what tells those apart that are on the screen."""
+        view = self._ours.view
+        if view.releases is not self._latest:
+            self._latest = view.releases
+            self._rows.take_latest(view.releases)
+        self._rows.champion, self._rows.moment = view.champion, now()
+        self._show()
+        background, path = self._ours.background, view.project.journal_path
+        first, last = self._table.seen
+        numbers = self._rows.unknown(max(first - 1, 0), last)
+        if numbers and not background.is_busy("history-facts"):
+            background.run("history-facts", lambda stop: read_facts(path, numbers), self._take_facts)
+
+    def _take_facts(self, facts: Mapping[int, ReleaseFacts]) -> None:
+        self._rows.take_facts(facts)
         self._show()
 
     def _show(self) -> None:
-        releases = self._view.releases
-        rows = []
-        for place, release in enumerate(releases):
-            before = releases[place + 1].number if place + 1 < len(releases) else None
-            rows.append(self._row(release, before))
-        self._table.show(rows)
-
-    def _row(self, release: Release, before: int | None) -> Row:
-        facts = self._facts.get(release.number)
-        changed = changed_words(facts, self._facts.get(before) if before is not None else None) if facts else ""
-        return release_row(
-            release,
-            self._view,
-            shorten(changed, min(MOST_CHANGED, max(self.app.size.width - OTHERS, 16))),
-            shorten(facts.decided if facts else "", max(MOST_DECIDED, self.app.size.width - 2 * OTHERS - MOST_CHANGED)),
-            marked=release.number in self._marked,
-        )
+        self._rows.marked = frozenset(self._marked)
+        self._rows.columns_of_screen = self.app.size.width
+        self._table.show_model(self._rows)
 
     def on_resize(self) -> None:
         """Say more or less of what changed, and of the keys, as there is room."""
@@ -128,7 +142,7 @@ class HistoryScreen(Dialog[int | None]):
         """Open a release; compare where two are marked."""
         message.stop()
         if len(self._marked) == 2:
-            cast("MlconsoleApp", self.app).perform("compare")
+            self._ours.perform("compare")
         else:
             self.dismiss(int(message.key))
 
@@ -137,25 +151,13 @@ class HistoryScreen(Dialog[int | None]):
         self.dismiss(None)
 
 
-def release_row(release: Release, view: View, changed: str = "", decided: str = "", *, marked: bool = False) -> Row:
-    """A release in cells."""
-    took = duration((release.finished_at - release.started_at).total_seconds()) if release.finished_at else ""
-    state = f"{glyph(release.state)} {release.state}"
-    set_off = f"◆ {release.trigger.words}" if release.trigger else ""
-    why = " ".join(part for part in ("rollback" if release.kind == "rollback" else "", set_off, release.reason) if part)
-    version = release.version.rpartition("@")[2] or "-"
-    cells = (
-        "▪" if marked else " ",
-        str(release.number),
-        state,
-        version + (" ★" if release.version and release.version == view.champion else ""),
-        age(release.started_at, view.moment),
-        took,
-        release.started_by,
-        shorten("; ".join(part for part in (why, changed) if part), MOST_CHANGED),
-        decided,
-    )
-    return Row(str(release.number), cells, (WARN, "bold", STATE_STYLES[release.state], "", DIM, DIM, DIM, "", DIM))
+def read_releases(journal_path: Path) -> tuple[Release, ...]:
+    """All releases, newest first."""
+    journal = Journal(journal_path)
+    try:
+        return journal.releases(ALL)
+    finally:
+        journal.close()
 
 
 def read_record(journal_path: Path, number: int) -> ReleaseRecord:
