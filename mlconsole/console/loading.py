@@ -26,7 +26,8 @@ def warm(stop: threading.Event) -> None:
     for found in pkgutil.iter_modules(importlib.import_module("mlconsole.console.operations").__path__):
         if not stop.is_set():
             importlib.import_module(f"mlconsole.console.operations.{found.name}")
-    importlib.import_module("regex")
+    for name in ("regex", "pygments.lexers.data"):
+        importlib.import_module(name)
 
 
 def operation_of(action: Action) -> Callable[[MlconsoleApp], Awaitable[None]]:

@@ -45,7 +45,7 @@ def folded_at_first(plan: DeployPlan) -> frozenset[str]:
 
 
 def diff_lines(
-    plan: DeployPlan, folded: Collection[str], pointed: str, start: int, *, reverse: bool
+    plan: DeployPlan, folded: Collection[str], pointed: str, start: int, width: int, *, reverse: bool
 ) -> tuple[list[Content], list[Anchor]]:
     """The diffs, and where each object's heading is.
 
@@ -54,6 +54,7 @@ def diff_lines(
         folded: keys of the objects of which only the heading is shown.
         pointed: the key of the object that keys are for.
         start: the number of the first line.
+        width: in cells.
         reverse: whether the keys go here: then the heading that they are for is drawn reversed.
     """
     lines: list[Content] = []
@@ -76,7 +77,8 @@ def diff_lines(
             )
         )
         if key not in folded:
-            lines += [yaml_diff_line(text) for text in change.diff.splitlines() if not text.startswith(("---", "+++"))]
+            shown = (text for text in change.diff.splitlines() if not text.startswith(("---", "+++")))
+            lines += [yaml_diff_line(text, width) for text in shown]
     return lines, anchors
 
 

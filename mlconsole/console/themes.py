@@ -1,4 +1,4 @@
-"""Colours: dark, light and high-contrast themes, and two shades of text that every theme has.
+"""Colours: dark, light and high-contrast themes, and the shades that every theme has besides.
 
 Nothing is told by colour alone, so a terminal of 16 colours gets its own palette, and one without colours none.
 """
@@ -58,16 +58,21 @@ OURS: tuple[Theme, ...] = (
 
 _SHADES = {"dim": 0.40, "faint": 0.62}
 _CONTRAST_SHADES = {"dim": 0.18, "faint": 0.36}
+_BEHIND = 0.16
 
 
 def shades(variables: dict[str, str], theme: Theme) -> dict[str, str]:
-    """The variables `dim` and `faint` of a theme: text that matters less, and text that does not apply."""
+    """The variables `dim` and `faint` of a theme: text that matters less, and text that does not apply; and `added` and
+    `removed`: what is behind the lines of a diff."""
     if theme.ansi:
-        return {"dim": "ansi_default", "faint": "ansi_bright_black"}
+        plain = {"added": "ansi_default", "removed": "ansi_default"}
+        return {"dim": "ansi_default", "faint": "ansi_bright_black", **plain}
     back = Color.parse(variables["background"])
     front = Color.parse(variables["foreground"])
     parts = _CONTRAST_SHADES if theme.name.startswith("high-contrast") else _SHADES
-    return {name: front.blend(back, part).hex for name, part in parts.items()}
+    texts = {name: front.blend(back, part).hex for name, part in parts.items()}
+    behind = {"added": Color.parse(variables["success"]), "removed": Color.parse(variables["error"])}
+    return {**texts, **{name: back.blend(colour, _BEHIND).hex for name, colour in behind.items()}}
 
 
 def chosen(preferred: str, color_system: str | None, there: Sequence[str]) -> str:

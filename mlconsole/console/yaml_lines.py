@@ -1,20 +1,31 @@
 """YAML with colours: keys, values, comments and signs told apart, line by line and without knowing what is around.
 
-A diff shows pieces of YAML that no parser takes as a whole, so each line is coloured for itself.
+A diff shows pieces of YAML that no parser takes as a whole, so each line is coloured for itself, by the lexer of
+Pygments. That is imported with what keys will need, beside the screen.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, WARN, one_line
 
-KEY_STYLE, TEXT_STYLE = "$text-accent", ""
-_LINE = re.compile(r"^(?P<lead>\s*(?:- )*)(?P<key>[^\s:#'\"][^:#]*:|'[^']*':|\"[^\"]*\":)?(?P<rest>.*)$")
-_LITERAL = re.compile(r"^\s*(?:-?\d+(?:\.\d+)?|true|false|null|~)\s*$")
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
+
+KEY_STYLE, STRING_STYLE = "$text-accent", "$text-primary"
+SIGNS = {"+": (GOOD, "$added"), "-": (BAD, "$removed")}
+"""Of what a diff adds and removes: the style of the sign, and what is behind the line."""
+LONGEST = 1_000
+"""Of a longer line, the rest has no colours."""
+_LITERAL = re.compile(r"-?\d+(?:\.\d+)?|true|false|null|~")
+
+Parts = tuple[tuple[str, str], ...]
 
 
 def yaml_lines(lines: Iterable[str]) -> list[Content]:
@@ -27,27 +38,46 @@ def yaml_line(text: str) -> Content:
     return Content.assemble(*_parts(one_line(text)))
 
 
-def yaml_diff_line(text: str) -> Content:
-    """One line of a unified diff of YAML: its sign says what colour repeats."""
+def yaml_diff_line(text: str, width: int = 0) -> Content:
+    """One line of a unified diff of YAML: its sign says what colour repeats, behind all of `width` cells."""
     text = one_line(text)
     if text.startswith("@@"):
         return Content.assemble((text, FAINT))
     if text.startswith(("+++", "---")):
         return Content.assemble((text, f"bold {DIM}"))
     sign, rest = text[:1], text[1:]
-    if sign == "+":
-        return Content.assemble(("+", f"bold {GOOD}"), (rest, GOOD))
-    if sign == "-":
-        return Content.assemble(("-", f"bold {BAD}"), (rest, BAD))
-    return Content.assemble(sign, *_parts(rest))
+    if sign not in SIGNS:
+        return Content.assemble(sign, *_parts(rest))
+    style, behind = SIGNS[sign]
+    content = Content.assemble((sign, f"bold {style}"), *_parts(rest))
+    return content.pad_right(max(width - content.cell_length, 0)).stylize_before(f"on {behind}")
 
 
-def _parts(text: str) -> list[tuple[str, str] | str]:
-    if text.lstrip().startswith("#"):
-        return [(text, FAINT)]
-    found = _LINE.match(text)
-    if found is None:
-        return [text]
-    key, rest = found["key"] or "", found["rest"]
-    style = WARN if _LITERAL.match(rest) else DIM if rest.strip() in ("|", ">", "'***'", "***") else TEXT_STYLE
-    return [(found["lead"], FAINT), (key, KEY_STYLE), (rest, style) if style else rest]
+@lru_cache(4096)
+def _parts(text: str) -> Parts:
+    """A line's tokens, each with its style."""
+    tokens = _lexer().get_tokens(text[:LONGEST])
+    parts = [(part, _style(str(kind), part)) for kind, part in tokens]
+    return (*parts, (text[LONGEST:], "")) if len(text) > LONGEST else tuple(parts)
+
+
+@cache
+def _lexer() -> Lexer:
+    from pygments.lexers.data import YamlLexer
+
+    return YamlLexer(stripnl=False, ensurenl=False)
+
+
+def _style(kind: str, text: str) -> str:
+    """The style of a token, by the name of its kind in Pygments."""
+    if kind.startswith(("Token.Name.Tag", "Token.Name.Namespace")):
+        return KEY_STYLE
+    if kind.startswith("Token.Comment"):
+        return FAINT
+    if kind.startswith("Token.Punctuation"):
+        return DIM
+    if text.strip("'\"") == "***":
+        return DIM
+    if kind.startswith("Token.Literal.String"):
+        return STRING_STYLE
+    return WARN if _LITERAL.fullmatch(text.strip()) else ""

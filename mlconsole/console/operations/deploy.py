@@ -66,7 +66,7 @@ async def _approve(app: MlconsoleApp, choice: Literal["force", "leave"], title: 
             conflict_lines(plan, width, keys)[:-1],
             command_preview([command], width),
             plan_head(plan, None, view),
-            plan_diff(plan),
+            plan_diff(plan, width),
         )
 
     if await asked(app, Question(title, preview, verb, typed=typed_name(view, plan.target.context))) is None:

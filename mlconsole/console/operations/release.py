@@ -57,7 +57,9 @@ async def approve(app: MlconsoleApp) -> None:
         goes = (f"{plan.version} goes to {plan.target.context}: ", STRONG)
         summary = wrapped(line(goes, f"{plan_summary(plan)}."), width)
         judged = verdict_lines(run.verdict, width) if run and run.verdict and run.verdict.reasons else []
-        return sections(summary, judged, command_preview(commands, width), plan_head(plan, None, view), plan_diff(plan))
+        return sections(
+            summary, judged, command_preview(commands, width), plan_head(plan, None, view), plan_diff(plan, width)
+        )
 
     typed = typed_name(view, plan.target.context)
     question = Question(f"Approve release {release.number}?", preview, "Approve", typed=typed)

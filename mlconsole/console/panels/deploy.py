@@ -107,7 +107,7 @@ class DeployPanel(DocumentPanel):
         if plan is not None and shown_changes(plan):
             start = len(before) + 1
             inside = self.document.has_focus
-            found, self._anchors = diff_lines(plan, self._folded, self._pointed, start, reverse=inside)
+            found, self._anchors = diff_lines(plan, self._folded, self._pointed, start, width, reverse=inside)
             before = [*before, blank(), *found]
         return sections(before, command_lines(run)) or quiet(
             "The manifests are being rendered and compared with the cluster …"
@@ -247,9 +247,9 @@ def plan_head(plan: DeployPlan, evidence: DeployEvidence | None, view: View) -> 
     return lines
 
 
-def plan_diff(plan: DeployPlan) -> list[Content]:
+def plan_diff(plan: DeployPlan, width: int) -> list[Content]:
     """The diff of every object that changes, in full."""
-    return diff_lines(plan, (), "", 0, reverse=False)[0]
+    return diff_lines(plan, (), "", 0, width, reverse=False)[0]
 
 
 def plan_summary(plan: DeployPlan) -> str:
