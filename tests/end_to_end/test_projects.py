@@ -26,6 +26,7 @@ COMPLETE = {
     "metrics_in_log": {"RMSE": 23.087},
     "manifest_folder": {"rmse": 2.5, "r2": 0.75},
     "tests_first": {"mean": 40.0},
+    "model_folder": {"mae": 20.0},
     "Vorhersage der Fahrräder": {"mittlerer_fehler": 20.0},
 }
 """Each project with the metrics that its training prints, in its own way."""
@@ -91,6 +92,34 @@ def test_a_complete_project_is_released_as_it_was_found(name: str, ground: Groun
     assert printed == {**printed, **COMPLETE[name]}
     assert {test["outcome"] for test in evidence["test"]["run"]["outcomes"]} == {"passed"}
     assert evidence["pods"]["serving"] == evidence["pods"]["wanted"] == 1
+
+
+def test_a_folder_is_compared_rolled_back_and_stated_as_any_model(ground: Ground) -> None:
+    project = ground.project("model_folder", "model folder again")
+    said = ("data.target=y", "quality.holdout=holdout.csv", "quality.tolerance=10.0")
+    predict = "quality.predict=python predict.py {model} {data} {predictions}"
+    sets = [word for key in (*said, predict) for word in ("--set", key)]
+    assert project.type("init", *SETTLE, *sets).returncode == 0
+    rows = (project.root / "data/training.csv").read_text()
+    (project.root / "holdout.csv").write_text("x,y\n" + "".join(f"{n},{30 + n % 7}\n" for n in range(200)))
+    first = project.release()["train"]["version"]["model"]
+    (project.root / "data/training.csv").write_text(rows + rows.splitlines()[-1] + "\n")
+    evidence = project.release()
+    assert evidence["test"]["comparison"]["champion"] == "model-folder@v1"
+    second = evidence["train"]["version"]["model"]
+    assert (first["files"], first["filename"]) == (second["files"], second["filename"]) == (2, "model")
+    assert first["digest"] != second["digest"]
+    configs = list((project.root / ".mlconsole/store/tree").rglob("config.json"))
+    assert len(configs) == 2
+    assert len({path.stat().st_ino for path in configs}) == 1
+    assert project.type("rollback").returncode == 0
+    assert project.type("models", "verify").returncode == project.type("verify").returncode == 0
+    stated = json.loads(project.type("record", "2", "--format", "in-toto").stdout)
+    assert [entry["name"] for entry in stated["subject"]] == [
+        "model",
+        "model/config.json",
+        "model/variables/weights.npy",
+    ]
 
 
 def test_a_template_is_released_once_its_image_is_said(ground: Ground) -> None:

@@ -1,4 +1,4 @@
-"""Eleven projects of other layouts: what is found in each, and what is asked for in a sentence."""
+"""Twelve projects of other layouts: what is found in each, and what is asked for in a sentence."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ COMMANDS = {
     "tests_first": "python train_model.py {data} {model}",
     "no_tests": "python train.py --data {data} --output {model}",
     "no_manifest": "train.ipynb",
+    "model_folder": "python train.py --data {data} --output {model}",
     UMLAUTS: 'python "modell trainieren.py" --daten {data} --ausgabe {model}',
 }
 DATA = {
@@ -39,6 +40,7 @@ DATA = {
     "tests_first": "data/training.csv",
     "no_tests": "data/y.csv",
     "no_manifest": "data/training.csv",
+    "model_folder": "data/training.csv",
     UMLAUTS: "daten/fahrräder 2024.csv",
 }
 TESTS_AND_MANIFESTS = {
@@ -52,6 +54,7 @@ TESTS_AND_MANIFESTS = {
     "tests_first": ("tests/test_model.py", "deployment.yaml", "app=tests-first"),
     "no_tests": ("", "deployment.yaml", "app=no-tests"),
     "no_manifest": ("tests/test_model.py", "", ""),
+    "model_folder": ("tests/test_model.py", "deployment.yaml", "app=model-folder"),
     UMLAUTS: ("prüfungen", "bereitstellung", "anwendung=fahrraeder"),
 }
 QUESTIONS = {

@@ -1,5 +1,6 @@
 """What the images of the projects hold: a server that tells its model's version and mean."""
 
+import array
 import json
 import os
 import pickle
@@ -8,8 +9,13 @@ import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-with open(urllib.parse.unquote(urllib.parse.urlparse(os.environ["MODEL_URI"]).path), "rb") as file:
-    MODEL = pickle.load(file)
+PATH = urllib.parse.unquote(urllib.parse.urlparse(os.environ["MODEL_URI"]).path)
+if os.path.isdir(PATH):
+    with open(f"{PATH}/variables/weights.npy", "rb") as file:
+        MODEL = {"mean": array.array("d", file.read()[-8:])[0]}
+else:
+    with open(PATH, "rb") as file:
+        MODEL = pickle.load(file)
 
 
 class Handler(BaseHTTPRequestHandler):

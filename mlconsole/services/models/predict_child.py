@@ -20,6 +20,8 @@ from typing import Any
 
 def load(path: str) -> Any:
     """Load a model with skops where it is such a file, else with joblib, or with pickle where there is no joblib."""
+    if Path(path).is_dir():
+        raise TypeError("it is a folder, which has no predict()")
     if path.endswith(".skops"):
         from skops import io
 
