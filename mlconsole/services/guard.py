@@ -7,26 +7,27 @@ reaper of its descendants (`prctl(2)`, PR_SET_CHILD_SUBREAPER), so that daemons 
 What the command prints goes through a pipe to the guard's own standard output, which is the log. The guard has nothing
 else to do, so the command never waits for whoever reads the log, and no way of opening `/dev/stdout` can cut it off.
 
-    python guard.py GRACE_SECONDS REPORT_FD MEMORY_LIMIT COMMAND [ARGUMENT ...]
+    python -I -S guard.py GRACE_SECONDS REPORT_FD MEMORY_LIMIT COMMAND [ARGUMENT ...]
 
 MEMORY_LIMIT is in bytes, 0 for none. One JSON line goes to REPORT_FD at the end: `{"exit_code": 0, "cpu_seconds": 1.2,
 "peak_memory": 1000, "error": "", "over": 0, "lost": ""}`; `over` is the memory at which the limit ended the command,
 `lost` says why the log could not be written.
+
+The command waits for this program to be there. So before it is started, nothing is imported but what Python has built
+in or frozen: other imports stand where they are used. `_signal` is `signal` without the names that need `enum`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import json
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import resource
-import select
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 PR_SET_CHILD_SUBREAPER = 36
 F_SETPIPE_SZ = 1031
@@ -46,10 +47,18 @@ PSS_COST = 0.05
 
 def become_reaper() -> None:
     """Have orphaned descendants handed to this process, where the system can do that."""
-    if sys.platform == "linux":
+    if sys.platform != "linux":
+        return
+    try:
+        # what ctypes is made of: the module around it takes longer to import than this program to start
+        import _ctypes
+
+        prctl = _ctypes.dlsym(_ctypes.dlopen(None, os.RTLD_NOW), "prctl")  # type: ignore[arg-type]
+        _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+    except AttributeError:
         import ctypes
 
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap(codes: dict[int, int]) -> bool:
@@ -64,20 +73,25 @@ def reap(codes: dict[int, int]) -> bool:
         return False
 
 
+def running() -> list[int]:
+    """The processes below this one that have not ended."""
+    if sys.platform != "linux":
+        return _running_by_psutil()
+    parents: dict[int, int] = {}
+    for pid in _all_processes():
+        state, parent = _state_and_parent(pid)
+        if state not in ("Z", "X"):
+            parents[pid] = parent
+    return list(_below({os.getpid()}, parents))
+
+
 def signal_all(group: int, number: int) -> int:
     """Send a signal once to every descendant, in the command's group or not; return how many got it."""
-    import psutil
-
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
+    _reaches(os.killpg, group, number)
     reached = 0
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                # A second SIGTERM would cut short what a child does at the first.
-                if os.getpgid(process.pid) != group:
-                    process.send_signal(number)
-                reached += 1
+    for pid in running():
+        # A second SIGTERM would cut short what a child does at the first.
+        reached += _reaches(os.kill, pid, 0 if _group(pid) == group else number)
     return reached
 
 
@@ -106,11 +120,16 @@ class Output:
         self.pause, self.moved = GATHER_SECONDS, False
         self.pipe, self.given = os.pipe()
         os.set_blocking(self.pipe, False)
+
+    def widen(self) -> None:
+        """Have the pipe take more at once, where the system can do that."""
         if sys.platform == "linux":
             import fcntl
 
-            with contextlib.suppress(OSError):
+            try:
                 fcntl.fcntl(self.pipe, F_SETPIPE_SZ, PIPE_SIZE)
+            except OSError:
+                return
 
     def take(self) -> bool:
         """Move what is there now, a few pipes full of it; return whether more may come. See `pause` for when.
@@ -179,7 +198,8 @@ class Memory:
     def _quick(self) -> tuple[int, int]:
         """The resident bytes of all descendants, and the most that one of them shares with no file."""
         if sys.platform != "linux":
-            return self._by_psutil()
+            self.pause = max(self.pause, 0.1)
+            return _resident_by_psutil(), 0
         self._look_around()
         resident, own = 0, 0
         for pid in self._mine - {os.getpid()}:
@@ -189,28 +209,15 @@ class Memory:
                 own = max(own, (int(fields[1]) - int(fields[2])) * self._page)
         return resident, own
 
-    def _by_psutil(self) -> tuple[int, int]:
-        import psutil
-
-        found = []
-        for process in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                found.append(process.memory_info().rss)
-        self.pause = max(self.pause, 0.1)
-        return sum(found), max(found, default=0)
-
     def _look_around(self) -> None:
         """Sort the processes that are new into descendants and others: only those have to be read."""
-        with os.scandir("/proc") as entries:
-            there = {int(entry.name) for entry in entries if entry.name.isdigit()}
+        there = _all_processes()
         self._mine &= there
         self._foreign &= there
-        parents = {pid: _parent(pid) for pid in there - self._mine - self._foreign}
-        while found := {pid for pid, parent in parents.items() if parent in self._mine}:
-            self._mine |= found
-            for pid in found:
-                del parents[pid]
-        self._foreign |= parents.keys()
+        parents = {pid: _state_and_parent(pid)[1] for pid in there - self._mine - self._foreign}
+        found = _below(self._mine, parents)
+        self._mine |= found
+        self._foreign |= parents.keys() - found
 
     def _proportional(self, pid: int) -> int:
         for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
@@ -218,6 +225,22 @@ class Memory:
                 return int(line.split()[1]) * 1024
         fields = _read(f"/proc/{pid}/statm").split()
         return int(fields[1]) * self._page if len(fields) > 1 else 0
+
+
+def _all_processes() -> set[int]:
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208 - pathlib is not at hand
+
+
+def _below(above: set[int], parents: dict[int, int]) -> set[int]:
+    """Those of `parents`, which has each process's parent, that descend from one of `above`."""
+    left, all_found = dict(parents), set[int]()
+    for pid in above:
+        left.pop(pid, None)
+    while found := {pid for pid, parent in left.items() if parent in above or parent in all_found}:
+        all_found |= found
+        for pid in found:
+            del left[pid]
+    return all_found
 
 
 def _read(path: str) -> str:
@@ -234,14 +257,68 @@ def _read(path: str) -> str:
         os.close(descriptor)
 
 
-def _parent(pid: int) -> int:
-    """The parent's id; the name before it in the file may hold anything, brackets too."""
+def _state_and_parent(pid: int) -> tuple[str, int]:
+    """A process's state (`proc(5)`) and its parent; the name before them in the file may hold anything, brackets too.
+
+    Of one that is gone: `X` (dead) and 0.
+    """
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return int(fields[1]) if len(fields) > 1 else 0
+    return (fields[0], int(fields[1])) if len(fields) > 1 else ("X", 0)
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _reaches(send: Callable[[int, int], None], target: int, number: int) -> bool:
+    try:
+        send(target, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _running_by_psutil() -> list[int]:
+    psutil = _psutil()
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _resident_by_psutil() -> int:
+    psutil = _psutil()
+    resident = 0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            resident += process.memory_info().rss
+        except psutil.Error:
+            continue
+    return resident
+
+
+def _psutil() -> ModuleType:
+    """psutil, for systems without /proc; `-S` left out the folders that it is found in."""
+    if "site" not in sys.modules:
+        import site
+
+        site.main()
+    import psutil
+
+    return psutil
 
 
 def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int], output: Output, memory: Memory | None) -> int:
     """Wait until the command has ended, or until the end is asked for; return the memory that was too much, else 0."""
+    import select
+
     open_output, gathering, look_at = True, False, 0.0
     while pid not in codes and not stop and not output.lost:
         waiting = [0, wakeup, output.pipe] if open_output and not gathering else [0, wakeup]
@@ -265,33 +342,57 @@ def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int], output
     return 0
 
 
-def prefer_as_victim() -> None:
+def prefer_as_victim(pid: int) -> None:
     """Have the system end this process, and no other, where it runs out of memory before we notice."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    try:
+        descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
         os.write(descriptor, b"800")
         os.close(descriptor)
+    except OSError:
+        return
 
 
-def start(command: list[str], output: Output, before: Callable[[], None] | None) -> subprocess.Popen[bytes]:
-    """Start the command in a process group of its own.
+def start(command: list[str], output: Output) -> int:
+    """Start the command in a process group of its own, and return its id.
 
     Raises:
         OSError: it can't be started.
     """
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output.given, 1),
+        (os.POSIX_SPAWN_DUP2, output.given, 2),
+    ]
+    # what Python ignores would be ignored by the command, too
+    heeded = [signal.SIGPIPE, signal.SIGXFSZ]
     try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output.given,
-            stderr=output.given,
-            process_group=0,
-            preexec_fn=before,
-        )
-    except subprocess.SubprocessError as error:
-        raise OSError(errno.EPERM, str(error)) from error
+        return os.posix_spawnp(command[0], command, os.environ, file_actions=files, setpgroup=0, setsigdef=heeded)
     finally:
         os.close(output.given)
+
+
+def tell(report: int, exit_code: int, *, error: str = "", over: int = 0, lost: str = "") -> None:
+    """Say how it ended; see the module."""
+    import resource
+
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak = use.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    answer = (
+        f'{{"exit_code": {exit_code}, "cpu_seconds": {use.ru_utime + use.ru_stime}, "peak_memory": {peak},'
+        f' "error": {_quoted(error)}, "over": {over}, "lost": {_quoted(lost)}}}\n'
+    )
+    try:
+        os.write(report, answer.encode())
+    except OSError:
+        return
+
+
+def _quoted(text: str) -> str:
+    if not text:
+        return '""'
+    import json
+
+    return json.dumps(text)
 
 
 def main(grace: float, report: int, limit: int, command: list[str]) -> int:
@@ -305,38 +406,26 @@ def main(grace: float, report: int, limit: int, command: list[str]) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.append(True))
-    output, over = Output(), 0
-
-    def tell(exit_code: int, error: str = "") -> None:
-        use = resource.getrusage(resource.RUSAGE_CHILDREN)
-        scale = 1 if sys.platform == "darwin" else 1024
-        answer = {
-            "exit_code": exit_code,
-            "cpu_seconds": use.ru_utime + use.ru_stime,
-            "peak_memory": use.ru_maxrss * scale,
-            "error": error,
-            "over": over,
-            "lost": output.lost,
-        }
-        with contextlib.suppress(OSError):
-            os.write(report, json.dumps(answer).encode() + b"\n")
-
+    output = Output()
     try:
-        child = start(command, output, prefer_as_victim if limit else None)
+        child = start(command, output)
     except OSError as error:
-        tell(127, error.strerror or str(error))
+        tell(report, 127, error=error.strerror or str(error))
         return 127
+    output.widen()
+    if limit:
+        prefer_as_victim(child)
     codes: dict[int, int] = {}
-    over = watch(child.pid, wakeup, stop, codes, output, Memory(limit) if limit else None)
-    if child.pid not in codes or reap(codes):
+    over = watch(child, wakeup, stop, codes, output, Memory(limit) if limit else None)
+    if child not in codes or reap(codes):
         # what is out of bounds gets no time to grow on
-        end_all(child.pid, 0 if over else grace, codes, output)
+        end_all(child, 0 if over else grace, codes, output)
     output.take()
-    code = codes.get(child.pid, -signal.SIGKILL)
-    child.returncode = code
-    tell(code)
+    code: int = codes.get(child, -signal.SIGKILL)
+    tell(report, code, over=over, lost=output.lost)
     return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
+    # whoever waits for this process need not wait for a tidy end of its interpreter
+    os._exit(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

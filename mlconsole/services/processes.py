@@ -28,6 +28,15 @@ from mlconsole.services.sampling import TreeSampler
 from mlconsole.text import clean_line
 
 GUARD = Path(__file__).with_name("guard.py")
+# a program is compiled each time that it is started; a module only once, and all that this imports is frozen in Python
+_BOOT = """\
+import sys
+from importlib.machinery import SourceFileLoader
+del sys.argv[0]
+exec(SourceFileLoader("guard", sys.argv[0]).get_code("guard"))
+"""
+GUARD_COMMAND = (sys.executable, "-I", "-S", "-c", _BOOT, str(GUARD))
+"""What starts the guard; its arguments follow."""
 GRACE_SECONDS = 3.0
 TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
@@ -215,7 +224,7 @@ def _start(
     report_read, report_write = os.pipe()
     try:
         guard = subprocess.Popen(
-            [sys.executable, "-I", str(GUARD), str(GRACE_SECONDS), str(report_write), str(memory or 0), *command],
+            [*GUARD_COMMAND, str(GRACE_SECONDS), str(report_write), str(memory or 0), *command],
             cwd=cwd,
             env=dict(environment) if environment is not None else None,
             stdin=subprocess.PIPE,

@@ -344,7 +344,7 @@ def test_a_splitter_keeps_a_letter_that_comes_in_two_halves() -> None:
 def test_the_guard_reports_once_as_one_line_of_json(tmp_path: Path) -> None:
     report_read, report_write = os.pipe()
     with subprocess.Popen(
-        [sys.executable, "-I", str(processes.GUARD), "1", str(report_write), "0", "sh", "-c", "exit 4"],
+        [*processes.GUARD_COMMAND, "1", str(report_write), "0", "sh", "-c", "exit 4"],
         stdin=subprocess.PIPE,
         pass_fds=(report_write,),
     ) as guard:
@@ -362,7 +362,7 @@ def test_a_log_that_can_not_be_written_ends_the_child_and_is_told() -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
         arguments = ["0.2", str(report_write), "0", "sh", "-c", "echo lost; sleep 60"]
         with subprocess.Popen(
-            [sys.executable, "-I", str(processes.GUARD), *arguments],
+            [*processes.GUARD_COMMAND, *arguments],
             stdin=subprocess.PIPE,
             stdout=full,
             pass_fds=(report_write,),

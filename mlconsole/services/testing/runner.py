@@ -26,6 +26,8 @@ from mlconsole.text import count, duration, listed
 REPORTER_FOLDER = Path(__file__).with_name("reporter")
 REPORTER = "mlconsole_reporter"
 POLL_SECONDS = 0.02
+MOST_AT_ONCE = 500
+"""So many outcomes wait at most for those that came with them."""
 MOST_AGAIN = 100
 """Where more tests than this failed, that is no flakiness: they are not run again."""
 # How pytest marks what is wrong, the most telling first: arguments, its own errors, what was raised, why it stopped.
@@ -249,6 +251,8 @@ class _Attempt:
     def _take_all(self, tally: Tally, lines: LineFile) -> None:
         for line in lines.read():
             tally.take(line)
+            if len(self.ready) >= MOST_AT_ONCE:
+                self._hand_over()
         self._hand_over()
 
     def _hand_over(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -69,19 +70,52 @@ def test_a_file_that_several_workers_could_not_collect_is_told_once() -> None:
 def test_a_line_is_taken_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "report.jsonl"
     lines = LineFile(path)
-    assert lines.read() == []
+    assert list(lines.read()) == []
     whole = json.dumps({"$report_type": "CollectReport", "nodeid": "t.py::test"}).encode()
     path.write_bytes(whole[:20])
-    assert lines.read() == []
+    assert list(lines.read()) == []
     path.write_bytes(whole + b"\n" + whole)
     assert [line.nodeid for line in lines.read()] == ["t.py::test"]
+
+
+@given(st.lists(st.integers(0, 400), max_size=6), st.integers(0, 500))
+def test_zeros_behind_the_lines_are_room_for_more(lengths: list[int], room: int) -> None:
+    written = [json.dumps({"$report_type": "CollectReport", "nodeid": "é" * 97 * length}) for length in lengths]
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "report.jsonl"
+        lines, data = LineFile(path), b""
+        for text in written:
+            # as a store into shared memory may be seen: the first half of a line, and then all of it
+            path.write_bytes(data + text.encode()[: len(text) // 2] + bytes(room))
+            assert list(lines.read()) == []
+            data += text.encode() + b"\n"
+            path.write_bytes(data + bytes(room))
+            assert [len(line.nodeid) for line in lines.read()] == [json.loads(text)["nodeid"].count("é")]
+
+
+def test_a_name_that_is_no_unicode_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "report.jsonl"
+    path.write_text(json.dumps({"$report_type": "CollectReport", "nodeid": "t.py::test[\ud800]"}) + "\n")
+    assert [line.nodeid for line in LineFile(path).read()] == ["t.py::test[\ud800]"]
+
+
+def test_what_passed_in_one_line_is_what_passed_in_several() -> None:
+    in_one, in_several = tally(), tally()
+    in_one.take(
+        Line(kind="TestPassed", nodeid="t.py::test", phases=(("setup", 0.5), ("call", 0.25), ("teardown", 0.125)))
+    )
+    for when, took in (("setup", 0.5), ("call", 0.25), ("teardown", 0.125)):
+        in_several.take(Line(kind="TestReport", nodeid="t.py::test", when=when, outcome="passed", duration=took))
+    assert in_one.outcomes == in_several.outcomes
+    assert in_one.finished == in_several.finished == 1
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(
-            st.binary(max_size=40), st.recursive(st.text(max_size=5), st.lists).map(lambda x: json.dumps(x).encode())
+            st.binary(max_size=40).map(lambda data: data.replace(b"\0", b"")),
+            st.recursive(st.text(max_size=5), st.lists).map(lambda x: json.dumps(x).encode()),
         )
     )
 )

@@ -3,19 +3,19 @@
 It runs in the project's Python, so it needs nothing but pytest (7 or later) and stands in a folder of its own: whatever
 lies beside it could be imported by the project under a name of the project's. MLCONSOLE_REPORT names a folder:
 
-    report.jsonl    gets the lines, from pytest itself and not from workers of xdist
+    report.jsonl    gets the lines, from pytest itself and not from workers of xdist (see `Lines`)
     running         what each process runs at this moment: shared memory, which outlives a crash (see `Running`)
     words           a socket: each process hands over what its tests' output is captured in (see `give_words`)
     stack-PID       gets the stack of a process that is sent STACK_SIGNAL
     only            node ids, a line each, where not all tests are to be run
 
-A test that passed in all phases and said nothing takes one short line, written when it has ended. There is no assert
-here to be rewritten: PYTEST_DONT_REWRITE spares the time for that where no bytecode can be kept.
+A test that passed in all phases and said nothing takes one short line, written when it has ended, by nothing but a few
+stores into memory. There is no assert here to be rewritten: PYTEST_DONT_REWRITE spares the time for that where no
+bytecode can be kept.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import faulthandler
 import json
@@ -24,7 +24,9 @@ import mmap
 import os
 import signal
 import stat
+import sys
 from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ import pytest
 
 LONGEST_TEXT = 64 * 1024
 SLOT = 2048
+PIECE = 64 * 1024
+"""By so many bytes the file of lines grows: a multiple of every system's pages."""
 PHASES = ("setup", "call", "teardown")
 STACK_SIGNAL = getattr(signal, "SIGUSR2", None)
 
@@ -47,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     place = Path(folder)
     name = worker["workerid"] if worker is not None else ""
     running = Running(place / "running", name)
-    config.pluginmanager.register(Only(place / "only"), "mlconsole_only")
+    if (place / "only").exists():
+        config.pluginmanager.register(Only(place / "only"), "mlconsole_only")
     config.pluginmanager.register(FirstTest(place, name, config), "mlconsole_first_test")
     if worker is not None:
         config.pluginmanager.register(running, "mlconsole_running")
@@ -74,6 +79,13 @@ def record_metric(request: pytest.FixtureRequest) -> Callable[[str, float], None
     return record
 
 
+# Empty in a process that was forked from this one: a test that forks runs on in the child, and nobody looks at what it
+# says there. To ask for the process's id at each event would be a call of the system; to have the system call a
+# function of this module would keep all of pytest's modules to the very end of Python, which takes it 7 ms.
+MINE = [True]
+os.register_at_fork(after_in_child=MINE.clear)
+
+
 class Running:
     """A slot of shared memory with the test that this process runs: phase (0: none, else its place in PHASES and 1),
     length of the node id in two bytes, node id. Slot 0 is pytest's own, the others are those of xdist's workers.
@@ -81,7 +93,6 @@ class Running:
 
     def __init__(self, path: Path, worker: str) -> None:
         self._start = (int("".join(filter(str.isdigit, worker)) or -1) + 1) * SLOT
-        self._process = os.getpid()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         end = self._start + SLOT
         # a byte of its own makes the file long enough, whichever other process does so at the same time
@@ -90,28 +101,65 @@ class Running:
         os.close(descriptor)
 
     def begin(self, nodeid: str) -> None:
-        # A test that forks runs on in the child, with this object in it.
-        if os.getpid() == self._process:
-            # the last byte stays free: it is what the file was made with
-            name = nodeid.encode("utf-8", "replace")[: SLOT - 4]
-            start = self._start
-            self._memory[start] = 0
-            self._memory[start + 1 : start + 3 + len(name)] = len(name).to_bytes(2, "big") + name
-            self._memory[start] = 1
+        if not MINE:
+            return
+        # the last byte stays free: it is what the file was made with
+        name = nodeid.encode("utf-8", "replace")[: SLOT - 4]
+        memory, start = self._memory, self._start
+        memory[start] = 0
+        memory[start + 1 : start + 3 + len(name)] = len(name).to_bytes(2, "big") + name
+        memory[start] = 1
 
-    def go_on(self, phase: int) -> None:
-        if os.getpid() == self._process:
-            self._memory[self._start] = phase
+    def ended(self, report: pytest.TestReport) -> None:
+        """A phase has ended, and the next begins."""
+        if not MINE:
+            return
+        well = report.outcome == "passed"
+        self._memory[self._start] = 0 if report.when == "teardown" else 2 if report.when == "setup" and well else 3
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.begin(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when != "teardown":
-            self.go_on(2 if report.when == "setup" and report.outcome == "passed" else 3)
+        self.ended(report)
 
-    def pytest_runtest_logfinish(self) -> None:
-        self.go_on(0)
+
+class Lines:
+    """A file of lines, written as memory that is shared with whoever reads it.
+
+    No line costs a call of the system, none waits for the next, and all that were written outlive a crash. The file is
+    longer than its lines: zeros follow. A byte that is not zero is not changed any more.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = self._end = 0
+        self._memory: mmap.mmap | None = None
+
+    def write(self, line: str) -> None:
+        """Write a line of ASCII, without its end."""
+        if not MINE:
+            return
+        data = line.encode() + b"\n"
+        while data:
+            if self._memory is None or self._at == PIECE:
+                self._grow()
+            room = PIECE - self._at
+            part, data = data[:room], data[room:]
+            self._memory[self._at : self._at + len(part)] = part  # type: ignore[index]
+            self._at += len(part)
+
+    def _grow(self) -> None:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # written, and not just made longer: a full disk has to be an error here, and no crash at a store
+            zeros = bytes(PIECE)
+            while zeros:
+                zeros = zeros[os.pwrite(descriptor, zeros, self._end + PIECE - len(zeros)) :]
+            self._memory = mmap.mmap(descriptor, PIECE, offset=self._end)
+        finally:
+            os.close(descriptor)
+        self._end, self._at = self._end + PIECE, 0
 
 
 class Reporter:
@@ -121,25 +169,13 @@ class Reporter:
         self._folder = folder
         self._running = running
         self._alone = True
-        self._descriptor = os.open(
-            folder / "report.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        self._process = os.getpid()
+        self._lines = Lines(folder / "report.jsonl")
         self._collected: set[str] = set()
-        self._silent: dict[str, list[tuple[str, float]]] = {}
+        self._silent: dict[str, str] = {}
         self._encode = json.JSONEncoder(default=plain).encode
 
     def _write(self, kind: str, **content: object) -> None:
-        self._write_line(self._encode({"$report_type": kind, **content}))
-
-    def _write_line(self, line: str) -> None:
-        # A test that forks runs on in the child, with this object in it.
-        if os.getpid() != self._process:
-            return
-        data = (line + "\n").encode()
-        written = os.write(self._descriptor, data)
-        while written < len(data):
-            written += os.write(self._descriptor, data[written:])
+        self._lines.write(self._encode({"$report_type": kind, **content}))
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._alone = not session.config.pluginmanager.hasplugin("dsession")
@@ -181,16 +217,22 @@ class Reporter:
             self._running.begin(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        nodeid, when = report.nodeid, str(report.when)
-        if self._alone and when != "teardown":
-            self._running.go_on(2 if when == "setup" and report.outcome == "passed" else 3)
+        nodeid, when = report.nodeid, report.when
+        if self._alone:
+            self._running.ended(report)
         duration = getattr(report, "duration", 0.0)
-        says_more = bool(report.sections) or bool(report.user_properties) or hasattr(report, "wasxfail")
-        if report.outcome == "passed" and when in PHASES and not says_more:
-            self._silent.setdefault(nodeid, []).append((when, duration))
+        says_more = report.sections or report.user_properties or hasattr(report, "wasxfail")
+        if report.outcome == "passed" and when in PHASES and not says_more and type(duration) is float:
+            # most reports of most runs come here, so all is done by hand
+            before = self._silent.pop(nodeid, "")
+            phases = f'{before}["{when}", {duration:.6f}]'
+            if when == "teardown":
+                self._passed(nodeid, phases)
+            else:
+                self._silent[nodeid] = phases + ", "
             return
-        for earlier, took in self._silent.pop(nodeid, ()):
-            self._write("TestReport", nodeid=nodeid, when=earlier, outcome="passed", duration=took)
+        if before := self._silent.pop(nodeid, ""):
+            self._passed(nodeid, before.removesuffix(", "))
         self._write(
             "TestReport",
             nodeid=nodeid,
@@ -202,14 +244,8 @@ class Reporter:
             **described(report),
         )
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        silent = self._silent.pop(nodeid, None)
-        if silent is not None:
-            phases = ", ".join(f'["{when}", {duration!r}]' for when, duration in silent)
-            name = self._encode(nodeid)
-            self._write_line(f'{{"$report_type": "TestPassed", "nodeid": {name}, "phases": [{phases}]}}')
-        if self._alone:
-            self._running.go_on(0)
+    def _passed(self, nodeid: str, phases: str) -> None:
+        self._lines.write(f'{{"$report_type": "TestPassed", "nodeid": {quoted(nodeid)}, "phases": [{phases}]}}')
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
@@ -220,14 +256,10 @@ class Only:
     """Runs no other tests than those that the file names, by node ids or by those of files and classes above them."""
 
     def __init__(self, path: Path) -> None:
-        self._wanted: set[str] = set()
-        with contextlib.suppress(FileNotFoundError):
-            self._wanted = set(path.read_text(encoding="utf-8").splitlines())
+        self._wanted = set(path.read_text(encoding="utf-8").splitlines())
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        if not self._wanted:
-            return
         kept: list[pytest.Item] = []
         left_out: list[pytest.Item] = []
         for item in items:
@@ -285,7 +317,8 @@ def give_words(path: Path, about: dict[str, object]) -> None:
     try:
         connection.settimeout(2)
         connection.connect(str(path))
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", files))] if files else []
+        numbers = b"".join(number.to_bytes(4, sys.byteorder) for number in files)
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, numbers)] if files else []
         connection.sendmsg([json.dumps(about).encode()], rights)
     finally:
         connection.close()
