@@ -13,6 +13,7 @@ from mlconsole.evidence.data import ColumnProfile, ColumnRule, DataProfile, Data
 from mlconsole.services.datasets.violations import (
     allowed,
     kind_sentence,
+    no_numbers_sentence,
     range_level,
     range_sentence,
     repeated,
@@ -151,6 +152,8 @@ def _to_count(
             if rule.kind in ("integer", "number") and column.type == "string":
                 yield "kind", column, rule
             continue
+        if column.mostly_numbers and not column.number_formats and ("numbers", rule.name) in found:
+            yield "numbers", column, rule
         if ("range", rule.name) in found:
             yield "range", column, rule
         if ("values", rule.name) in found or (rule.values and column.distinct > len(column.top)):
@@ -160,7 +163,7 @@ def _to_count(
 def _question(kind: str, column: ColumnProfile, rule: ColumnRule) -> Question:
     from mlconsole.services.datasets.questions import NotAmong, NotANumber, OutOfRange
 
-    if kind == "kind":
+    if kind in ("kind", "numbers"):
         return NotANumber(column.name)
     if kind == "range":
         return OutOfRange(column.name, rule.minimum, rule.maximum)
@@ -173,6 +176,8 @@ def _counted(
     shown = tuple(shorten(value, 40) for value in question.new[:SHOWN])
     if kind == "kind":
         sentence, level = kind_sentence(column, rule, question.rows, shown), before.level if before else "fail"
+    elif kind == "numbers":
+        sentence, level = no_numbers_sentence(column, question.rows, shown), "warn"
     elif kind == "range":
         sentence, level = range_sentence(column, rule, question.rows), range_level(column, rule)
     else:

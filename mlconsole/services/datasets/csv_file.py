@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
@@ -24,6 +25,8 @@ from mlconsole.text import clean_line
 CHUNK = 4 * 1024 * 1024
 HEAD = 1024 * 1024
 LONGEST_ROW = 64 * 1024 * 1024
+_BLOCK = 1024 * 1024
+_NEWLINE = ord("\n")
 DELIMITERS = (",", ";", "\t", "|")
 ODD_DELIMITERS = ("~", "^", "\x01", "\x1f")
 """Others that nobody writes into text. A space or colon may be text as well: the settings have to name them."""
@@ -33,6 +36,11 @@ MISSING = (
     *("", "NA", "N/A", "n/a", "<NA>", "#N/A", "#NA", "#N/A N/A", "NULL", "null", "None"),
     *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
 )
+_NO_TABLES = {
+    (b"<!doctype", b"<html"): "a web page",
+    (b"<?xml",): "XML",
+    (b'{"', b"{ ", b"{\n", b"[{", b"[\n"): "JSON",
+}
 PLAIN = Dialect()
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
@@ -187,6 +195,12 @@ class CsvFile:
             raise DataUnfit(f"{self.name} is empty.", "Put the data there, or set `path` under `[data]`.")
         if head.startswith((b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd")):
             raise DataUnfit(f"{self.name} is not a text table, though its name says so.", "Correct its name.")
+        if head.startswith(b"version https://git-lfs.github.com/spec/"):
+            raise DataUnfit(f"{self.name} is a pointer of Git LFS: the data itself is not here.", "git lfs pull")
+        start = head.lstrip(b"\xef\xbb\xbf\r\n \t")[:20].lower()
+        for beginnings, what in _NO_TABLES.items():
+            if start.startswith(beginnings):
+                raise DataUnfit(f"{self.name} is {what}, and not a table.", "Fetch the data again, or convert it.")
 
     def check_text(self, data: bytes, offset: int) -> None:
         """Raise with the line where some bytes of the file are not UTF-8, or NUL."""
@@ -313,12 +327,20 @@ def _plain(schema: Any) -> Any:
 def row_end(data: bytes, mark: bytes = b'"') -> int:
     """Where the last whole row ends: after a line end with an even number of quotation marks before it."""
     end = data.rfind(b"\n")
-    inside = data.count(mark, 0, end) % 2 if end >= 0 else 0
-    while end >= 0 and inside:
-        before = data.rfind(b"\n", 0, end)
-        inside = (inside + data.count(mark, max(before, 0), end)) % 2
-        end = before
-    return end + 1
+    if end < 0 or data.count(mark, 0, end) % 2 == 0:
+        return end + 1
+    # in blocks from the end: within an open quotation mark there may be millions of lines
+    before = data.count(mark, 0, end)
+    while end > 0:
+        start = max(end - _BLOCK, 0)
+        block = np.frombuffer(data, np.uint8, end - start, start)
+        marks, lines = np.flatnonzero(block == mark[0]), np.flatnonzero(block == _NEWLINE)
+        before -= len(marks)
+        whole = lines[(before + np.searchsorted(marks, lines)) % 2 == 0]
+        if len(whole):
+            return start + int(whole[-1]) + 1
+        end = start
+    return 0
 
 
 def _end_of_line(data: bytes, lines: int) -> int:

@@ -61,7 +61,7 @@ def nul(name: str, line: int) -> DataUnfit:
     """The fault of a NUL byte in a text file."""
     return DataUnfit(
         f"{name}, line {line:,}: there is a NUL byte, so this is not a text table, or a damaged one.",
-        "Write the file again from its source.",
+        'Write the file again from its source; if it is UTF-16, say so: encoding = "utf-16" under `[data]`.',
     )
 
 

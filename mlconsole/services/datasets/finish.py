@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlconsole.evidence.data import ColumnKind, ColumnProfile
+from mlconsole.services.datasets.notation import are_mostly_numbers, number_formats
 from mlconsole.services.datasets.summaries import (
     DISTINCT_LIMIT,
     QUANTILES,
@@ -112,6 +113,7 @@ def _numbers(name: str, type_name: str, summary: NumberSummary, missing: int) ->
 def _texts(name: str, type_name: str, summary: TextSummary, missing: int) -> ColumnProfile:
     distinct = len(summary.tally) if summary.tally is not None else min(DISTINCT_LIMIT, summary.present)
     kind: ColumnKind = "text"
+    texts = (summary.tally or summary.examples) if type_name != "bool" else ()
     if type_name == "bool":
         kind = "boolean"
     elif summary.tally is not None and is_category(distinct, summary.present):
@@ -125,7 +127,9 @@ def _texts(name: str, type_name: str, summary: TextSummary, missing: int) -> Col
         distinct=distinct,
         distinct_exact=summary.tally is not None,
         top=summary.top() if kind != "text" else (),
-        date_formats=date_formats(summary.tally or summary.examples) if kind != "boolean" else (),
+        date_formats=date_formats(texts),
+        number_formats=number_formats(texts),
+        mostly_numbers=are_mostly_numbers(texts),
     )
 
 

@@ -58,8 +58,11 @@ def check(profile: DataProfile, schema: DataSchema, at: datetime | None = None) 
         found += _missing_column(rule) if column is None else _check_column(column, rule, profile)
         found += _too_old(column, rule, at or datetime.now(UTC)) if column is not None else ()
     known = {rule.name for rule in schema.columns}
+    of_another_kind = {entry.column for entry in found if entry.rule == "kind"}
+    found += _no_header(profile)
     for column in profile.columns:
         found += _not_as_meant(column)
+        found += _meant_as_numbers(column) if column.name not in of_another_kind else ()
         if column.name not in known:
             sentence = f"{column.name} is a new column ({_WORDS[column.kind]})."
             found.append(Violation(rule="extra column", column=column.name, sentence=sentence, level="warn"))
@@ -76,6 +79,34 @@ def _not_as_meant(column: ColumnProfile) -> Iterator[Violation]:
         many = count(len(column.date_formats), "format")
         sentence = f"{column.name} holds dates in {many}, so that it is read as text: {shown}."
         yield Violation(rule="dates", column=column.name, sentence=sentence, level="warn", examples=column.date_formats)
+
+
+def _meant_as_numbers(column: ColumnProfile) -> Iterator[Violation]:
+    """Texts that a person would take for numbers."""
+    if column.number_formats:
+        shown = listed(column.number_formats)
+        sentence = f"{column.name} holds numbers that are written in such a way that it is read as text: {shown}."
+        yield Violation(
+            rule="numbers", column=column.name, sentence=sentence, level="warn", examples=column.number_formats
+        )
+    elif column.mostly_numbers:
+        sentence = f"{column.name} is read as text, although most of its values are numbers."
+        yield Violation(rule="numbers", column=column.name, sentence=sentence, level="warn")
+
+
+def no_numbers_sentence(column: ColumnProfile, rows: int, examples: tuple[str, ...]) -> str:
+    """Say what alone keeps a column from being numbers."""
+    return f"{column.name} is read as text for {count(rows, 'row')} without a number: {', '.join(examples)}."
+
+
+def _no_header(profile: DataProfile) -> Iterator[Violation]:
+    """Names that are numbers, and not just those of their places, which pandas gives to what has no names."""
+    names = [column.name.strip() for column in profile.columns]
+    is_text = not any(file.path.lower().endswith((".parquet", ".pq")) for file in profile.identity.files)
+    places = [str(place) for place in range(len(names))]
+    if is_text and names != places and all(name.replace(".", "", 1).lstrip("+-").isdecimal() for name in names):
+        sentence = f"The names of all columns are numbers ({listed(names, 3)}): perhaps the first row is no header."
+        yield Violation(rule="header", column="", sentence=sentence, level="warn")
 
 
 def _missing_column(rule: ColumnRule) -> Iterator[Violation]:
