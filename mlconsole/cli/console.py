@@ -82,10 +82,10 @@ def open_console(place: str, folder: Path | None, **look: Any) -> int:
 @click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
 @click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
 @click.option("--year", is_flag=True, help="A year in minutes: months of data arrive, and are released by themselves.")
-@click.option("--months", default=0, help="Of the year, only so many months.")
+@click.option("--months", default="", help="Of the year, only these: 2011-05,2011-08.")
 @click.option("--stop", is_flag=True, help="Stop the local cluster at the end.")
 @look_options
-def demo(directory: Path, headless: bool, year: bool, months: int, stop: bool, **look: Any) -> int:
+def demo(directory: Path, headless: bool, year: bool, months: str, stop: bool, **look: Any) -> int:
     """Try it: the sample project in DIRECTORY, with a local cluster of its own."""
     from mlconsole.headless.demo import prepare, release_and_show, stop_cluster
 
@@ -96,7 +96,7 @@ def demo(directory: Path, headless: bool, year: bool, months: int, stop: bool, *
         if year:
             from mlconsole.headless.year import live_through, prepare_year
 
-            return live_through(prepare_year(project), months)
+            return live_through(prepare_year(project), tuple(filter(None, months.split(","))))
         return release_and_show(project) if headless else _show(project, **look)
     finally:
         if stop:

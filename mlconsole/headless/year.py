@@ -12,9 +12,10 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from mlconsole.errors import Exit, OutsideFailed
+from mlconsole.errors import Exit, OutsideFailed, WrongUse
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.cluster import PodsEvidence
 from mlconsole.evidence.data import DriftReport
@@ -31,6 +32,7 @@ from mlconsole.project import Project, open_project
 from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.decisions import who_am_i
 from mlconsole.release.engine import Order
+from mlconsole.services import git
 from mlconsole.stages.base import model_store
 from mlconsole.text import listed
 from mlconsole.trigger_queue import TriggerQueue
@@ -58,8 +60,9 @@ kind = "monitor"
 then = "release"
 
 [monitor]
-every = "2s"
+every = "0.5s"
 window = "10s"
+drift_rows = 4000
 predictions = "predictions/*.csv"
 labels = "inbox/*.csv"
 
@@ -77,8 +80,18 @@ then = "roll back"
 """
 CHECKS = """\
 columns:
+  season: {kind: integer, values: ["1", "2", "3", "4"]}
+  mnth: {kind: category}
+  day: {kind: integer, minimum: 1, maximum: 366}
+  hr: {kind: integer, minimum: 0, maximum: 23}
+  holiday: {kind: integer}
+  weekday: {kind: integer, minimum: 0, maximum: 6}
+  workingday: {kind: integer}
+  weathersit: {kind: category}
   temp: {kind: number, minimum: 0, maximum: 1, severity: fail}
+  atemp: {kind: number, minimum: 0, maximum: 1, severity: fail}
   hum: {kind: number, minimum: 0, maximum: 1, severity: fail}
+  windspeed: {kind: number, minimum: 0, maximum: 1, severity: fail}
   bikers: {kind: integer, minimum: 0, severity: fail}
 """
 WRONG_UNIT, SHUFFLED = "2011-08", "2011-10"
@@ -112,15 +125,25 @@ def prepare_year(project: Project) -> Project:
     with (project.root / ".gitignore").open("a", encoding="utf-8") as ignore:
         ignore.write("inbox/\npredictions/\n")
     (project.root / "inbox").mkdir(exist_ok=True)
+    git.initialise(project.root, "Months that arrive are released by themselves")
     return open_project(project.root)
 
 
-def live_through(project: Project) -> int:
-    """Release the first model, and let the months arrive; returns whether all went as it has to."""
+def live_through(project: Project, only: Collection[str] = ()) -> int:
+    """Release the first model, and let the months arrive, or some of them; returns whether all went as it has to.
+
+    Raises:
+        WrongUse: one of these months is none of the data's.
+    """
+    months = sorted((sample_project() / "data" / "batches").glob("*.csv"))
+    if unknown := sorted(set(only) - {path.stem for path in months}):
+        raise WrongUse(
+            f"The data has no month {listed(unknown)}.", f"There are {listed([path.stem for path in months])}."
+        )
+    months = [path for path in months if not only or path.stem in only]
     order = Order(approved=True, who=who_am_i(), reason="the first model")
     if carry_out(project, order, lambda engine, journal: engine.run(order)) != Exit.DONE:
         return Exit.REFUSED
-    months = sorted((sample_project() / "data" / "batches").glob("*.csv"))
     with journal_of(project) as journal:
         traffic = Traffic(_address(journal), project.root / "predictions")
         control.start(project)
@@ -148,11 +171,12 @@ def _live(project: Project, journal: Journal, traffic: Traffic, path: Path) -> M
     served = _champion(project, journal)
     deadline = time.monotonic() + MONTH_SECONDS * 6
     began = time.monotonic()
-    report = _drift(journal, served)
+    before = report = _drift(journal, served)
     while time.monotonic() < deadline and not (
         traffic.predicted >= len(rows)
         and time.monotonic() - began > MONTH_SECONDS
         and report is not None
+        and report != before
         and report.rows >= LEAST_ROWS
     ):
         time.sleep(0.2)
@@ -243,8 +267,7 @@ def _tell(project: Project, journal: Journal, traffic: Traffic, months: list[Pat
         if month.outcome != "released":
             say(f"{month.name}: {month.sentence}")
     say(f"{traffic.requests:,} requests, {len(traffic.failures)} failed{_first_failure(traffic)}.")
-    by_name = {month.name: month.outcome for month in lived}
-    kept_out = by_name[WRONG_UNIT] != "released" and by_name[SHUFFLED] != "released"
+    kept_out = all(month.outcome == "refused" for month in lived if month.name in (WRONG_UNIT, SHUFFLED))
     drifted = any("temp" in month.drifting for month in lived)
     return Exit.DONE if kept_out and drifted and not traffic.failures and mean < mean_alone else Exit.REFUSED
 

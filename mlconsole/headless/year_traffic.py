@@ -1,4 +1,4 @@
-"""Callers of the demonstration: they ask for a month's rows again and again, and keep what they were told."""
+"""Callers of the demonstration: they ask for the hours of a month in no order, and keep what they were told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import http.client
 import itertools
 import json
+import random
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -48,7 +49,8 @@ class Traffic:
             if not self._threads[0].is_alive():
                 for thread in self._threads:
                     thread.start()
-            self._rows, self._month, self._turn = rows, name, itertools.count()
+            self._rows, self._month = random.Random(name).sample(rows, len(rows)), name
+            self._turn = itertools.count()
             self.predicted, self._first = 0, {}
 
     def error(self) -> float:

@@ -26,6 +26,8 @@ from mlconsole.services.monitoring.adding import total
 from mlconsole.services.monitoring.runs import design_effects, with_block, worth
 
 GROWTH = 1.5
+SOON = 1.1
+"""By how much it has to grow where its rows were not worth enough: then they may be before long."""
 EMPTY: Mapping[str, float] = MappingProxyType({})
 
 
@@ -53,6 +55,8 @@ def with_rows(
     report = compare(reference, counters, label=window.version, rate=rate, effects=effects) if effects else None
     if report is not None and report.tests:
         window = msgspec.structs.replace(window, looks=looks, next_rows=counters.rows * GROWTH, report=report)
+    elif effects:
+        window = msgspec.structs.replace(window, next_rows=counters.rows * SOON)
     if counters.rows >= most:
         # what an earlier window found does not stand where this one could not tell
         kept = window.report if window.looks else None
