@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 
+from mlconsole.console.monitor_curves import Monitoring, monitoring_of
 from mlconsole.console.monitor_lines import Monitored, monitor_lines
+from mlconsole.console.widgets.monitor_chart import MonitorChart
 from mlconsole.evidence.base import now
 from mlconsole.evidence.data import ColumnDrift, DriftReport
 from mlconsole.evidence.monitoring import (
@@ -60,19 +63,39 @@ def test_all_that_is_known_is_said_in_the_width_that_there_is() -> None:
         lines = [content.plain for content in monitor_lines(monitored(), width)]
         assert max(map(len, lines)) <= width
         text = "\n".join(lines)
-        for words in ("requests/s v1", "failed v2", "30.0%", "▲v2", "1 feature drift", "temp is higher.", "not enough"):
+        for words in ("1 feature drifts", "temp is higher.", "not enough", "0.1 of 0.2"):
             assert words in text, words
         assert "shift 0.1 of 0.2" in text
         assert "roll back: m@v2: 30% failed." in text
     assert monitor_lines(Monitored(), 80) == []
 
 
-async def test_it_stands_in_the_pods_panel(build: Build, drive: Drive) -> None:
+def test_curves_have_a_gap_where_a_version_did_not_serve_and_a_mark_where_one_came_in() -> None:
+    found = monitoring_of(monitored().points)
+    assert [group.measure for group in found.groups] == ["requests/s", "failed, %", "95% within, s"]
+    first, second = found.groups[1].series
+    assert (first.name, second.name) == ("v1", "v2")
+    assert [math.isnan(value) for _, value in first.points] == [False] * 22 + [True] * 8
+    assert [value for _, value in second.points if not math.isnan(value)] == [30.0] * 10
+    ((moment, tag),) = found.deploys
+    assert (moment, tag) == (second.points[20][0], "v2")
+    assert monitoring_of(()) == Monitoring()
+
+
+async def test_it_stands_in_the_pods_panel_and_the_cursor_reads_values(build: Build, drive: Drive) -> None:
     built = build("done")
     found = monitored()
     assert found.state is not None
     for point in found.points:
         MonitorLog(built.journal).save(point, found.state)
-    async with drive(built.project.root, size=(140, 50)) as console:
-        await console.press("6")
-        await console.shows("Monitor", "▲v2", "temp is higher.")
+    for size in ((160, 50), (80, 24)):
+        async with drive(built.project.root, size=size) as console:
+            await console.press("6")
+            await console.shows("requests/s", "▲v2", "errors roll back")
+            chart = console.app.screen.query_one(MonitorChart)
+            assert chart.size.height >= 6
+            chart.focus()
+            await console.press("down")
+            await console.shows("failed, %", "v1 –", "v2 30")
+            await console.press("home")
+            await console.shows("v1 0", "v2 –")

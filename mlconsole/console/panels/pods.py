@@ -13,7 +13,8 @@ from textual.widget import Widget
 
 from mlconsole.console.live_words import freshness
 from mlconsole.console.messages import Perform
-from mlconsole.console.monitor_lines import monitor_lines
+from mlconsole.console.monitor_curves import monitoring_of
+from mlconsole.console.monitor_lines import Monitored, monitor_lines
 from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, blank, line, problem_lines, split, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.patterns import GIVEN_UP, NotAPattern
@@ -21,6 +22,7 @@ from mlconsole.console.pods_model import COLUMNS, Choice, PodsModel
 from mlconsole.console.usage_feed import UsageFeed, UsageSeen
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
+from mlconsole.console.widgets.monitor_chart import MonitorChart
 from mlconsole.console.widgets.table import Table
 from mlconsole.evidence.cluster import PodRow, WorkloadRef
 from mlconsole.text import count, listed
@@ -35,6 +37,8 @@ MANY, SETTLED_AFTER = 1_000, (0.5, 3.0)
 """So many pods more, and after so many seconds what is known of them is no longer looked at for garbage."""
 LOW = 20
 """Below this height of the panel, the table needs the room."""
+FEW_ROWS = 5
+"""With so few lines of the table there is room for curves in a low panel, too."""
 HINT = "regular expression, !inverse, or -l app=x,tier=y: labels"
 
 
@@ -45,8 +49,12 @@ class PodsPanel(Panel):
     DEFAULT_CSS = """
     PodsPanel #pods-state { height: auto; max-height: 50%; }
     PodsPanel Table { height: 1fr; margin-top: 1; }
+    PodsPanel MonitorChart { display: none; margin-top: 1; min-height: 8; }
+    PodsPanel.-monitored MonitorChart { display: block; }
+    PodsPanel.-low MonitorChart { margin-top: 0; height: 6; min-height: 6; }
     PodsPanel #pods-evidence { height: auto; max-height: 40%; margin-top: 1; }
     PodsPanel.-low #pods-evidence { max-height: 3; }
+    PodsPanel.-low.-monitored #pods-evidence { max-height: 3; margin-top: 0; }
     PodsPanel.-no-pods Table { display: none; }
     PodsPanel.-no-pods #pods-evidence { height: 1fr; max-height: 100%; }
     """
@@ -63,6 +71,7 @@ class PodsPanel(Panel):
             tails=frozenset({0}),
             spare=(8, 6, 7),
         )
+        self.chart = MonitorChart()
         self.evidence = Document(id="pods-evidence")
         self.model = PodsModel()
         self._wrong = ""
@@ -75,9 +84,10 @@ class PodsPanel(Panel):
         """Ports of this machine that lead to pods, by the pods' uid."""
 
     def body(self) -> Iterator[Widget]:
-        """The state over the table over the release's evidence."""
+        """The state over the table over the monitor's curves over the release's evidence."""
         yield self.state
         yield self.table
+        yield self.chart
         yield self.evidence
 
     @property
@@ -100,6 +110,7 @@ class PodsPanel(Panel):
         if (run, monitored) != self._evidence_of:
             # not each time: what is hidden has no size, and asks the whole screen for a new layout
             self._evidence_of = (run, monitored)
+            self._draw_curves(monitored)
             said = sections(monitor_lines(monitored, 80), run_lines(run, 80), evidence_lines(run, 80))
             self.evidence.display = bool(said)
             self.evidence.show(
@@ -110,6 +121,15 @@ class PodsPanel(Panel):
                     command_lines(run),
                 )
             )
+
+    def _draw_curves(self, monitored: Monitored) -> None:
+        """Draw what the monitor counted, where there is room for more than the table."""
+        found = monitoring_of(monitored.points)
+        rows = len(self.model) + 1
+        is_shown = bool(found.groups) and (self.size.height >= LOW or rows <= FEW_ROWS)
+        self.set_class(is_shown, "-monitored")
+        self.table.styles.max_height = max(rows, 2) if is_shown else None
+        self.chart.show_monitoring(found)
 
     def _take(self, view: View) -> None:
         model, pods = self.model, view.pods

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -131,11 +132,23 @@ class MetricsChart(Widget, can_focus=True):
         steps = self._at()
         step = cursor if cursor is not None else steps[-1] if steps else None
         place = f" {self._groups.index(group) + 1}/{len(self._groups)}" if len(self._groups) > 1 else ""
-        at = f"step {number(step)}" if step is not None else ""
+        at = self.place_words(step) if step is not None else ""
         style = f"{KEY} reverse" if self.has_focus else KEY
         head = line((group.measure, style), (f"{place}  {at}   ", DIM))
-        values = Content.assemble(head, legend(series, cursor))
+        values = Content.assemble(head, self.legend(series, cursor))
         lines = [fit_line(values, width)]
         if height > LEAST_HEIGHT:
-            lines += plot(series, width, height - 1, cursor=cursor)
+            lines += self.curves(series, width, height - 1, cursor)
         return Content("\n").join(lines)
+
+    def place_words(self, step: float) -> str:
+        """Say the step that is read."""
+        return f"step {number(step)}"
+
+    def legend(self, series: Sequence[Series], cursor: float | None) -> Content:
+        """Each curve's name with its value at the cursor."""
+        return legend(series, cursor)
+
+    def curves(self, series: Sequence[Series], width: int, height: int, cursor: float | None) -> list[Content]:
+        """The curves with their axes."""
+        return plot(series, width, height, cursor=cursor)

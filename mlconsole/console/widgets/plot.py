@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -68,6 +69,10 @@ class _Canvas:
         up = (y - frame.bottom) / ((frame.top - frame.bottom) or 1.0)
         return round(across * (self.width * 2 - 1)), round((1 - up) * (self.height * 4 - 1))
 
+    def column(self, x: float) -> int:
+        """The cell of a step, or the nearest that there is."""
+        return min(max(self.place(x, self.frame.top)[0] // 2, 0), self.width - 1)
+
     def dot(self, x: int, y: int, style: str) -> None:
         if 0 <= x < self.width * 2 and 0 <= y < self.height * 4:
             self.bits[y // 4][x // 2] |= _DOTS[y % 4][x % 2]
@@ -83,12 +88,14 @@ class _Canvas:
                 if not gap or at % gap:
                     self.dot(at, round(y + (to_y - y) * step / steps), style)
 
-    def row(self, row: int, cursor: int | None) -> Content:
-        """One line of cells; the cursor is a thin upright where no curve is."""
+    def row(self, row: int, cursor: int | None, marked: Collection[int] = ()) -> Content:
+        """One line of cells; cursor and marks are thin uprights where no curve is."""
         parts: list[tuple[str, str]] = []
         for x, (bits, style) in enumerate(zip(self.bits[row], self.styles[row], strict=True)):
             if not bits and x == cursor:
                 parts.append(("│", DIM))
+            elif not bits and x in marked:
+                parts.append(("┊", FAINT))
             elif not bits:
                 parts.append((" ", ""))
             else:
@@ -128,7 +135,15 @@ def _round_step(span: float) -> float:
     return power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= span / 4)
 
 
-def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | None = None) -> list[Content]:
+def plot(
+    series: Sequence[Series],
+    width: int,
+    height: int,
+    *,
+    cursor: float | None = None,
+    marks: Sequence[tuple[float, str]] = (),
+    label: Callable[[float], str] | None = None,
+) -> list[Content]:
     """Draw curves in `width` × `height` cells: a scale to the left, names to the right, steps below.
 
     Args:
@@ -136,8 +151,10 @@ def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | N
         width: in cells.
         height: in lines, the line of steps included.
         cursor: the step at which an upright is drawn.
+        marks: further steps with an upright, each with a word below it.
+        label: how a step is written; as a number where it is not said.
     """
-    series = _finite(series)
+    given, series = series, _finite(series)
     rows = max(height, LEAST_HEIGHT) - 1
     area = area_of(series, width, height)
     if area is None:
@@ -149,17 +166,26 @@ def plot(series: Sequence[Series], width: int, height: int, *, cursor: float | N
     order = sorted(range(len(series)), key=lambda place: (not series[place].past, -place))
     for place in order:
         style, gap = style_of(series, place)
-        canvas.curve(thinned(series[place].points, canvas.width * 2), style, gap)
+        for part in _stretches(given[place].points):
+            canvas.curve(thinned(part, canvas.width * 2), style, gap)
     names = _names(series, canvas) if room else {}
-    upright = None if cursor is None else min(max(canvas.place(cursor, frame.top)[0] // 2, 0), canvas.width - 1)
+    upright = None if cursor is None else canvas.column(cursor)
+    marked = {canvas.column(step): word for step, word in marks if frame.left <= step <= frame.right}
     lines = []
     for row in range(rows):
-        label, (name, style) = scale.get(row, ""), names.get(row, ("", ""))
+        value, (name, style) = scale.get(row, ""), names.get(row, ("", ""))
         axis = "┤" if row in scale else "│"
-        start = line((f"{label:>{wide}} ", DIM), (axis, FAINT))
+        start = line((f"{value:>{wide}} ", DIM), (axis, FAINT))
         end = line((f" {fit(name, room - 1)}", style)) if room else ""
-        lines.append(Content.assemble(start, canvas.row(row, upright), end))
-    return [*lines, _steps(frame, wide + 2, canvas.width)]
+        lines.append(Content.assemble(start, canvas.row(row, upright, marked), end))
+    return [*lines, _steps(frame, wide + 2, canvas.width, marked, label)]
+
+
+def _stretches(points: Sequence[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
+    """The parts of a curve between values that are none: nothing is drawn across them."""
+    for is_told, part in groupby(points, lambda point: math.isfinite(point[1])):
+        if is_told:
+            yield list(part)
 
 
 def _finite(series: Sequence[Series]) -> list[Series]:
@@ -222,18 +248,24 @@ def _names(series: Sequence[Series], canvas: _Canvas) -> dict[int, tuple[str, st
     return found
 
 
-def _steps(frame: Frame, indent: int, width: int) -> Content:
-    """The line of steps below the curves."""
+def _steps(
+    frame: Frame, indent: int, width: int, marked: Mapping[int, str], label: Callable[[float], str] | None
+) -> Content:
+    """The line of steps below the curves; words of marks go before them."""
     count = max(min(width // 12, 6), 1)
     text = [" "] * width
+    for column, word in sorted(marked.items()):
+        start = min(column, width - len(word))
+        if start >= 0 and all(letter == " " for letter in text[max(start - 1, 0) : start + len(word) + 1]):
+            text[start : start + len(word)] = word
     for place in range(count + 1):
         value = frame.left + (frame.right - frame.left) * place / count
-        label = number(round(value)) if frame.right - frame.left >= count else number(value)
+        told = label(value) if label else number(round(value) if frame.right - frame.left >= count else value)
         at = round(place * (width - 1) / count)
-        start = min(max(at - len(label) // 2, 0), width - len(label))
-        free = start >= 0 and all(letter == " " for letter in text[max(start - 1, 0) : start + len(label) + 1])
+        start = min(max(at - len(told) // 2, 0), width - len(told))
+        free = start >= 0 and all(letter == " " for letter in text[max(start - 1, 0) : start + len(told) + 1])
         if free:
-            text[start : start + len(label)] = label
+            text[start : start + len(told)] = told
     return line((" " * indent + "".join(text).rstrip(), DIM))
 
 
