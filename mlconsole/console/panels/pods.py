@@ -14,7 +14,7 @@ from textual.widget import Widget
 from mlconsole.console.live_words import freshness
 from mlconsole.console.messages import Perform
 from mlconsole.console.monitor_curves import monitoring_of
-from mlconsole.console.monitor_lines import Monitored, monitor_lines
+from mlconsole.console.monitor_lines import monitor_lines
 from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, blank, line, problem_lines, split, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, evidence_lines, quiet, run_lines, sections
 from mlconsole.console.patterns import GIVEN_UP, NotAPattern
@@ -106,11 +106,12 @@ class PodsPanel(Panel):
         self.set_class(not self.model.tally.pods, "-no-pods")
         self.set_class(self.size.height < LOW, "-low")
         self.show_state()
+        self._share_out()
         run, monitored = view.run("pods"), view.monitored
         if (run, monitored) != self._evidence_of:
             # not each time: what is hidden has no size, and asks the whole screen for a new layout
             self._evidence_of = (run, monitored)
-            self._draw_curves(monitored)
+            self.chart.show_monitoring(monitoring_of(monitored.points))
             said = sections(monitor_lines(monitored, 80), run_lines(run, 80), evidence_lines(run, 80))
             self.evidence.display = bool(said)
             self.evidence.show(
@@ -122,14 +123,12 @@ class PodsPanel(Panel):
                 )
             )
 
-    def _draw_curves(self, monitored: Monitored) -> None:
-        """Draw what the monitor counted, where there is room for more than the table."""
-        found = monitoring_of(monitored.points)
+    def _share_out(self) -> None:
+        """Leave what the table does not need to the monitor's curves, where there are any."""
         rows = len(self.model) + 1
-        is_shown = bool(found.groups) and (self.size.height >= LOW or rows <= FEW_ROWS)
+        is_shown = bool(self.view.monitored.points) and (self.size.height >= LOW or rows <= FEW_ROWS)
         self.set_class(is_shown, "-monitored")
         self.table.styles.max_height = max(rows, 2) if is_shown else None
-        self.chart.show_monitoring(found)
 
     def _take(self, view: View) -> None:
         model, pods = self.model, view.pods
