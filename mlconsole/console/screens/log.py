@@ -17,12 +17,13 @@ from mlconsole.console.live_words import kubectl
 from mlconsole.console.log_ask import PodAsk
 from mlconsole.console.log_sources import LogMoved, LogSource
 from mlconsole.console.messages import Faulted
-from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys, line, split
+from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys_in, line, split
 from mlconsole.console.patterns import GIVEN_UP, NotAPattern, Pattern
 from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.sieve import Wanted
 from mlconsole.console.widgets.filter_bar import FilterBar
 from mlconsole.console.widgets.log_view import LogView
+from mlconsole.console.widgets.selectable import copied_words
 from mlconsole.text import count
 
 if TYPE_CHECKING:
@@ -85,11 +86,7 @@ class LogScreen(Dialog[None]):
         """Begin to follow."""
         super().on_mount()
         self.view.focus()
-        actions = cast("MlconsoleApp", self.app).view.registry.of(self.scope)
-        pairs = [(action.key, action.words) for action in sorted(actions, key=lambda one: one.footer) if action.footer]
-        self.query_one(".keys", Static).update(keys([*pairs, ("Esc", "back")]))
         self._begin()
-        self._tell()
 
     def _begin(self) -> None:
         self.source.start(self.post_message)
@@ -103,7 +100,10 @@ class LogScreen(Dialog[None]):
         self.source.stop()
 
     def on_resize(self) -> None:
-        """The line above is made for the width."""
+        """The lines above and below are made for the width."""
+        actions = cast("MlconsoleApp", self.app).view.registry.of(self.scope)
+        pairs = [(action.key, action.words) for action in sorted(actions, key=lambda one: one.footer) if action.footer]
+        self.query_one(".keys", Static).update(keys_in([*pairs, ("Esc", "back")], max(self.size.width - 2, 10)))
         self._tell()
 
     # what comes
@@ -210,13 +210,12 @@ class LogScreen(Dialog[None]):
     def action_copy_text(self) -> None:
         """Copy what the mouse has selected, and say so."""
         super().action_copy_text()
-        text = self.get_selected_text() or ""
-        lines = count(text.count("\n") + 1, "line")
+        words = copied_words(self.get_selected_text() or "")
         if self.view.copied_all:
-            self.say(f"Copied {lines}.")
+            self.say(words)
         else:
             key = cast("MlconsoleApp", self.app).view.registry["log_save"].key
-            self.say(f"Copied the first {lines} only: {key} saves all to a file.", WARN)
+            self.say(f"{words} These were the first of too many: {key} saves all to a file.", WARN)
 
     def action_close(self) -> None:
         """Back to where one was."""

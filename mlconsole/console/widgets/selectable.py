@@ -11,11 +11,14 @@ import re
 
 from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
+from rich.style import Style
 from textual.events import Click
 from textual.geometry import Offset
 from textual.scroll_view import ScrollView
 from textual.selection import SelectEnd, Selection
 from textual.strip import Strip
+
+from mlconsole.text import count
 
 FAR = 2**31
 """Behind the last sign of any line."""
@@ -104,16 +107,21 @@ class Selectable(ScrollView):
         span = self.span(number, self.text_selection)
         if span is not None:
             start, stop = (cell_len(strip.text[: lead + max(at - first, 0)]) for at in span)
-            marked = strip.crop(start, stop)
-            style = self.screen.get_component_rich_style("screen--selection")
-            strip = Strip.join(
-                [strip.crop(0, start), Strip(Segment.apply_style(marked, post_style=style)), strip.crop(stop)]
-            )
+            marked = Strip(Segment.apply_style(strip.crop(start, stop), post_style=self._selected_style))
+            strip = Strip.join([strip.crop(0, start), marked, strip.crop(stop)])
         if not lead:
             return strip.apply_offsets(first, number)
         # each of these cells is as good as the row's first sign
         blanks = (strip.crop(cell, cell + 1).apply_offsets(first, number) for cell in range(lead))
         return Strip.join([*blanks, strip.crop(lead).apply_offsets(first, number)])
+
+    @property
+    def _selected_style(self) -> Style:
+        """The theme's; where that leaves signs as they are, they get the colour of text, which can be read there."""
+        style = self.screen.get_visual_style("screen--selection")
+        if style.foreground is not None and not style.foreground.a:
+            return Style(color=self.visual_style.rich_style.color, bgcolor=style.rich_style.bgcolor)
+        return style.rich_style
 
     # the mouse
 
@@ -151,6 +159,11 @@ class Selectable(ScrollView):
                 screen._select_state = state.update_end(
                     state.screen_offset, SelectEnd(state.end.container, self, place)
                 )
+
+
+def copied_words(text: str) -> str:
+    """Say what was copied: a terminal shows nothing of it."""
+    return f"Copied {count(len(text.splitlines()), 'line')}."
 
 
 def signs_within(text: str, cells: int) -> int:

@@ -92,7 +92,9 @@ def marked(app: App[None]) -> list[str]:
     colour = app.screen.get_component_rich_style("screen--selection").bgcolor
     rows = []
     for strip in app.screen._compositor.render_strips():
-        text = "".join(part.text for part in strip if part.style and part.style.bgcolor == colour).rstrip()
+        found = [part for part in strip if part.style and part.style.bgcolor == colour]
+        assert all(part.style.color != colour for part in found if part.style), "it can be read"
+        text = "".join(part.text for part in found).rstrip()
         rows += [text] if text else []
     return rows
 
