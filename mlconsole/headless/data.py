@@ -11,7 +11,8 @@ from mlconsole.headless.reports import journal_of
 from mlconsole.present import Table
 from mlconsole.project import Project
 from mlconsole.services.datasets import profile, schema
-from mlconsole.stages.data import broken_rules, evidence_of, expected_of, identify
+from mlconsole.services.datasets.examine import broken_rules
+from mlconsole.stages.data import evidence_of, expected_of, identify
 from mlconsole.text import count
 
 DEFAULT = "data/checks.yaml"
@@ -40,7 +41,7 @@ def check_data(project: Project, *, as_json: bool) -> int:
     """Print which rules today's data breaks; fail where one of them would stop a release."""
     champion, today = _champion(project), _today(project)
     expected = expected_of(project, champion.profile if champion else today)
-    found = broken_rules(project, today, expected)
+    found = broken_rules(project.root, today, expected)
     if as_json:
         for violation in found:
             say_json(violation)

@@ -38,6 +38,13 @@ class DataSettings(Section, frozen=True, kw_only=True):
     """Which data to train on, and what it has to look like."""
 
     path: Annotated[str, _key("File, folder or glob of the training data: CSV or Parquet.")] = ""
+    on: Annotated[
+        Literal["local", "cluster"],
+        _key('Where it is read: "local", this machine; "cluster", as a Kubernetes Job beside it, see train.data_uri.'),
+    ] = "local"
+    image: Annotated[
+        str, _key("On the cluster: an image that has mlconsole; {commit} is filled in; empty: train.image.")
+    ] = ""
     target: Annotated[str, _key("The column that the model predicts.")] = ""
     checks: Annotated[
         str, _key("A schema to check the data against, instead of the one learnt from the champion's.")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,22 +14,21 @@ from mlconsole.evidence.data import (
     DataEvidence,
     DataIdentity,
     DataProfile,
-    DataReference,
     DataSchema,
     Dialect,
     DriftReport,
-    Violation,
 )
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.project.settings import SettingsInvalid
-from mlconsole.services.datasets import change, dvc, files, schema
-from mlconsole.services.datasets.counting import count_violations, needs_rows
+from mlconsole.services.datasets import dvc, files, schema
 from mlconsole.services.datasets.faults import DataChanged
-from mlconsole.services.datasets.profile import Survey, survey, survey_appended
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
-from mlconsole.text import count, listed
+from mlconsole.text import listed
+
+if TYPE_CHECKING:
+    from mlconsole.services.datasets.examine import Asked
 
 
 class DataNotNamed(WrongUse):
@@ -47,10 +45,10 @@ def identify(project: Project) -> DataIdentity:
     if not project.settings.data.path:
         asked = project.asked("data.path")
         raise DataNotNamed(asked.sentence, asked.next_step)
-    return files.identify(project.root, project.settings.data.path, _cache(project), dialect=_dialect(project))
+    return files.identify(project.root, project.settings.data.path, _cache(project), dialect=dialect_of(project))
 
 
-def _dialect(project: Project) -> Dialect | None:
+def dialect_of(project: Project) -> Dialect | None:
     """What the settings say of how text tables are written; None where they say nothing.
 
     Raises:
@@ -68,6 +66,11 @@ def _words_of(dialect: Dialect | None) -> tuple[str, ...]:
     return () if dialect is None else (dialect.delimiter, dialect.quote, dialect.encoding)
 
 
+def _place_of(project: Project) -> tuple[str, ...]:
+    data = project.settings.data
+    return () if data.on == "local" else (data.on, data.image or project.settings.train.image)
+
+
 def _cache(project: Project) -> Path:
     return project.state / "digests.json"
 
@@ -76,12 +79,25 @@ def _data_path(project: Project) -> Path:
     return project.root / Path(project.settings.data.path).expanduser()
 
 
-def champion_evidence(context: StageContext) -> DataEvidence | None:
-    """What is known of the data that the champion was trained on, where that is other data than today's."""
-    champion = context.champion
-    if champion is None or champion.data_digest == identify(context.project).digest:
-        return None
-    return evidence_of(context.journal, champion)
+def is_elsewhere(project: Project) -> bool:
+    """Whether the data is where only pods of the cluster are: then it is not known here what it is."""
+    return project.settings.data.on == "cluster" and bool(project.settings.train.data_uri)
+
+
+def _asked(context: StageContext) -> Asked:
+    """What the settings and the champion make of interest in the data."""
+    from mlconsole.services.datasets.examine import Asked, Champion
+
+    project, data, champion = context.project, context.project.settings.data, context.champion
+    before = evidence_of(context.journal, champion) if champion is not None else None
+    return Asked(
+        path=data.path,
+        target=data.target,
+        key=data.key,
+        dialect=dialect_of(project),
+        expected=schema.read(project.root / data.checks) if data.checks else None,
+        champion=Champion(label=champion.label, evidence=before) if champion is not None and before else None,
+    )
 
 
 def evidence_of(journal: Journal, version: ModelVersion) -> DataEvidence | None:
@@ -98,16 +114,6 @@ def expected_of(project: Project, good: DataProfile) -> DataSchema:
     """
     checks = project.settings.data.checks
     return schema.read(project.root / checks) if checks else schema.learn(good)
-
-
-def broken_rules(
-    project: Project, profile: DataProfile, expected: DataSchema, cancelled: threading.Event | None = None
-) -> tuple[Violation, ...]:
-    """Hold the data against a schema; the rows are only read again where the profile can't tell."""
-    found = schema.check(profile, expected)
-    if not found and not needs_rows(profile, expected):
-        return ()
-    return count_violations(project.root, profile, expected, found, cancelled=cancelled)
 
 
 def _as_fingerprinted(context: StageContext, identity: DataIdentity) -> DataIdentity:
@@ -132,109 +138,56 @@ class DataStage(Stage[DataEvidence]):
     compared_by = "champion's data"
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
-        identity = identify(context.project)
-        data = context.project.settings.data
-        root = context.project.root
+        project, data, root = context.project, context.project.settings.data, context.project.root
         checks = [root / data.checks] if data.checks else []
+        if is_elsewhere(project):
+            from mlconsole.stages.data_on_cluster import seen_from_here
+
+            dialect, digest = dialect_of(project), seen_from_here(context)
+        else:
+            identity = identify(project)
+            dialect, digest = identity.dialect, identity.digest
         champion = context.champion
-        reference = "" if champion is None or champion.data_digest == identity.digest else champion.data_digest
+        reference = "" if champion is None or champion.data_digest == digest else champion.data_digest
         return (
-            Input(name="data", digest=identity.digest),
+            Input(name="data", digest=digest),
             Input(name="target", digest=data.target),
             Input(name="checks", digest=digest_of_files(root, checks) if checks else ""),
             *_today(checks),
             Input(name="champion's data", digest=reference),
-            Input(name="data settings", digest=digest_of(data.drift, *data.key, *_words_of(identity.dialect))),
             Input(
-                name="DVC pointers", digest=digest_of_files(root, dvc.pointer_files(root, _data_path(context.project)))
+                name="data settings", digest=digest_of(data.drift, *data.key, *_words_of(dialect), *_place_of(project))
             ),
+            Input(name="DVC pointers", digest=digest_of_files(root, dvc.pointer_files(root, _data_path(project)))),
         )
 
     def check(self, project: Project) -> None:
-        identify(project)
+        if project.settings.data.on == "cluster":
+            from mlconsole.stages import data_on_cluster
+
+            data_on_cluster.check(project)
+        if not is_elsewhere(project):
+            identify(project)
 
     def run(self, context: StageContext) -> DataEvidence:
-        from mlconsole.services.datasets import distributions
-
-        started = time.monotonic()
         project, settings = context.project, context.project.settings.data
-        identity = _as_fingerprinted(context, identify(project))
+        identity = None if is_elsewhere(project) else _as_fingerprinted(context, identify(project))
         context.note(f"Reading {settings.path}")
-        found = survey(project.root, identity, target=settings.target, cancelled=context.cancelled)
-        champion = champion_evidence(context)
-        expected = expected_of(project, champion.profile if champion else found.profile)
-        violations = broken_rules(project, found.profile, expected, context.cancelled)
-        evidence = DataEvidence(
-            profile=found.profile,
-            schema=expected,
-            violations=violations,
-            reference=distributions.reference_of(found.distributions, settings.key),
-            pointers=dvc.pointers(project.root, _data_path(project), _cache(project), cancelled=context.cancelled),
-        )
-        if champion is not None:
-            evidence = self._compared(context, evidence, found, champion)
-        elif context.champion is not None and not context.champion.data_digest:
-            note = f"{context.champion.label} serves, and was imported without its data: nothing is compared with it."
-            evidence = msgspec.structs.replace(evidence, notes=(note,))
-        if settings.key:
-            evidence = self._by_key(context, evidence, champion)
-        return msgspec.structs.replace(evidence, seconds=time.monotonic() - started)
+        asked = _asked(context)
+        if settings.on == "cluster":
+            from mlconsole.stages.data_on_cluster import examine_there
 
-    def _compared(
-        self, context: StageContext, evidence: DataEvidence, found: Survey, champion: DataEvidence
-    ) -> DataEvidence:
-        """Add what differs from the champion's data."""
-        root, label = context.project.root, needed(context.champion).label
-        starts = change.appended_from(
-            root, found.profile.identity, champion.profile.identity, cancelled=context.cancelled
-        )
-        return msgspec.structs.replace(
-            evidence,
-            change=change.compare(found.profile, champion.profile, label, only_added=starts is not None),
-            drift=self._drift(context, found, champion.reference, starts),
-            notes=()
-            if champion.reference
-            else (f"The distributions of {label}'s data are not known: no drift is told.",),
-        )
+            evidence = examine_there(context, asked, identity)
+        else:
+            from mlconsole.services.datasets.examine import examine
 
-    def _drift(
-        self, context: StageContext, found: Survey, reference: DataReference | None, starts: dict[str, int] | None
-    ) -> tuple[DriftReport, ...]:
-        """Compare all rows with the champion's, and where rows were only appended, these alone as well."""
-        if reference is None:
-            return ()
-        from mlconsole.services.datasets import drift
-
-        label = needed(context.champion).label
-        reports = [drift.compare(reference, found.distributions, label=label)]
-        if starts:
-            appended = survey_appended(context.project.root, found, starts, cancelled=context.cancelled)
-            reports.append(drift.compare(reference, appended, label=label, part="new rows"))
-        return tuple(reports)
-
-    def _by_key(self, context: StageContext, evidence: DataEvidence, champion: DataEvidence | None) -> DataEvidence:
-        """Add which rows came, went or changed, and keep today's for the next time."""
-        from mlconsole.services.datasets import keys
-
-        project, key = context.project, context.project.settings.data.key
-        folder, identity = project.state / "rows", evidence.profile.identity
-        if evidence.profile.rows > keys.MOST_ROWS:
-            note = f"Rows are compared by their key up to {count(keys.MOST_ROWS, 'row')}: there are more."
-            return msgspec.structs.replace(evidence, notes=(*evidence.notes, note))
-        rows = keys.read_rows(project.root, identity, key, cancelled=context.cancelled)
-        keys.save(folder, identity.digest, key, rows)
-        if rows.repeated:
-            sentence = f"The key {listed(key)} is not of one row only: {count(rows.repeated, 'row')} repeat it."
-            repeats = Violation(rule="key", column=", ".join(key), sentence=sentence, level="warn", count=rows.repeated)
-            evidence = msgspec.structs.replace(evidence, violations=(*evidence.violations, repeats))
-        if champion is None or evidence.change is None:
+            evidence = examine(
+                project.root, asked, needed(identity), rows=project.state / "rows", cancelled=context.cancelled
+            )
+        if identity is None:
             return evidence
-        before = keys.load(folder, champion.profile.identity.digest, key)
-        if before is None:
-            note = f"The rows of {evidence.change.reference} are not kept here: none are compared by their key."
-            return msgspec.structs.replace(evidence, notes=(*evidence.notes, note))
-        found = msgspec.structs.replace(evidence.change, keys=keys.compare(before, rows, key))
-        return msgspec.structs.replace(evidence, change=found)
+        pointers = dvc.pointers(project.root, _data_path(project), _cache(project), cancelled=context.cancelled)
+        return msgspec.structs.replace(evidence, pointers=pointers)
 
     def judge(self, context: StageContext, evidence: DataEvidence) -> Verdict:
         may_fail = context.project.settings.data.drift == "fail"

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
-from mlconsole.errors import OutsideFailed, WrongUse
+from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.training import (
     PythonEnvironment,
     ResourceUse,
 )
 from mlconsole.project import Project
-from mlconsole.project.settings import TrainSettings, seconds, size_in_bytes
+from mlconsole.project.settings import TrainSettings, seconds
 from mlconsole.services.kubernetes import manifests, own_job, training_job
 from mlconsole.services.kubernetes.documents import Body
 from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
@@ -24,24 +23,16 @@ from mlconsole.services.kubernetes.job_telling import JobResult
 from mlconsole.services.kubernetes.jobs import JOBS
 from mlconsole.services.kubernetes.resources import Resource
 from mlconsole.services.models import incoming
-from mlconsole.services.models.side_files import SideFiles
 from mlconsole.services.processes import ChildResult
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import metric_files, notebook
 from mlconsole.services.training.environment import digest_of_environment
 from mlconsole.services.training.files import remove
 from mlconsole.services.training.run import TrainResult
-from mlconsole.stages.base import StageContext, digest_of_files, model_store, needed, shares_models
-from mlconsole.stages.deploy import connect
+from mlconsole.stages.base import StageContext, digest_of_files, model_store, needed
+from mlconsole.stages.on_cluster import NotOnTheCluster, check_image, plan_of, record_path, run_job, store_url
 from mlconsole.stages.train_here import Trained, suffix_of
 from mlconsole.stages.train_watch import TrainingWatch
-from mlconsole.stages.training_inputs import LOCAL_IMAGE
-
-RECORD = "job.json"
-
-
-class NotOnTheCluster(WrongUse):
-    """The settings ask for something that a training on the cluster does not do."""
 
 
 class ModelUntold(OutsideFailed):
@@ -70,9 +61,7 @@ def check(project: Project) -> None:
     if settings.manifest:
         _own_job(project, version=1)
         return
-    if not settings.image and not project.is_local:
-        hint = 'Name it under [train]: image = "registry.example.com/ml-model:{commit}"'
-        raise NotOnTheCluster("It is not known which image the training on the cluster runs in.", hint)
+    check_image(project, settings.image, "the training")
     if settings.sweep:
         raise NotOnTheCluster("A sweep runs on this machine only.", 'Take out [train.sweep], or set on = "local".')
     if notebook.is_notebook(settings.command):
@@ -82,21 +71,6 @@ def check(project: Project) -> None:
         raise NotOnTheCluster("It is not known where the training leaves its model.", hint)
     store_url(project)
     job(_plan(project, ("true",), version=1), "check")
-
-
-def store_url(project: Project) -> str:
-    """Where the Job brings its model.
-
-    Raises:
-        NotOnTheCluster: there is no store that pods can reach.
-    """
-    url = project.settings.store.url
-    if project.is_local and not url:
-        return project.store.as_uri()
-    if shares_models(project) or url.startswith("file://"):
-        return url
-    hint = 'Name one under [store], such as url = "s3://bucket/models", or a folder that is mounted: "file:///models"'
-    raise NotOnTheCluster("A training on the cluster needs a store that its pods can write to.", hint)
 
 
 def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, PythonEnvironment]:
@@ -112,37 +86,20 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
     watch = TrainingWatch(context, project.settings.train)
     if project.settings.train.manifest:
         own = _own_job(project, version, context)
-        result = _run(context, _wanted(own), watch)
+        result = run_job(context, _wanted(own), watch, "train")
+        watch.collector.end()
         model = _fetched(context, result, own)
         command = f"kubectl create -f {shlex.quote(own.manifest.source)}"
         image = own.plan.image or "the image of its manifest"
     else:
         words = _command(context, version)
         plan = _plan(project, words, version, context)
-        result = _run(context, training_job.Wanted.of(plan), watch)
+        result = run_job(context, training_job.Wanted.of(plan), watch, "train")
+        watch.collector.end()
         model = _stored(project, result)
         command, image = shlex.join(words), plan.image
     trained = Trained(command, _result(project, result, model, watch), watch.parameters(), {})
     return trained, _environment(result, image)
-
-
-def _run(context: StageContext, wanted: training_job.Wanted, watch: TrainingWatch) -> JobResult:
-    project = context.project
-    with closing(connect(project)) as connection:
-        label = f"mlconsole.dev/release={needed(context.release).number}"
-        base = f"kubectl --context {connection.context} -n {connection.namespace}"
-        context.command(f"{base} get {wanted.resource.plural} -l {label}")
-        result = training_job.run(
-            connection,
-            wanted,
-            record_path=context.folder / RECORD,
-            log_path=context.log_path("train"),
-            watch=watch,
-            copies=SideFiles(store_url(project)),
-            cancelled=context.cancelled,
-        )
-    watch.collector.end()
-    return result
 
 
 def _own_job(project: Project, version: int, context: StageContext | None = None) -> own_job.OwnJob:
@@ -201,7 +158,7 @@ def _fetched(context: StageContext, result: JobResult, own: own_job.OwnJob) -> P
 
 def forget(context: StageContext) -> None:
     """The Job's model is ours now: another attempt at this stage begins anew."""
-    (context.folder / RECORD).unlink(missing_ok=True)
+    record_path(context, "train").unlink(missing_ok=True)
 
 
 def _command(context: StageContext, version: int) -> tuple[str, ...]:
@@ -230,32 +187,16 @@ def _filename(settings: TrainSettings) -> str:
 
 def _plan(project: Project, command: tuple[str, ...], version: int, context: StageContext | None = None) -> JobPlan:
     settings = project.settings.train
-    release = context.release if context is not None else None
-    commit = context.known.repo.commit if context is not None and context.known.repo else None
-    sha = commit.sha if commit else ""
-    image = (settings.image or LOCAL_IMAGE).replace("{commit}", sha[:12]).replace("{version}", f"v{version}")
-    return JobPlan(
-        name=f"{project.settings.name}-train-{release.number if release else 0}",
-        image=image,
-        command=command,
-        store=store_url(project),
+    return msgspec.structs.replace(
+        plan_of(project, "train", settings.image, command, context, version),
         filename=_filename(settings),
         find=settings.model,
         outputs=settings.outputs,
         watched=settings.metrics or metric_files.USUAL,
         cwd=settings.cwd,
-        cpu=settings.cpu,
-        memory=size_in_bytes(settings.memory, "train.memory"),
         gpu=settings.gpu,
-        queue=settings.queue,
-        service_account=settings.service_account,
-        volumes=settings.volumes,
-        retries=settings.retries,
         deadline=seconds(settings.timeout, "train.timeout"),
-        release=release.number if release else 0,
-        commit=sha,
         data_digest=context.known.data_digest if context is not None else "",
-        changed_by=release.started_by if release else "",
     )
 
 

@@ -67,6 +67,7 @@ class JobPlan(Record, frozen=True, kw_only=True):
         service_account: of its pods.
         volumes: `claim:/where`.
         environment: variables with their values.
+        files: small files with their texts, which the pod sees at `file_path`.
         retries: how often it is tried again.
         deadline: seconds after which it is ended.
         release: the number of the release.
@@ -91,6 +92,7 @@ class JobPlan(Record, frozen=True, kw_only=True):
     service_account: str = ""
     volumes: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
     retries: int = 0
     deadline: float | None = None
     release: int = 0
@@ -107,6 +109,11 @@ class JobPlan(Record, frozen=True, kw_only=True):
 def model_path(filename: str = "model.pkl") -> str:
     """Where, inside the container, the command writes the model."""
     return f"{MODEL_FOLDER}/{filename}"
+
+
+def file_path(name: str) -> str:
+    """Where, inside the container, a file of the plan is."""
+    return f"{WRAPPER_FOLDER}/files/{name}"
 
 
 def copies_of(job: str) -> str:
@@ -148,7 +155,7 @@ def config_map(plan: JobPlan, token: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name_of(plan, token), "labels": labels_of(plan, token)},
-        "data": {file.name: file.read_text("utf-8") for file in (WRAPPER, HELPER)},
+        "data": {**{file.name: file.read_text("utf-8") for file in (WRAPPER, HELPER)}, **dict(plan.files)},
     }
 
 
@@ -201,6 +208,7 @@ def _pod_spec(plan: JobPlan, name: str) -> dict[str, Any]:
         ],
     }
     items = [{"key": key, "path": path} for key, path in FILES]
+    items += [{"key": name, "path": f"files/{name}"} for name, _ in plan.files]
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
         "containers": [container],

@@ -66,6 +66,7 @@ class Wanted:
         retries: how often it is tried again.
         deadline: seconds after which it is ended.
         together: its pods run at the same time.
+        doing: what it does, in words that a sentence begins with.
     """
 
     digest: str
@@ -75,9 +76,10 @@ class Wanted:
     retries: int = 0
     deadline: float | None = None
     together: bool = False
+    doing: str = "Training"
 
     @classmethod
-    def of(cls, plan: JobPlan) -> Wanted:
+    def of(cls, plan: JobPlan, doing: str = "Training") -> Wanted:
         """A plan, with the wrapper that it needs."""
         return cls(
             digest=plan.digest,
@@ -85,6 +87,7 @@ class Wanted:
             queue=plan.queue,
             retries=plan.retries,
             deadline=plan.deadline,
+            doing=doing,
         )
 
 
@@ -146,7 +149,7 @@ def run(
     except Cancelled:
         delete(connection, ref)
         record_path.unlink(missing_ok=True)
-        raise Cancelled("Training was cancelled, and its Job deleted.") from None
+        raise Cancelled(f"{wanted.doing} was cancelled, and its Job deleted.") from None
     except JobStuck:
         delete(connection, ref)
         record_path.unlink(missing_ok=True)
@@ -169,7 +172,7 @@ def failure(ref: JobRef, end: JobEnd, facts: Facts, wanted: Wanted) -> Problem:
             clean_line(told), "Look at its log.", command=f"kubectl logs job/{ref.name}", tail=tail
         )
     if end.reason == "DeadlineExceeded":
-        sentence = f"Training did not end within {wanted.deadline or 0:.0f} s and was stopped (DeadlineExceeded)."
+        sentence = f"{wanted.doing} did not end within {wanted.deadline or 0:.0f} s and was stopped (DeadlineExceeded)."
         return TrainingJobFailed(sentence, "Allow it more time: [train] timeout.", tail=tail)
     cause = end.cause or end.state.sentence
     if "OOMKilled" in cause:
@@ -179,7 +182,7 @@ def failure(ref: JobRef, end: JobEnd, facts: Facts, wanted: Wanted) -> Problem:
     attempts = (
         f" {wanted.retries + 1} attempts failed." if wanted.retries and end.reason == "BackoffLimitExceeded" else ""
     )
-    return TrainingJobFailed(f"Training failed on the cluster: {cause}{attempts}", hint, tail=tail)
+    return TrainingJobFailed(f"{wanted.doing} failed on the cluster: {cause}{attempts}", hint, tail=tail)
 
 
 def _find_or_make(connection: Connection, wanted: Wanted, record_path: Path, watch: Watch) -> tuple[JobRef, bool]:

@@ -12,8 +12,8 @@ processes use, once a second, and how many lines went before), `report` (what th
 
 A model goes to `<store>/sha256/<first two>/<digest>/<name>`: by copying for `file://` and plain paths, for all others
 by fsspec, with whatever rights the pod has. One that is a folder goes to `<store>/tree/<first two>/<digest>/<name>/`,
-where `<digest>.tree` lists its files, and comes last; the digest is that of this list. Exit code 97 is ours: the command
-ended well, but there is no model, or it can't be brought to the store. A second try would not help.
+where `<digest>.tree` lists its files, and comes last; the digest is that of this list. Exit code 97 is ours: the
+command ended well, but there is no model, or it can't be brought to the store. A second try would not help.
 """
 
 from __future__ import annotations
