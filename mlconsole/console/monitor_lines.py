@@ -9,7 +9,7 @@ from textual.content import Content
 from mlconsole.console.paint import BAD, DIM, GOOD, STRONG, WARN, fit, line, wrapped
 from mlconsole.evidence.monitoring import DriftWindow, MonitorPoint, MonitorState, RuleState, level_of
 from mlconsole.release.monitor_rules import quality_words
-from mlconsole.release.monitor_words import not_compared_words
+from mlconsole.release.monitor_words import compared_words, not_compared_words
 from mlconsole.text import count, number
 
 LOOKS = 240
@@ -61,7 +61,7 @@ def _drift(window: DriftWindow, width: int) -> list[Content]:
     style = {"pass": GOOD, "warn": WARN, "fail": BAD}[level_of(report)]
     drifting = len(report.columns_at("warn", "fail"))
     title = "no drift" if not drifting else f"{count(drifting, 'feature')} drift{'s' if drifting == 1 else ''}"
-    lines = [line(("Drift ", STRONG), (title, style), (f" in {count(report.rows, 'row')}", DIM))]
+    lines = [line(("Drift ", STRONG), (title, style), (f" in {compared_words(window)}", DIM))]
     worst = sorted(report.tests, key=lambda test: -test.effect / max(test.threshold, 1e-9))
     for test in worst[:MOST_FEATURES]:
         near = min(test.effect / test.threshold, 1.0) if test.threshold else 0.0

@@ -36,6 +36,18 @@ def not_compared_words(window: DriftWindow) -> str:
     return f"{rows} so far; as traffic comes in runs, they are worth {window.worth:.0f} independent ones: too few"
 
 
+RUNS = 3.0
+"""Rows that are worth less than the part of this of independent ones come in runs: below, chance may look like it."""
+
+
+def compared_words(window: DriftWindow) -> str:
+    """Of how many rows the last comparison was, and what rows are worth as they come in runs."""
+    rows = count(window.report.rows if window.report else 0, "row")
+    whole = window.counters.rows
+    each = whole / window.worth if window.worth and whole else 1.0
+    return f"{rows}; they come in runs, {each:.0f} are worth an independent one" if each >= RUNS else rows
+
+
 def state_lines(state: MonitorState) -> tuple[str, ...]:
     """How drift, quality and the rules stand, and what was done last; the newest of that first."""
     lines = []
@@ -46,7 +58,7 @@ def state_lines(state: MonitorState) -> tuple[str, ...]:
             continue
         verdict = {"pass": "none", "warn": "yes", "fail": "strong"}[level_of(report)]
         columns = f": {listed(report.columns_at('warn', 'fail'), 8)}" if report.drifting else ""
-        lines.append(f"drift of {window.version}: {verdict} in {count(report.rows, 'row')}{columns}")
+        lines.append(f"drift of {window.version}: {verdict} in {compared_words(window)}{columns}")
         lines += [f"  {test.sentence}" for test in report.drifting]
     lines += [f"quality of {found.version}: {quality_words(found)}" for found in state.quality]
     for rule in state.rules:

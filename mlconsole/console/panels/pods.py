@@ -54,7 +54,8 @@ class PodsPanel(Panel):
     PodsPanel.-low MonitorChart { margin-top: 0; height: 6; min-height: 6; }
     PodsPanel #pods-evidence { height: auto; max-height: 40%; margin-top: 1; }
     PodsPanel.-low #pods-evidence { max-height: 3; }
-    PodsPanel.-low.-monitored #pods-evidence { max-height: 3; margin-top: 0; }
+    PodsPanel.-low.-monitored #pods-evidence { max-height: 2; margin-top: 0; }
+    PodsPanel.-low.-monitored Table { margin-top: 0; }
     PodsPanel.-no-pods Table { display: none; }
     PodsPanel.-no-pods #pods-evidence { height: 1fr; max-height: 100%; }
     """
