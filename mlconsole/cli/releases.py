@@ -84,10 +84,32 @@ def train(directory: Path, as_json: bool, approved: bool, reason: str, again: bo
 
 
 @click.command()
+@click.argument("nodeids", metavar="[NODEID]...", nargs=-1)
+@click.option("-k", "keyword", default="", metavar="EXPR", help="Run tests that match this expression of pytest's.")
+@click.option("--failed", is_flag=True, help="Run again what failed.")
 @_order_options
 @click.option("--again", is_flag=True, help="Test although nothing changed.")
-def test(directory: Path, as_json: bool, approved: bool, reason: str, again: bool) -> int:
-    """Run the stages up to test."""
+def test(
+    nodeids: tuple[str, ...],
+    keyword: str,
+    failed: bool,
+    directory: Path,
+    as_json: bool,
+    approved: bool,
+    reason: str,
+    again: bool,
+) -> int:
+    """Run the stages up to test.
+
+    With NODEIDs (tests, classes or files), -k or --failed: run these tests again, on the latest release's model and
+    outside of the release. The result is not recorded.
+    """
+    if nodeids or keyword or failed:
+        if again or approved or reason or (failed and nodeids):
+            raise click.UsageError("NODEID and --failed exclude each other, and --again, --approve and --reason.")
+        from mlconsole.headless.tests import test_again
+
+        return test_again(open_project_of(directory), nodeids, keyword=keyword, failed=failed, as_json=as_json)
     order = _order(until="test", again_from="test" if again else None, approved=approved, reason=reason)
     return _carry_out(directory, order, lambda engine, journal: engine.run(order), as_json)
 

@@ -13,6 +13,7 @@ from operator import attrgetter
 
 from mlconsole.console.test_time import TimeLeft
 from mlconsole.evidence.testing import Outcome, Phase, TestOutcome
+from mlconsole.evidence.testing import failed_ids as failed_ids
 
 RANKS: tuple[tuple[Outcome, ...], ...] = (("failed", "error"), ("flaky", "xpassed"), ("skipped", "xfailed"))
 """What comes before all else, in this order; what waits, runs or has passed stays in the order of the tests."""
@@ -118,11 +119,6 @@ def parts_of(nodeid: str) -> list[str]:
     name, bracket, parameters = rest.partition("[")
     *classes, last = name.split("::")
     return [file, *classes, last + bracket + parameters]
-
-
-def failed_ids(outcomes: Sequence[TestOutcome]) -> tuple[str, ...]:
-    """The node ids of what did not pass, each once."""
-    return tuple(dict.fromkeys(test.nodeid for test in outcomes if test.outcome in ("failed", "error")))
 
 
 class TestTree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from mlconsole.evidence.base import Record
@@ -32,6 +33,11 @@ class TestOutcome(Record, frozen=True, kw_only=True):
     metrics: tuple[MetricPoint, ...] = ()
     """What it recorded, by `record_property` or `record_metric`."""
     attempts: int = 1
+
+
+def failed_ids(outcomes: Iterable[TestOutcome]) -> tuple[str, ...]:
+    """The node ids of what did not pass, each once."""
+    return tuple(dict.fromkeys(test.nodeid for test in outcomes if test.outcome in ("failed", "error")))
 
 
 class TestWarning(Record, frozen=True, kw_only=True):

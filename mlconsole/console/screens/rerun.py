@@ -22,6 +22,7 @@ from mlconsole.console.test_tree import parts_of
 from mlconsole.console.widgets.lines import Document
 from mlconsole.evidence.release import ProblemRecord
 from mlconsole.evidence.testing import TestOutcome, TestRun
+from mlconsole.stages.test_again import UNRECORDED
 from mlconsole.text import count, duration
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 RunAgain = Callable[[Callable[[TestOutcome], None], threading.Event], TestRun]
 """Runs the tests; gets what takes each outcome, and an event that ends it."""
-UNRECORDED = "Outside of the release: this is not recorded, and changes no evidence and no gate."
 
 
 class RerunScreen(Dialog[None]):

@@ -90,8 +90,7 @@ def run_tests(
         PytestMissing: the interpreter has no pytest.
         CommandMissing: there is no such interpreter.
     """
-    options = [*(["-n", str(workers)] if workers else []), *args]
-    plain = [str(python), "-m", "pytest", "-q", *options, *paths]
+    plain = _plain_command(python, paths, args, workers)
     attempt = _Attempt(
         command=[*plain[:4], "-p", REPORTER, *plain[4:]],
         root=root,
@@ -119,7 +118,7 @@ def run_tests(
     if again and not attempt.ended and not failed and (lost := _never_ran(tally)):
         attempt.ended = f"{count(len(lost), 'test')} did not run again after the crash: {listed(lost)}."
     return TestRun(
-        command=_command_line(plain, model_path),
+        command=command_line(python=python, paths=paths, model_path=model_path, args=args, workers=workers),
         exit_code=first.exit_code,
         seconds=attempt.seconds,
         collected=len(tally.nodeids),
@@ -129,6 +128,18 @@ def run_tests(
         warnings=tuple(_seen_from(root, warning) for warning in tally.warnings),
         run_again=len(again),
     )
+
+
+def command_line(
+    *, python: Path, paths: Sequence[str], model_path: Path | None, args: Sequence[str] = (), workers: int = 0
+) -> str:
+    """What a person types for `run_tests` with the same arguments: all of it but our reporter, which needs us."""
+    line = shlex.join(_plain_command(python, paths, args, workers))
+    return line if model_path is None else f"MODEL_PATH={shlex.quote(str(model_path))} {line}"
+
+
+def _plain_command(python: Path, paths: Sequence[str], args: Sequence[str], workers: int) -> list[str]:
+    return [str(python), "-m", "pytest", "-q", *(["-n", str(workers)] if workers else []), *args, *paths]
 
 
 def _seen_from(root: Path, warning: TestWarning) -> TestWarning:
@@ -308,12 +319,6 @@ def _environment(given: Mapping[str, str], model_path: Path | None) -> dict[str,
     if model_path is not None:
         environment["MODEL_PATH"] = str(model_path.absolute())
     return environment
-
-
-def _command_line(command: Sequence[str], model_path: Path | None) -> str:
-    """The command as a person can run it by hand: without our reporter, which needs our environment."""
-    line = shlex.join(command)
-    return line if model_path is None else f"MODEL_PATH={shlex.quote(str(model_path))} {line}"
 
 
 def _how_it_ended(tally: Tally, result: ChildResult, under_way: Sequence[str]) -> str:
