@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 
@@ -56,7 +55,7 @@ def look(project: Project, journal: Journal, keep: int) -> tuple[Kept, ...]:
         if path is None or (digest in inside and not versions):
             continue
         why = [reason for version in versions for reason in reasons.get(version.label, ())]
-        if _is_young(path, versions):
+        if _is_young(store.stored_at(digest), versions):
             why.append("younger than a day")
         labels = tuple(version.label for version in reversed(versions))
         bytes_of = trees[digest].size if digest in trees else path.stat().st_size
@@ -76,16 +75,21 @@ def _with_files(entry: Kept, trees: Mapping[str, Tree], needed: Set[str]) -> Kep
 
 
 def remove(project: Project, unneeded: tuple[Kept, ...]) -> None:
-    """Remove stored models. Their versions stay in the journal, and say where they came from.
+    """Remove stored models, and what killed processes left half written.
+
+    Their versions stay in the journal, and say where they came from.
 
     Raises:
         StoreFailed: one can't be removed; those before it are gone.
     """
     store = ModelStore(project.store)
+    rested = YOUNG.total_seconds()
     for entry in unneeded:
-        store.remove(entry.digest)
+        store.remove(entry.digest, rested)
     for digest in {digest for entry in unneeded for digest in entry.files}:
-        store.remove(digest)
+        store.remove(digest, rested)
+    if store.root.is_dir():
+        store.sweep(rested)
 
 
 def _reasons(journal: Journal, name: str, keep: int) -> dict[str, list[str]]:
@@ -105,7 +109,7 @@ def _reasons(journal: Journal, name: str, keep: int) -> dict[str, list[str]]:
     return reasons
 
 
-def _is_young(path: Path, versions: list[ModelVersion]) -> bool:
-    moment = now()
-    made = max((version.created_at.timestamp() for version in versions), default=path.stat().st_mtime)
-    return moment.timestamp() - made < YOUNG.total_seconds()
+def _is_young(stored_at: float, versions: list[ModelVersion]) -> bool:
+    """Also where an old version has the same model: a release of today may have stored it again."""
+    made = max([stored_at, *(version.created_at.timestamp() for version in versions)])
+    return now().timestamp() - made < YOUNG.total_seconds()

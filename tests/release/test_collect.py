@@ -31,9 +31,17 @@ def put(store: ModelStore, journal: Journal, folder: Path, number: int, *, old: 
     path.write_bytes(b"weights %d" % number)
     model = store.adopt(path)
     created = LONG_AGO if old else now()
+    if old:
+        rest(store)
     version = ModelVersion(name="m", number=number, model=model, release=number, created_at=created)
     journal.add_version(version)
     return version
+
+
+def rest(store: ModelStore) -> None:
+    """Let all that is stored be of long ago."""
+    for digest in store.digests():
+        os.utime(store.path(digest), (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
 
 
 def deploy(journal: Journal, number: int) -> None:
@@ -105,6 +113,7 @@ def put_folder(store: ModelStore, journal: Journal, folder: Path, number: int) -
     (path / "config.json").write_text("shared")
     (path / "weights").write_bytes(b"weights %d" % number)
     version = ModelVersion(name="m", number=number, model=store.adopt(path), release=number, created_at=LONG_AGO)
+    rest(store)
     journal.add_version(version)
     return version
 
@@ -121,3 +130,29 @@ def test_files_of_folders_stay_and_go_with_them(
     store.verify(kept.model)
     assert gone.model.digest not in store.digests()
     assert len(store.digests()) == 3
+
+
+def test_a_model_that_was_stored_again_stays_although_its_version_is_old(
+    project: Project, journal: Journal, store: ModelStore, tmp_path: Path
+) -> None:
+    old = put(store, journal, tmp_path, 1)
+    found = look(project, journal, 0)
+    assert [entry.reasons for entry in found] == [()]
+    # between the look and the removal, a release trains the same model again
+    store.adopt(tmp_path / "model.pkl")
+    remove(project, found)
+    assert store.digests() == (old.model.digest,)
+    assert reasons(project, journal, 0) == {"m@v1": ("younger than a day",)}
+
+
+def test_what_was_left_half_written_goes_once_it_is_old(
+    project: Project, journal: Journal, store: ModelStore, tmp_path: Path
+) -> None:
+    put(store, journal, tmp_path, 1, old=False)
+    for name in ("old", "young"):
+        (store.root / f".new-{name}").write_bytes(b"half a mod")
+    (store.root / ".new-folder").mkdir()
+    for name in ("old", "folder"):
+        os.utime(store.root / f".new-{name}", (LONG_AGO.timestamp(), LONG_AGO.timestamp()))
+    remove(project, ())
+    assert sorted(path.name for path in store.root.iterdir()) == [".new-young", "sha256"]

@@ -12,14 +12,17 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.training import ModelFile
+from mlconsole.services.models.store_lock import adding, removing
 from mlconsole.services.models.tree import FolderUnfit, NoTree, Tree, TreeFile, look, parse
 from mlconsole.services.models.trees import TreeDamaged, Trees, digest_of, sync_folder
 from mlconsole.text import short_digest, size
@@ -82,13 +85,15 @@ class ModelStore:
 
     def _adopt_folder(self, path: Path, name: str) -> ModelFile:
         before, files = look(path), []
-        for found in before:
-            kept = self._kept(found.path) or self._adopt_file(found.path)
-            files.append(TreeFile(path=found.name, size=kept.size, digest=kept.digest, executable=found.executable))
-        if look(path) != before:
-            raise _written_meanwhile(path)
-        tree = Tree(files=tuple(files))
-        self._put_tree(tree, name)
+        # its files are needed until it is made of them
+        with self._adding():
+            for found in before:
+                kept = self._kept(found.path) or self._adopt_file(found.path)
+                files.append(TreeFile(path=found.name, size=kept.size, digest=kept.digest, executable=found.executable))
+            if look(path) != before:
+                raise _written_meanwhile(path)
+            tree = Tree(files=tuple(files))
+            self._put_tree(tree, name)
         return ModelFile(digest=tree.digest, size=tree.size, filename=name, files=len(files))
 
     def _kept(self, path: Path) -> ModelFile | None:
@@ -98,10 +103,11 @@ class ModelStore:
             kept = _only_file(self._folder("sha256", digest))
             if kept is None or digest_of(kept) != digest:
                 return None
+            os.utime(kept)
             return ModelFile(digest=digest, size=kept.stat().st_size, filename=path.name)
 
     def _put_tree(self, tree: Tree, name: str) -> None:
-        with _failures(f"The store {self.root}"):
+        with self._adding():
             self._trees.put(tree, name, lambda digest: _only_file(self._folder("sha256", digest)) or Path())
 
     def _adopt_file(self, path: Path) -> ModelFile:
@@ -173,10 +179,11 @@ class ModelStore:
                 tree = parse(data)
             except NoTree as problem:
                 raise ModelDamaged(f"{place} in {self._shared.url} can't be used. {problem}") from problem
-            for file in tree.files:
-                if _only_file(self._folder("sha256", file.digest)) is None:
-                    self._fetch_file(self._shared, f"{place}/{file.path}", file.digest)
-            self._put_tree(tree, place.rpartition("/")[2])
+            with self._adding():
+                for file in tree.files:
+                    if _only_file(self._folder("sha256", file.digest)) is None:
+                        self._fetch_file(self._shared, f"{place}/{file.path}", file.digest)
+                self._put_tree(tree, place.rpartition("/")[2])
         return self.local_path(digest)
 
     def _fetch_file(self, shared: SharedStore, found: str, digest: str) -> None:
@@ -264,28 +271,62 @@ class ModelStore:
         names = {f"sha256:{folder.name}" for folder in folders if _only_file(folder)}
         return tuple(sorted(name for name in names.union(self._trees.digests()) if _DIGEST.fullmatch(name)))
 
-    def remove(self, digest: str) -> None:
+    def stored_at(self, digest: str) -> float:
+        """When a model was stored last, in seconds since 1970; 0 where it is not in the folder."""
+        path = self.local_path(digest)
+        try:
+            return path.stat().st_mtime if path is not None else 0.0
+        except OSError:
+            return 0.0
+
+    def remove(self, digest: str, rested: float = 0.0) -> None:
         """Remove a stored model; the files of a folder stay, since others may have them, too.
+
+        Args:
+            digest: of the model.
+            rested: nothing happens where it was stored again less than so many seconds ago, since who decided to
+                remove it: somebody needs it.
 
         Raises:
             ModelMissing: it is not stored.
             StoreFailed: it can't be removed.
         """
         path = self.path(digest)
-        with _failures(f"The model {path}"):
+        with _failures(f"The model {path}"), removing(self.root):
+            if rested and time.time() - self.stored_at(digest) < rested:
+                return
             if path.is_dir():
                 self._trees.remove(digest)
                 return
-            path.unlink()
+            path.unlink(missing_ok=True)
             for folder in (path.parent, path.parent.parent):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
+
+    def sweep(self, rested: float) -> None:
+        """Remove what a process that was killed left half written, so many seconds ago or more.
+
+        Raises:
+            StoreFailed: it can't be removed.
+        """
+        with _failures(f"The store {self.root}"):
+            for left in self.root.glob(".new-*"):
+                if time.time() - left.lstat().st_mtime >= rested:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def _folder(self, kind: str, digest: str) -> Path:
         match = _DIGEST.fullmatch(digest)
         if match is None:
             raise ModelMissing(f"{digest or 'An empty text'} is not a digest such as `sha256:1f3a…`.")
         return self.root / kind / match[1][:2] / match[1]
+
+    @contextlib.contextmanager
+    def _adding(self) -> Iterator[None]:
+        """While nobody removes anything; problems with the disk become sentences."""
+        with _failures(f"The store {self.root}"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            with adding(self.root):
+                yield
 
     @contextlib.contextmanager
     def _fresh(self) -> Iterator[tuple[BinaryIO, Path]]:
@@ -304,15 +345,16 @@ class ModelStore:
         file.flush()
         os.fchmod(file.fileno(), 0o444)
         os.fsync(file.fileno())
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.replace(_only_file(folder) or folder / filename)
-        except OSError:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-            raise
-        for place in (folder, folder.parent, folder.parent.parent):
-            sync_folder(place)
+        with adding(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                temporary.replace(_only_file(folder) or folder / filename)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                raise
+            for place in (folder, folder.parent, folder.parent.parent):
+                sync_folder(place)
 
 
 @contextlib.contextmanager

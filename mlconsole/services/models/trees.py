@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlconsole.errors import OutsideFailed
-from mlconsole.services.models.tree import NoTree, Tree, look, manifest_name, parse
+from mlconsole.services.models.tree import FolderUnfit, NoTree, Tree, look, manifest_name, parse
 from mlconsole.text import clean_line, listed, short_digest
 
 _CHUNK = 1 << 20
@@ -70,7 +70,7 @@ class Trees:
         raise TreeDamaged(f"The list of the files of {short_digest(digest)} was changed since it was stored.")
 
     def put(self, tree: Tree, name: str, stored: Callable[[str], Path]) -> None:
-        """Make a folder of stored files, in place of one that is there already.
+        """Make a folder of stored files, in place of one that is there already and damaged.
 
         Args:
             tree: its files.
@@ -80,6 +80,11 @@ class Trees:
         Raises:
             OSError: the store can't be written; nothing half is left.
         """
+        there = self.path(tree.digest)
+        if there is not None and self._is_whole(tree.digest):
+            # whoever is killed between the two renames has taken away what was good
+            os.utime(there)
+            return
         fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
         try:
             fresh.chmod(0o755)
@@ -97,6 +102,12 @@ class Trees:
             self._swap(fresh, self._place(tree.digest))
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+
+    def _is_whole(self, digest: str) -> bool:
+        with contextlib.suppress(TreeDamaged, FolderUnfit, OSError):
+            self.verify(digest)
+            return True
+        return False
 
     def _swap(self, fresh: Path, place: Path) -> None:
         """Give a whole folder its place; where there is one, it steps aside."""
