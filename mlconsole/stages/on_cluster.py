@@ -17,6 +17,8 @@ from mlconsole.stages.base import StageContext, needed, shares_models
 from mlconsole.stages.deploy import connect
 from mlconsole.stages.training_inputs import LOCAL_IMAGE
 
+RECORD = "job.json"
+
 
 class NotOnTheCluster(WrongUse):
     """The settings ask for something that is not done on the cluster."""
@@ -84,7 +86,7 @@ def plan_of(
 
 def record_path(context: StageContext, stage: StageName) -> Path:
     """Where it is kept which Job a stage made."""
-    return context.folder / ("job.json" if stage == "train" else f"{stage}-job.json")
+    return context.folder / (RECORD if stage == "train" else f"{stage}-{RECORD}")
 
 
 def run_job(
@@ -110,7 +112,7 @@ def run_job(
         return training_job.run(
             connection,
             wanted,
-            record_path=folder / "job.json" if folder else record_path(context, stage),
+            record_path=folder / RECORD if folder else record_path(context, stage),
             log_path=folder / f"{stage}.log" if folder else context.log_path(stage),
             watch=watch,
             copies=SideFiles(store_url(project)),

@@ -22,7 +22,7 @@ from mlconsole.text import count, listed
 
 if TYPE_CHECKING:
     from mlconsole.services.training.run import TrainResult
-    from mlconsole.stages.train_here import Trained
+    from mlconsole.stages.trained import Trained
 
 
 def _trained(context: StageContext, number: int) -> tuple[Trained, PythonEnvironment]:

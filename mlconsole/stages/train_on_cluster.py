@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,12 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import OutsideFailed
-from mlconsole.evidence.training import (
-    PythonEnvironment,
-    ResourceUse,
-)
+from mlconsole.evidence.training import Parameter, PythonEnvironment, ResourceUse, SweepRun
 from mlconsole.project import Project
 from mlconsole.project.settings import TrainSettings, seconds
 from mlconsole.services.kubernetes import manifests, own_job, training_job
 from mlconsole.services.kubernetes.documents import Body
-from mlconsole.services.kubernetes.job_manifest import JobPlan, job, model_path
+from mlconsole.services.kubernetes.job_manifest import JobPlan, file_path, job, model_path
 from mlconsole.services.kubernetes.job_telling import JobResult
 from mlconsole.services.kubernetes.jobs import JOBS
 from mlconsole.services.kubernetes.resources import Resource
@@ -26,13 +24,21 @@ from mlconsole.services.models import incoming
 from mlconsole.services.processes import ChildResult
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import metric_files, notebook
+from mlconsole.services.training import parameters as parameter_files
 from mlconsole.services.training.environment import digest_of_environment
 from mlconsole.services.training.files import remove
 from mlconsole.services.training.run import TrainResult
 from mlconsole.stages.base import StageContext, digest_of_files, model_store, needed
-from mlconsole.stages.on_cluster import NotOnTheCluster, check_image, plan_of, record_path, run_job, store_url
-from mlconsole.stages.train_here import Trained, suffix_of
-from mlconsole.stages.train_watch import TrainingWatch
+from mlconsole.stages.on_cluster import RECORD, NotOnTheCluster, check_image, plan_of, record_path, run_job, store_url
+from mlconsole.stages.train_sweep import Ran, Report, Sweep, check_sweep
+from mlconsole.stages.train_watch import RunWatch, TrainingWatch
+from mlconsole.stages.trained import Trained, suffix_of
+from mlconsole.stages.training_inputs import working_folder
+
+EXECUTED = "executed.ipynb"
+"""What a notebook is called in the pod, with what its cells put out."""
+
+_NO_NOTEBOOKS = re.compile(r"No module named '?(?:papermill|ipykernel)|No such kernel")
 
 
 class ModelUntold(OutsideFailed):
@@ -63,10 +69,10 @@ def check(project: Project) -> None:
         return
     check_image(project, settings.image, "the training")
     if settings.sweep:
-        raise NotOnTheCluster("A sweep runs on this machine only.", 'Take out [train.sweep], or set on = "local".')
-    if notebook.is_notebook(settings.command):
-        raise NotOnTheCluster("A notebook is run on this machine only.", "Name a script, or a command with papermill.")
-    if "model" not in commands.placeholders(settings.command) and not settings.model:
+        check_sweep(project)
+    is_notebook = notebook.is_notebook(settings.command)
+    takes_model = is_notebook and notebook.takes_model(settings.command, working_folder(project))
+    if "model" not in commands.placeholders(settings.command) and not settings.model and not takes_model:
         hint = "Put {model} where the model's path belongs in train.command, or name a pattern: [train] model"
         raise NotOnTheCluster("It is not known where the training leaves its model.", hint)
     store_url(project)
@@ -82,9 +88,15 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
     Raises:
         Problem: as `training_job.run` says; or the model can't be had from the store, or is another one.
     """
-    project = context.project
-    watch = TrainingWatch(context, project.settings.train)
-    if project.settings.train.manifest:
+    project, settings = context.project, context.project.settings.train
+    if settings.sweep and not settings.manifest:
+
+        def run_of(of: Sweep, run: SweepRun, report: Report) -> Ran:
+            return _run_of(context, version, of, run, report)
+
+        return Sweep(context, run_of).run()
+    watch = TrainingWatch(context, settings)
+    if settings.manifest:
         own = _own_job(project, version, context)
         result = run_job(context, _wanted(own), watch, "train")
         watch.collector.end()
@@ -92,14 +104,49 @@ def train_on_cluster(context: StageContext, version: int) -> tuple[Trained, Pyth
         command = f"kubectl create -f {shlex.quote(own.manifest.source)}"
         image = own.plan.image or "the image of its manifest"
     else:
-        words = _command(context, version)
-        plan = _plan(project, words, version, context)
-        result = run_job(context, training_job.Wanted.of(plan), watch, "train")
-        watch.collector.end()
+        plan = _plan_of_command(context, version)
+        result = _run_plan(context, plan, watch)
         model = _stored(project, result)
-        command, image = shlex.join(words), plan.image
+        command, image = shlex.join(plan.command), plan.image
     trained = Trained(command, _result(project, result, model, watch), watch.parameters(), {})
     return trained, _environment(result, image)
+
+
+def _run_plan(context: StageContext, plan: JobPlan, watch: TrainingWatch, folder: Path | None = None) -> JobResult:
+    """Run the command of the settings as a Job.
+
+    Raises:
+        NotOnTheCluster: it is a notebook, and the image can't run it.
+        Problem: as `training_job.run` says.
+    """
+    try:
+        result = run_job(context, training_job.Wanted.of(plan), watch, "train", folder)
+    except training_job.TrainingJobFailed as problem:
+        if plan.kept and any(_NO_NOTEBOOKS.search(line) for line in problem.tail):
+            hint = f"Install papermill and ipykernel in the image {plan.image}."
+            raise NotOnTheCluster("The image has nothing that runs notebooks.", hint) from problem
+        raise
+    watch.collector.end()
+    return result
+
+
+def _run_of(context: StageContext, version: int, of: Sweep, run: SweepRun, report: Report) -> Ran:
+    """One run of a sweep, as a Job of its own."""
+    project, folder = context.project, context.folder / "sweep" / str(run.number)
+    plan = _plan_of_command(context, version, run.parameters, folder)
+    plan = msgspec.structs.replace(plan, name=f"{plan.name}-{run.number}")
+    watch = RunWatch(context, folder, of, run.number, report)
+    line = shlex.join(plan.command)
+    of.begins(run, line)
+    result = _run_plan(context, plan, watch, folder)
+
+    def trained() -> tuple[Trained, PythonEnvironment]:
+        found = {parameter.name: parameter for parameter in (*watch.parameters(), *run.parameters)}
+        made = _result(project, result, _stored(project, result), watch)
+        return Trained(line, made, tuple(found.values()), {}), _environment(result, plan.image)
+
+    # what the other runs brought to the store may be a version's model, too: gc tells them apart
+    return Ran(tuple(watch.collector.last.values()), trained, lambda: None)
 
 
 def _own_job(project: Project, version: int, context: StageContext | None = None) -> own_job.OwnJob:
@@ -157,21 +204,48 @@ def _fetched(context: StageContext, result: JobResult, own: own_job.OwnJob) -> P
 
 
 def forget(context: StageContext) -> None:
-    """The Job's model is ours now: another attempt at this stage begins anew."""
+    """The Jobs' model is ours now: another attempt at this stage begins anew."""
     record_path(context, "train").unlink(missing_ok=True)
+    for record in (context.folder / "sweep").glob(f"*/{RECORD}"):
+        record.unlink()
 
 
-def _command(context: StageContext, version: int) -> tuple[str, ...]:
-    settings = context.project.settings
-    commit = needed(context.known.repo).commit
+def _plan_of_command(
+    context: StageContext, version: int, varied: tuple[Parameter, ...] = (), folder: Path | None = None
+) -> JobPlan:
+    """The command of the settings as a Job, with some parameters varied; `folder` is the run's own here."""
+    project, settings = context.project, context.project.settings
+    commit, template = needed(context.known.repo).commit, settings.train.command
+    wanted, is_notebook = commands.placeholders(template), notebook.is_notebook(template)
+    by_file = tuple(parameter for parameter in varied if parameter.name not in wanted)
+    files: tuple[tuple[str, str], ...] = ()
+    if by_file and not is_notebook and folder is not None:
+        source = project.root / settings.train.parameters
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"params{source.suffix}"
+        parameter_files.write_varied(source, by_file, target)
+        files = ((target.name, target.read_text("utf-8")),)
+    params = file_path(files[0][0]) if files else _from_cwd(settings.train.parameters, settings.train.cwd)
     values = {
         "data": settings.train.data_uri or _from_cwd(settings.data.path, settings.train.cwd),
         "model": model_path(_filename(settings.train)),
         "version": f"v{version}",
         "commit": commit.sha if commit else "",
-        "params": _from_cwd(settings.train.parameters, settings.train.cwd),
+        "params": params,
+        **{parameter.name: parameter.value for parameter in varied},
     }
-    return commands.fill(settings.train.command, values, Path("python"))
+    words = commands.fill(
+        template,
+        values,
+        Path("python"),
+        cwd=working_folder(project),
+        executed=Path(model_path(EXECUTED)),
+        varied={parameter.name: parameter.value for parameter in by_file},
+        runs_in=".",
+    )
+    source_name = os.path.normpath(Path(settings.train.cwd) / shlex.split(template)[0]) if is_notebook else ""
+    kept = ((model_path(EXECUTED), source_name),) if is_notebook else ()
+    return msgspec.structs.replace(_plan(project, words, version, context), files=files, kept=kept)
 
 
 def _from_cwd(path: str, cwd: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from mlconsole.evidence.release import MetricSeen, UseSeen
+from mlconsole.evidence.release import UseSeen
 from mlconsole.evidence.training import MetricPoint, Parameter, TrainingProgress, UseSample
 from mlconsole.project.settings import TrainSettings
 from mlconsole.services.kubernetes.jobs import JobState
@@ -13,7 +14,8 @@ from mlconsole.services.training import parameters as parameter_files
 from mlconsole.services.training.collector import Collector
 from mlconsole.services.training.reports import ReportReader, Told
 from mlconsole.stages.base import StageContext
-from mlconsole.stages.train_here import events_of
+from mlconsole.stages.train_sweep import Report, Sweep
+from mlconsole.stages.trained import events_of
 
 
 class Reports:
@@ -42,11 +44,17 @@ class Reports:
 
 
 class TrainingWatch:
-    """Tells of a training on the cluster what one here tells."""
+    """Tells of a training on the cluster what one here tells.
 
-    def __init__(self, context: StageContext, settings: TrainSettings) -> None:
+    Args:
+        context: of the stage.
+        settings: which files it writes metrics to.
+        folder: the training's own, where a stage has several.
+    """
+
+    def __init__(self, context: StageContext, settings: TrainSettings, folder: Path | None = None) -> None:
         self._context, self._settings = context, settings
-        self._folder = context.folder / ".watch"
+        self._folder = (folder or context.folder) / ".watch"
         self._reports = Reports()
         names = settings.metrics or metric_files.USUAL
         self._files = {name: self._folder / f"{place}.json" for place, name in enumerate(names)}
@@ -57,6 +65,9 @@ class TrainingWatch:
 
     def _report(self, told: Sequence[MetricPoint | TrainingProgress]) -> None:
         self._seen.update((point.name, point.step, point.value) for point in told if isinstance(point, MetricPoint))
+        self._tell(told)
+
+    def _tell(self, told: Sequence[MetricPoint | TrainingProgress]) -> None:
         self._context.emit_all(list(events_of(told)))
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -91,7 +102,7 @@ class TrainingWatch:
 
     def state(self, state: JobState) -> None:
         """How the Job stands."""
-        self._context.note(f"{state.sentence} {state.next_step}".strip())
+        self.note(f"{state.sentence} {state.next_step}".strip())
 
     def note(self, text: str) -> None:
         """Something worth a line."""
@@ -112,9 +123,36 @@ class TrainingWatch:
             quiet.look()
             if any(first <= place < last for first, last in gaps):
                 missed += [entry for entry in told if isinstance(entry, MetricPoint)]
-        self._context.emit_all([MetricSeen(point=point) for point in missed])
+        self._tell(missed)
         self.collector.last.update(quiet.last)
         self.collector.points += len(missed)
 
     def _is_seen(self, point: MetricPoint) -> bool:
         return (point.name, point.step, point.value) in self._seen
+
+
+class RunWatch(TrainingWatch):
+    """Tells of one run of a sweep.
+
+    Args:
+        context: of the stage.
+        folder: the run's own.
+        of: the sweep.
+        number: which run it is.
+        report: takes its metrics and how far it is.
+    """
+
+    def __init__(self, context: StageContext, folder: Path, of: Sweep, number: int, report: Report) -> None:
+        super().__init__(context, context.project.settings.train, folder)
+        self._of, self._number, self._to = of, number, report
+
+    def _tell(self, told: Sequence[MetricPoint | TrainingProgress]) -> None:
+        self._to(told)
+
+    def use(self, sample: UseSample) -> None:
+        """What its processes use is told with that of the others."""
+        self._of.use(self._number, sample)
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+        self._context.note(f"Run {self._number}: {text}")

@@ -117,12 +117,13 @@ def test_a_champion_is_compared_with_there_and_the_gate_is_the_same(project: Wor
 
 def test_data_that_only_pods_can_see_is_read_once_while_it_is_the_same(project: Workbench, tmp_path: Path) -> None:
     mounted = (project.root / "data/training.csv").rename(tmp_path / "mounted.csv")
-    project.write("mlconsole.toml", f'{FAR}[train]\ndata_uri = "{mounted}"\n')
+    settings = FAR.replace("[data]\n", '[data]\npath = "data/training.csv"\n')
+    project.write("mlconsole.toml", f'{settings}[train]\ndata_uri = "{mounted}"\n')
     project.commit("The data is elsewhere")
-    assert project.type("run", "--until", "train").returncode == 0
+    assert project.type("run", "--until", "data").returncode == 0
     identity = evidence(project, 1).profile.identity
     assert [file.path for file in identity.files] == ["data/training.csv"]
-    assert "Reading" not in project.type("run", "--until", "train").stdout
+    assert "Reading" not in project.type("run", "--until", "data").stdout
     with mounted.open("a") as file:
         file.write("3000,5,a\n")
     assert "Reading data/training.csv" in project.type("run", "--until", "data").stdout

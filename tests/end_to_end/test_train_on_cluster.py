@@ -246,7 +246,7 @@ def test_a_manifest_of_something_else_is_told_before_anything_runs(bench: Workbe
     [
         ('gpu = "many"\n', "train.gpu: 'many' is no number of GPUs."),
         ('volumes = ["data"]\n', "train.volumes: 'data' is no claim and place."),
-        ("sweep = {depth = [1, 2]}\n", "A sweep runs on this machine only."),
+        ("sweep = {depth = [1, 2]}\n", "train.sweep varies depth, but nothing takes it."),
     ],
 )
 def test_settings_that_can_not_be_carried_out_are_told_before_anything_runs(

@@ -58,6 +58,7 @@ class JobPlan(Record, frozen=True, kw_only=True):
         filename: what that file is called.
         find: a pattern by which it is found instead of by its name.
         outputs: patterns of files that are brought beside it.
+        kept: files of the container that are brought, too, each with the name that it has in the project.
         watched: files of metrics that are handed on whenever they change.
         cwd: the folder to run in, below the image's own.
         cpu: processors, as Kubernetes writes them.
@@ -83,6 +84,7 @@ class JobPlan(Record, frozen=True, kw_only=True):
     filename: str = "model.pkl"
     find: str = ""
     outputs: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
     watched: tuple[str, ...] = ()
     cwd: str = ""
     cpu: str = ""
@@ -233,6 +235,7 @@ def _wrapper_arguments(plan: JobPlan, name: str) -> list[str]:
     }
     given = [word for option, value in options.items() if value for word in (option, value)]
     given += [word for pattern in plan.outputs for word in ("--output", literal(pattern))]
+    given += [word for place, name in plan.kept for word in ("--keep", literal(f"{place}={name}"))]
     given += [word for name in plan.watched for word in ("--watch", literal(name))]
     return [*given, "--", *(literal(word) for word in plan.command)]
 

@@ -35,6 +35,7 @@ def fill(
     cwd: Path | None = None,
     executed: Path | None = None,
     varied: Mapping[str, str] | None = None,
+    runs_in: str = "",
 ) -> tuple[str, ...]:
     """Turn the training command of the settings into program and arguments.
 
@@ -49,6 +50,7 @@ def fill(
         cwd: the folder that a notebook is in and runs in.
         executed: where a notebook goes with what its cells put out.
         varied: what a sweep passes to a notebook's variables.
+        runs_in: the folder that a notebook's cells run in, where it is not `cwd`.
 
     Raises:
         CommandUnusable: it is empty, has a quote too many, or a placeholder that is not known.
@@ -57,7 +59,7 @@ def fill(
     if not is_notebook(template) or cwd is None or executed is None:
         return fill_words(template, values, python)
     words = _filled(template, values, "train.command")
-    return notebook_command(words, values, python, cwd, executed, varied)
+    return notebook_command(words, values, python, cwd, executed, varied, runs_in)
 
 
 def placeholders(template: str) -> frozenset[str]:

@@ -50,6 +50,7 @@ def notebook_command(
     cwd: Path,
     executed: Path,
     varied: Mapping[str, str] | None = None,
+    runs_in: str = "",
 ) -> tuple[str, ...]:
     """The command that runs a notebook.
 
@@ -60,6 +61,7 @@ def notebook_command(
         cwd: the folder that the notebook is looked for, and run, in.
         executed: where the notebook goes with what its cells put out.
         varied: parameters of a sweep, by the variables' names.
+        runs_in: the folder that its cells run in, where that is another machine's; empty: `cwd`.
 
     Raises:
         NotebookUnusable: see there.
@@ -74,7 +76,26 @@ def notebook_command(
     if not {"-k", "--kernel"}.intersection(options) and language in ("", "python"):
         # the kernel of the project's Python, whatever the one was called that the notebook was written with
         options += ["-k", "python3", *([] if language else ["-l", "python"])]
-    return (str(python), "-m", "papermill", words[0], str(executed), "--log-output", "--cwd", str(cwd), *options)
+    return (
+        str(python),
+        "-m",
+        "papermill",
+        words[0],
+        str(executed),
+        "--log-output",
+        "--cwd",
+        runs_in or str(cwd),
+        *options,
+    )
+
+
+def takes_model(command: str, folder: Path) -> bool:
+    """Whether a notebook of the settings, in a folder, takes the model's path.
+
+    Raises:
+        NotebookUnusable: it is not there, or is no notebook.
+    """
+    return bool(passed(parameter_names(folder / shlex.split(command)[0]), {"model": "given"}))
 
 
 def passed(names: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 It travels in a ConfigMap, so that an image needs no part of mlconsole:
 
     python3 job_wrapper.py --model PATH --store URI [--cwd DIR] [--find PATTERN] [--output PATTERN …]
-        [--watch FILE …] [--copy NAME] -- COMMAND…
+        [--keep PATH=NAME …] [--watch FILE …] [--copy NAME] -- COMMAND…
 
 What the command prints goes on as it comes, line by line. Between its lines stand marks, each a line of
 `::mlconsole:: ` and JSON, which whoever reads the log takes out: `start` (the Python), `packages`, `use` (what the
@@ -434,6 +434,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--cwd", default="", help="the folder to run in")
     parser.add_argument("--copy", default="", help="the name in the store for a copy of the output")
     parser.add_argument("--output", action="append", default=[], help="also bring the files that fit this pattern")
+    parser.add_argument("--keep", action="append", default=[], help="also bring the file PATH, as PATH=NAME")
     parser.add_argument("--watch", action="append", default=[], help="hand on this file of metrics when it changes")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
@@ -465,6 +466,9 @@ def main(arguments: list[str]) -> int:
             if path != model:
                 end["found"] = str(path)
             end["outputs"], end["missing"] = bring_outputs(options.output, folders, began, options.store)
+            pairs = (entry.partition("=") for entry in options.keep)
+            kept = [(Path(place), name) for place, _, name in pairs if Path(place).is_file()]
+            end["outputs"] += [bring_by_digest(place, options.store, name) for place, name in kept]
     except Failed as problem:
         end["error"] = str(problem)
         code = code or NO_MODEL
