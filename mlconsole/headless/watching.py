@@ -11,12 +11,13 @@ import click
 
 from mlconsole.errors import Exit, Problem, Refused
 from mlconsole.evidence.base import now
+from mlconsole.evidence.release import Release
 from mlconsole.evidence.watching import Trigger, WatcherState
 from mlconsole.headless.output import narrate, say, say_json, styled, table_lines
 from mlconsole.headless.release import ended_by_signals
 from mlconsole.headless.reports import journal_of
 from mlconsole.journal import Journal
-from mlconsole.present import Table, age
+from mlconsole.present import Table, age, word
 from mlconsole.project import Project, open_project
 from mlconsole.text import listed
 from mlconsole.trigger_queue import TriggerQueue
@@ -91,6 +92,8 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
     with journal_of(project) as journal:
         queue = TriggerQueue(journal)
         found, watcher = queue.triggers(most=most), queue.watcher()
+        taken = {entry.release for entry in found if entry.state == "taken" and entry.release is not None}
+        releases = {number: journal.release(number) for number in taken}
     if as_json:
         for trigger in found:
             say_json(trigger)
@@ -105,13 +108,22 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
             age(trigger.seen_at, moment),
             trigger.kind,
             trigger.words,
-            trigger.sentence,
+            trigger.sentence or _release_words(releases.get(trigger.release or 0)),
         )
         for trigger in found
     )
     columns = ("trigger", "state", "release", "seen", "kind", "what", "why")
     for line in table_lines(Table("", columns, rows, frozenset({0, 2}))) if rows else ["No trigger yet."]:
         say(line)
+
+
+def _release_words(release: Release | None) -> str:
+    """How the release stands that has taken a trigger."""
+    if release is None:
+        return ""
+    if release.state == "waiting":
+        return f"It waits for an approval: mlconsole approve {release.number}"
+    return f"The release is {word(release.state)}."
 
 
 def _watcher_words(watcher: WatcherState | None) -> str:

@@ -214,6 +214,9 @@ class Watcher:
             last = self._journal.last_event(latest.number)
             sentence = getattr(last.body, "sentence", "") if last else ""
             self._say(f"release {latest.number} {latest.state}: {sentence}".rstrip(": "))
+        for trigger in (self._queue.trigger(number) for number in self._asked):
+            if trigger.release is None and trigger.state == "ended":
+                self._say(f"{trigger.words} {trigger.outcome}: {trigger.sentence}")
         self._count_tries()
 
     def _count_tries(self) -> None:
