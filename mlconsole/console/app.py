@@ -164,25 +164,35 @@ class MlconsoleApp(App[None]):
         await self._open_project()
 
     async def _open_project(self) -> None:
+        await self.open(self.project)
+        self.set_interval(1.0, lambda: self.change(moment=now()))
+        self.set_interval(REPO_SECONDS, lambda: self.watching.look_at_repo())
+        self.set_interval(PLACE_SECONDS, lambda: self.watching.look_at_place())
+        await self.main.complete()
+        self.background.run("warming", warm, lambda done: gc.freeze())
+        for seconds in SETTLED_SECONDS:
+            self.set_timer(seconds, gc.freeze)
+
+    async def open(self, project: Project) -> None:
+        """Show a project, in place of the one that was open."""
         from mlconsole.console.screens.main import MainScreen
         from mlconsole.console.typeahead import TypeAhead
         from mlconsole.console.view import View
         from mlconsole.console.watching import Watching
 
-        self.view = View(project=self.project, readonly=self.readonly, registry=self._read_keys())
+        before = self.main if self.is_open else None
+        if before is not None:
+            self.watching.stop()
+        self.project, self.title = project, project.settings.name
+        self.view = View(project=project, readonly=self.readonly, registry=self._read_keys())
         self.main = MainScreen(self.view)
         self.watching = Watching(self, self.background)
         self.typeahead = TypeAhead(self, super().on_event)
-        await self.push_screen(self.main)
+        await (self.push_screen(self.main) if before is None else self.switch_screen(self.main))
         self.is_open = True
         self.watching.start()
-        self.set_interval(1.0, lambda: self.change(moment=now()))
-        self.set_interval(REPO_SECONDS, self.watching.look_at_repo)
-        self.set_interval(PLACE_SECONDS, self.watching.look_at_place)
-        await self.main.complete()
-        self.background.run("warming", warm, lambda done: gc.freeze())
-        for seconds in SETTLED_SECONDS:
-            self.set_timer(seconds, gc.freeze)
+        if before is not None:
+            await self.main.complete()
 
     def on_unmount(self) -> None:
         """Let all threads go; none of them is waited for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,14 +16,18 @@ from textual.widgets import Button, Input
 
 from mlconsole.console.actions import REGISTRY
 from mlconsole.console.actions.action import named, written
+from mlconsole.console.journal_reader import JournalReader
 from mlconsole.console.screens.choose import Choice, found_by
 from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.console.view import JournalReading, View
+from mlconsole.console.widgets.footer import footer_line
 from mlconsole.errors import OutsideFailed
+from mlconsole.evidence.base import STAGES, StageName
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release import launch as launching
 
-from .builder import a_plan
+from .builder import a_plan, pod, snapshot
 from .conftest import Build, Drive
 
 QUICK_RUNNER = """
@@ -335,6 +340,46 @@ async def test_zoom_gives_the_panel_the_whole_width(build: Build, drive: Drive) 
         await console.until(lambda: "1 ✓ Repo" not in console.text)
         await console.press("escape")
         await console.shows("1 ✓ Repo")
+
+
+@pytest.mark.parametrize("width", [58, 78, 158])
+@pytest.mark.parametrize("state", ["done", "waiting", "refused", "training"])
+def test_the_footer_has_whole_words_and_always_help(build: Build, state: str, width: int) -> None:
+    seen: list[JournalReading] = []
+    builder = build("done", state)
+    JournalReader(builder.project, seen.append).step()
+    for stage in STAGES:
+        view = View(project=builder.project, journal=seen[0], selected=stage, pods=snapshot(pod(1)))
+        hints = {f"{action.key} {action.words}" for action in REGISTRY.of(stage)}
+        for inside in (False, True):
+            text = footer_line(view, stage, width, inside=inside).plain
+            assert len(text) <= width
+            assert {"? help", "q quit"} <= set(re.split(" {2}", text)) <= hints
+
+
+@pytest.mark.parametrize(
+    ("state", "stage", "hints"),
+    [
+        ("done", "pods", ["l log", "d describe", "y YAML"]),
+        ("refused", "test", ["o override", "l log", "e run again", "E run failed again"]),
+        ("waiting", "deploy", ["a approve", "l log", "] next object", "f fold"]),
+    ],
+)
+def test_inside_a_panel_its_own_keys_come_first(build: Build, state: str, stage: StageName, hints: list[str]) -> None:
+    seen: list[JournalReading] = []
+    builder = build("done", state)
+    JournalReader(builder.project, seen.append).step()
+    view = View(project=builder.project, journal=seen[0], selected=stage, pods=snapshot(pod(1)))
+    assert re.split(" {2}", footer_line(view, stage, 78, inside=True).plain)[: len(hints)] == hints
+
+
+async def test_a_long_sentence_takes_more_lines_and_gives_them_back(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (60, 20)) as console:
+        console.app.say("It is not known which pods serve the model: there is no deployment.yaml and no selector.")
+        await console.shows("! It is not known", "there is no deployment.yaml and no selector.")
+        console.app.main.footer.hush()
+        await console.shows("n next stage", "? help")
+        await console.until(lambda: len(console.text.splitlines()) == 20)
 
 
 def test_no_key_is_taken_twice() -> None:

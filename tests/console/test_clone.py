@@ -102,6 +102,39 @@ async def test_without_an_address_the_empty_folder_opens(tmp_path: Path) -> None
         await console.shows("is not a git repository", "No release yet")
 
 
+@pytest.mark.parametrize("way", [("C",), ("colon", *"clone", "enter")], ids=["key", "palette"])
+async def test_who_left_the_offer_can_clone_later(
+    build: Build, git_repository: str, tmp_path: Path, way: tuple[str, ...]
+) -> None:
+    target = tmp_path / "here"
+    target.mkdir()
+    async with cloning(CloneOrder("", target)) as console:
+        await console.press("escape")
+        await console.shows("Or bring a project here", "C clone a project")
+        await console.press("2", *way)
+        await console.shows("Clone a project", "Esc back")
+        await console.press("escape")
+        await console.shows("No release yet")
+        await console.press(*way)
+        await console.shows("The address of its repository")
+        await console.press(*f"file://{tmp_path}/project", "enter")
+        await console.shows("Say [why] it is so", git_repository[:7])
+        assert console.app.project.root == target
+        await console.press("C")
+        await console.shows("There is a project here already")
+        await console.press("q")
+        await console.until(lambda: not console.app.is_running)
+
+
+async def test_nothing_is_cloned_over_what_has_come_meanwhile(tmp_path: Path) -> None:
+    async with cloning(CloneOrder("", tmp_path)) as console:
+        await console.press("escape")
+        await console.shows("C clone a project")
+        (tmp_path / "thesis.txt").write_text("all of it")
+        await console.press("C")
+        await console.shows("not empty any more", "mlconsole URL")
+
+
 async def test_an_address_that_was_given_is_cloned_at_once(git_repository: str, tmp_path: Path) -> None:
     order = CloneOrder(f"file://{tmp_path}/project", tmp_path / "new" / "here")
     async with cloning(order) as console:

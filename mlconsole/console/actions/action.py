@@ -67,6 +67,7 @@ class Action:
         scope: the stages and screens (by their `scope`) that it belongs to; empty: the main screen with every stage.
         changes: whether it changes anything outside; such an action is off in a read-only console.
         opens_line: whether the keys that follow go into a line that it opens.
+        of_panel: whether it is about what the panel shows, whichever that is.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Action:
     scope: tuple[str, ...] = ()
     changes: bool = False
     opens_line: bool = False
+    of_panel: bool = False
 
     @property
     def each_key(self) -> tuple[str, ...]:

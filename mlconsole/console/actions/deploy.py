@@ -53,6 +53,7 @@ ACTIONS = (
         help="Approve the plan, and take over the fields that others own.",
         available=_may_choose,
         changes=True,
+        footer=10,
     ),
     Action(
         id="conflicts_leave",
@@ -61,5 +62,6 @@ ACTIONS = (
         help="Approve the plan without the fields that others own.",
         available=_may_choose,
         changes=True,
+        footer=11,
     ),
 )

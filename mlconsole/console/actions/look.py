@@ -33,6 +33,7 @@ ACTIONS = (
         help="The log of the selected stage, or of the selected pod.",
         available=_has_log,
         footer=6,
+        of_panel=True,
     ),
     Action(
         id="history",

@@ -70,6 +70,7 @@ ACTIONS = (
         words="port-forward",
         help="Open a port of this machine that leads to the pod, or close it again.",
         available=_may_ask,
+        footer=40,
     ),
     Action(
         id="pod_delete",
@@ -89,6 +90,7 @@ ACTIONS = (
         help="Set how many pods the workload has, or how many more or fewer.",
         available=_may_scale,
         changes=True,
+        footer=41,
     ),
     Action(
         id="pod_restart",
@@ -98,5 +100,6 @@ ACTIONS = (
         help="Replace all pods of the workload one after another.",
         available=_may_ask,
         changes=True,
+        footer=42,
     ),
 )

@@ -31,7 +31,25 @@ def _has_changes(view: View) -> str | None:
     return None if repo is not None and (repo.dirty or repo.recent) else "There is no change to open."
 
 
+def _may_clone(view: View) -> str | None:
+    if view.repo is None:
+        return "The folder is still being looked at."
+    if view.repo.repo is not None or view.project.found or view.project.settings_file or view.latest is not None:
+        return "There is a project here already: `mlconsole URL` brings another one."
+    return f"{view.busy}: wait a moment." if view.busy else None
+
+
 ACTIONS = (
+    Action(
+        id="clone",
+        keys="C",
+        words="clone",
+        help="Bring a project into this empty folder: asks for the address of its repository.",
+        available=_may_clone,
+        scope=(),
+        changes=True,
+        opens_line=True,
+    ),
     Action(
         id="pull",
         keys="p",

@@ -66,5 +66,6 @@ ACTIONS = (
         words="slowest",
         help="List the slowest tests, or all of them as a tree.",
         available=_has_tests,
+        footer=40,
     ),
 )

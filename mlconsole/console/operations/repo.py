@@ -14,7 +14,7 @@ from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.repo import RepoPanel
 from mlconsole.console.screens.confirm import Question
 from mlconsole.console.screens.detail import DetailScreen
-from mlconsole.errors import Cancelled
+from mlconsole.errors import Cancelled, WrongUse
 from mlconsole.evidence.repo import CloneProgress, CommitInfo
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.present import age, final_metrics
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 
 PULL = "git pull --ff-only"
 PULLING = "Pulling"
+
+
+async def clone(app: MlconsoleApp) -> None:
+    """Ask for an address, clone it into the empty folder, and open what came."""
+    from mlconsole.console.cloning import offer_for
+    from mlconsole.console.screens.clone import CloneScreen
+    from mlconsole.project import open_project
+
+    root = app.project.root
+    offer = offer_for(app.project, root)
+    if offer is None:
+        raise WrongUse(
+            f"{root} is not empty any more: nothing is cloned into it.",
+            "Leave the console, and clone into another folder: mlconsole URL FOLDER",
+        )
+    folder = await app.push_screen_wait(CloneScreen(offer))
+    if folder is not None:
+        await app.open(open_project(folder))
 
 
 async def pull(app: MlconsoleApp) -> None:

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from mlconsole.console.messages import Perform
-from mlconsole.console.paint import BAD, DIM, GOOD, STRONG, WARN, cut, heading, line, problem_lines, wrapped
+from mlconsole.console.paint import BAD, DIM, GOOD, KEY, STRONG, WARN, cut, heading, line, problem_lines, wrapped
 from mlconsole.console.panels.base import Panel, command_lines, quiet, run_lines, sections
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
@@ -101,10 +101,19 @@ def repo_lines(view: View, width: int) -> list[Content]:
     if view.repo is None:
         now = quiet("Looking at the repository …")
     elif view.repo.problem is not None:
-        now = problem_lines(view.repo.problem, width)
+        now = [*problem_lines(view.repo.problem, width), *_clone_hint(view, width)]
     else:
         now = _state(repo, view, width) if repo is not None else []
     return sections(now, run_lines(run, width), _moved(view, run, width), command_lines(run))
+
+
+def _clone_hint(view: View, width: int) -> list[Content]:
+    """The key that brings a project into an empty folder."""
+    clone = view.registry["clone"]
+    if clone.why_not(view) is not None or not clone.key:
+        return []
+    words = line(("→ ", KEY), "Or bring a project here by its repository's address: press ", (clone.key, KEY), ".")
+    return wrapped(words, width, indent=2)
 
 
 def _state(repo: RepoEvidence, view: View, width: int) -> list[Content]:

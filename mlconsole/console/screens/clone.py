@@ -149,8 +149,10 @@ class CloneScreen(Dialog[Path | None]):
     def _draw(self) -> None:
         if not self.is_attached:
             return
+        app = cast("MlconsoleApp", self.app)
         self.query_one(Document).show(self._lines)
-        leave = "end it" if self.is_cloning else "quit" if self._order.url else "open the empty folder"
+        idle = "quit" if self._order.url else "back" if app.is_open else "open the empty folder"
+        leave = "end it" if self.is_cloning else idle
         pairs = [*([] if self.is_cloning else [("Enter", "clone")]), ("Esc", leave)]
         self.query_one(".keys", Static).update(keys(pairs))
 

@@ -25,6 +25,7 @@ from mlconsole.console.widgets.evidence_strip import EvidenceStrip
 from mlconsole.console.widgets.footer import Footer
 from mlconsole.console.widgets.header import Header
 from mlconsole.console.widgets.rail import Rail, Shape
+from mlconsole.console.widgets.selectable import copied_words
 from mlconsole.evidence.base import STAGES, StageName
 
 PANELS: tuple[type[Panel], ...] = (RepoPanel, DataPanel, TrainPanel, TestPanel, DeployPanel, PodsPanel)
@@ -108,7 +109,7 @@ class MainScreen(Screen[None]):
         self.panel.show(view)
         self._strip.show(view)
         self._commands.show(view)
-        self._footer.show(view, self.scope)
+        self._footer.show(view, self.scope, inside=self.is_inside)
 
     def on_resize(self, event: Resize) -> None:
         """Stack where it is narrow."""
@@ -142,7 +143,7 @@ class MainScreen(Screen[None]):
         """List all commands and go there, or only the last one and go back."""
         self._commands.toggle()
         (self._commands if self._commands.is_open else self._rail).focus()
-        self._footer.show(self._view, self.scope)
+        self._footer.show(self._view, self.scope, inside=self.is_inside)
 
     def on_rail_selected(self, message: Rail.Selected) -> None:
         """Show another stage."""
@@ -165,6 +166,11 @@ class MainScreen(Screen[None]):
         if isinstance(self.app, MlconsoleApp):
             self.app.select(stage)
 
+    def action_copy_text(self) -> None:
+        """Copy what the mouse has selected, and say so."""
+        super().action_copy_text()
+        self._footer.say(copied_words(self.get_selected_text() or ""))
+
     def action_enter(self) -> None:
         """Go into the panel."""
         self.panel.target.focus()
@@ -185,4 +191,4 @@ class MainScreen(Screen[None]):
     def on_descendant_focus(self) -> None:
         """Narrow screens give more room to the panel that one is in; the footer says what keys do there."""
         self._arrange()
-        self._footer.show(self._view, self.scope)
+        self._footer.show(self._view, self.scope, inside=self.is_inside)

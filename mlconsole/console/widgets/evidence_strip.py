@@ -30,7 +30,7 @@ from mlconsole.text import count
 
 _GO_ON = (("next_stage", ""), ("go_on", ""))
 _NEXT: dict[str | None, tuple[tuple[str, str], ...]] = {
-    None: (("next_stage", "first stage"), ("go_on", "run until a gate")),
+    None: (("clone", "clone a project"), ("next_stage", "first stage"), ("go_on", "run until a gate")),
     "running": (("cancel", ""), ("log", "")),
     "waiting": (("approve", ""),),
     "paused": _GO_ON,
