@@ -137,6 +137,43 @@ async def test_a_log_is_filtered_searched_and_saved(build: Build, drive: Drive) 
         assert len(saved.read_text(encoding="utf-8").splitlines()) == 14
 
 
+async def test_an_expression_that_explodes_is_given_up_in_a_sentence(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlconsole.console.patterns.LINE_SECONDS", 0.1)
+    builder = build("training")
+    log = next(builder.project.state.glob("releases/1/train.log"))
+    log.write_text(f"first aaa\n{'a' * 5_000}b\nlast\n", encoding="utf-8")
+    async with drive(builder.project.root, (80, 24)) as console:
+        await console.press("l")
+        await console.shows("3 lines")
+        await console.press("slash", *"(a+)+$", "enter")
+        await console.shows("/(a+)+$/: 1 given up, it takes too long: try it without", "a repeat inside a repeat")
+        await console.press("slash", "escape", "s", *"(a+)+$", "enter")
+        await console.shows("?(a+)+$ given up, it takes too long")
+        await console.press("s", "ctrl+u", *"last", "enter")
+        screen = console.app.screen
+        assert isinstance(screen, LogScreen)
+        await console.until(lambda: not screen.view.searching)
+        await console.press("slash", *"((a{1000}){1000}){1000}", "enter")
+        await console.shows("is longer than what is looked for")
+
+
+async def test_what_is_copied_from_a_log_is_said(build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    async with drive(build("training").project.root, (80, 24)) as console:
+        monkeypatch.setattr(console.app, "copy_to_clipboard", copied.append)
+        await console.press("l")
+        await console.shows("14 lines")
+        screen = console.app.screen
+        assert isinstance(screen, LogScreen)
+        await console.pilot.triple_click(screen.view, offset=(2, 1))
+        await console.shows("standing Ctrl+C copies")
+        await console.press("ctrl+c")
+        await console.shows("Copied 1 line.")
+        assert copied == [screen.view.plain.splitlines()[1]]
+
+
 async def test_a_plan_is_folded_by_object(build: Build, drive: Drive) -> None:
     async with drive(build("waiting").project.root) as console:
         await console.press("5", "enter")

@@ -17,7 +17,7 @@ from mlconsole.console.live_words import kubectl
 from mlconsole.console.log_ask import PodAsk
 from mlconsole.console.log_sources import LogMoved, LogSource
 from mlconsole.console.messages import Faulted
-from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys_in, line, split
+from mlconsole.console.paint import DIM, GOOD, KEY, WARN, keys_in, line, split, wrapped
 from mlconsole.console.patterns import GIVEN_UP, NotAPattern, Pattern
 from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.sieve import Wanted
@@ -69,6 +69,7 @@ class LogScreen(Dialog[None]):
         self.folder = folder
         self.view = LogView(empty=empty, lines=self.source.lines)
         self._state = Static(markup=False, classes="state")
+        self._keys = Static(classes="keys", markup=False)
         self._bars = {FILTER: FilterBar(FILTER_HINT, id=FILTER), SEARCH: FilterBar(SEARCH_HINT, id=SEARCH)}
         self._around = 0
         self._said: Content | None = None
@@ -80,7 +81,7 @@ class LogScreen(Dialog[None]):
             yield self._state
             yield self.view
             yield from self._bars.values()
-            yield Static(classes="keys", markup=False)
+            yield self._keys
 
     def on_mount(self) -> None:
         """Begin to follow."""
@@ -103,7 +104,7 @@ class LogScreen(Dialog[None]):
         """The lines above and below are made for the width."""
         actions = cast("MlconsoleApp", self.app).view.registry.of(self.scope)
         pairs = [(action.key, action.words) for action in sorted(actions, key=lambda one: one.footer) if action.footer]
-        self.query_one(".keys", Static).update(keys_in([*pairs, ("Esc", "back")], max(self.size.width - 2, 10)))
+        self._keys.update(keys_in([*pairs, ("Esc", "back")], max(self.size.width - 2, 10)))
         self._tell()
 
     # what comes
@@ -137,6 +138,8 @@ class LogScreen(Dialog[None]):
         view, sieve, lines = self.view, self.view.sieve, self.source.lines
         following = ("● following", GOOD) if view.is_following else ("○ standing", DIM)
         parts: list[str | tuple[str, str]] = [following]
+        if view.text_selection is not None:
+            parts += [("  Ctrl+C", KEY), " copies"]
         if self.source.is_of_pods:
             parts.append((f"  {self.ask.words}{'  ' if self.source.part else ''}{self.source.part}", DIM))
         if view.look.wrap:
@@ -153,14 +156,15 @@ class LogScreen(Dialog[None]):
             parts.append((f"  ?{view.searched.text}", KEY))
         if view.searching:
             parts.append((f"  {view.searching}", WARN))
-        if view.text_selection is not None:
-            parts += [("  Ctrl+C", KEY), " copies"]
         left = self._said or line(*parts)
+        whole = self._said is not None or view.searching == GIVEN_UP or (sieve is not None and sieve.given_up)
         self._said = None if view.searching else self._said
         dropped = f"{lines.first:,} dropped, " if lines.first else ""
-        total = lines.end - lines.first
-        words = f"{dropped}{count(total, 'line')}"
-        self._state.update(split(left, line((words, DIM)), max(self.size.width - 2, 10)))
+        right = line((f"{dropped}{count(lines.end - lines.first, 'line')}", DIM))
+        width = max(self.size.width - 2, 10)
+        # a sentence may take several rows; what changes all the time does not: the log would move below the mouse
+        first, *rest = wrapped(left, max(width - right.cell_length - 2, 10)) if whole else [left]
+        self._state.update(Content("\n").join([split(first, right, width), *rest]))
 
     # what a person asks for
 
