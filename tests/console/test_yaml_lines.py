@@ -1,0 +1,62 @@
+"""A line of YAML is coloured for itself; in a diff its sign tells what it is, and colours only repeat it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual.content import Content
+
+from mlconsole.console.paint import FAINT, WARN
+from mlconsole.console.yaml_lines import KEY_STYLE, STRING_STYLE, yaml_diff_line, yaml_line
+
+
+def styled(content: Content, style: str) -> str:
+    """What of a line has a style."""
+    return "|".join(content.plain[span.start : span.end] for span in content.spans if span.style == style)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "literals"),
+    [
+        ("  replicas: 2", "replicas", "2"),
+        ("- app.kubernetes.io/name: ml-model", "app.kubernetes.io/name", ""),
+        ("  {enabled: x, paused: true}", "enabled| paused", "true"),
+        ("  2026-05-01: null", "2026-05-01", "null"),
+        ("just some words", "", ""),
+    ],
+)
+def test_keys_and_values_are_told_apart(text: str, keys: str, literals: str) -> None:
+    found = yaml_line(text)
+    assert (styled(found, KEY_STYLE), styled(found, WARN)) == (keys, literals)
+
+
+@pytest.mark.parametrize("sign", ["+", "-"])
+def test_what_comes_and_goes_has_its_sign_its_ground_and_yaml_s_colours(sign: str) -> None:
+    found = yaml_diff_line(f'{sign}  image: "ml:3" # new', 40)
+    assert found.plain == f'{sign}  image: "ml:3" # new'.ljust(40)
+    assert styled(found, KEY_STYLE) == "image"
+    assert "ml:3" in styled(found, STRING_STYLE)
+    assert styled(found, FAINT) == "# new"
+    ground = "on $added" if sign == "+" else "on $removed"
+    assert styled(found, ground) == found.plain
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60), st.sampled_from(["", "+", "-", " "]))
+def test_whatever_stands_in_a_line_it_is_shown_as_it_is(text: str, sign: str) -> None:
+    text = "".join(letter for letter in text if letter.isprintable())
+    assert yaml_diff_line(sign + text).plain == sign + text
+
+
+def test_a_very_long_line_is_shown_whole() -> None:
+    text = "key: " + "value " * 50_000
+    assert yaml_line(text).plain == text
+
+
+def test_the_lexer_is_imported_only_when_yaml_is_drawn() -> None:
+    code = "import mlconsole.console.panels.deploy, sys; print('pygments.lexers.data' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "False"
