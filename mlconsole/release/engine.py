@@ -225,6 +225,10 @@ class Engine:
             except Stop as stop:
                 back = self._version_to_bring_back(stop)
                 outcome = self._finish(stop)
+            except Problem as problem:
+                # none of a stage's: the journal itself can't be written
+                self._finish(Stop("failed", problem.sentence, int(problem.exit_code)))
+                raise
             except Exception as defect:
                 self._finish(Stop("failed", f"A defect of mlconsole's: {type(defect).__name__}: {defect}"))
                 raise

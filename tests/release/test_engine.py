@@ -10,8 +10,8 @@ import pytest
 
 from mlconsole.errors import Cancelled, OutsideFailed, Refused, WrongUse
 from mlconsole.evidence.base import STAGES, StageName
-from mlconsole.evidence.release import Event
-from mlconsole.journal import Journal
+from mlconsole.evidence.release import Event, ReleaseFinished, StageRun
+from mlconsole.journal import Journal, JournalFailed
 from mlconsole.project import Project
 from mlconsole.release.decisions import approve, cancel, override
 from mlconsole.release.engine import Engine, Order, Outcome
@@ -222,6 +222,24 @@ def test_a_defect_of_ours_leaves_a_failed_release_behind_and_not_a_running_one(
         release(project, journal)
     assert journal.release(1).state == "failed"
     assert states(journal, 1)["test"] == "failed"
+
+
+def test_a_journal_that_is_full_is_no_defect_and_leaves_a_failed_release_behind(
+    project: Project, journal: Journal, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(run: StageRun) -> None:
+        if run.state == "done":
+            raise JournalFailed("The journal can't be used: database or disk is full.")
+        Journal.save_stage(journal, run)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(journal, "save_stage", full)
+        with pytest.raises(JournalFailed):
+            Engine(project, journal).run(APPROVED)
+    assert journal.release(1).state == "failed"
+    finished = [event.body.sentence for event in journal.events(1) if isinstance(event.body, ReleaseFinished)]
+    assert finished == ["The journal can't be used: database or disk is full."]
+    assert Engine(project, journal).resume(1, APPROVED).exit_code == 0
 
 
 def test_an_interrupted_release_goes_on_at_the_stage_that_had_not_finished(
