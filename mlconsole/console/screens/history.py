@@ -48,6 +48,7 @@ class HistoryScreen(Dialog[int | None]):
     def __init__(self, view: View) -> None:
         super().__init__()
         self._view = view
+        self._keys = Static(classes="keys", markup=False)
         self._table = HistoryTable()
         self._rows = ReleaseRows(view.releases, view.champion)
         self._latest = view.releases
@@ -76,7 +77,7 @@ class HistoryScreen(Dialog[int | None]):
         with Vertical():
             yield Static(line(f"Releases of {self._view.project.settings.name}"), classes="title", markup=False)
             yield self._table
-            yield Static(classes="keys", markup=False)
+            yield self._keys
 
     def on_mount(self) -> None:
         """Fill the table; the cursor is on the release that is shown. Older ones, and what changed, come later."""
@@ -125,7 +126,7 @@ class HistoryScreen(Dialog[int | None]):
         registry = self._view.registry
         hints = [(registry[name].key, registry[name].words) for name in ("mark", "record", "replay", "compare")]
         pairs = [("Enter", "open, or compare two marked"), *hints, ("Esc", "back")]
-        self.query_one(".keys", Static).update(keys_in(pairs, self.size.width - 4))
+        self._keys.update(keys_in(pairs, self.size.width - 4))
 
     def mark(self) -> None:
         """Mark the release of the cursor for a comparison, or take its mark away; the last two count."""
