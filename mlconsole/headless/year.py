@@ -112,7 +112,8 @@ class Month(Record, frozen=True, kw_only=True):
 
     name: str
     error: float
-    drifting: tuple[str, ...]
+    drifting: tuple[str, ...] | None
+    """None where too little was asked to tell."""
     outcome: str
     sentence: str
     served_after: str
@@ -182,7 +183,7 @@ def _live(project: Project, journal: Journal, traffic: Traffic, path: Path) -> M
         time.sleep(0.2)
         report = _drift(journal, served)
     error = traffic.error()
-    drifting = report.columns_at("warn", "fail") if report is not None else ()
+    drifting = report.columns_at("warn", "fail") if report is not None and report != before else None
     if drifting:
         narrate(f"  what {served} is asked drifts in {listed(drifting, 6)}")
     _arrive(project.root / "inbox" / path.name, name, rows)
@@ -254,7 +255,14 @@ def _tell(project: Project, journal: Journal, traffic: Traffic, months: list[Pat
         raise OutsideFailed("The first model can't be asked.", done.stderr.strip().rpartition("\n")[2])
     kept: list[float] = json.loads(done.stdout)
     rows = tuple(
-        (month.name, f"{month.error:.1f}", f"{alone:.1f}", month.outcome, month.served_after, listed(month.drifting, 4))
+        (
+            month.name,
+            f"{month.error:.1f}",
+            f"{alone:.1f}",
+            month.outcome,
+            month.served_after,
+            _drift_words(month.drifting),
+        )
         for month, alone in zip(lived, kept, strict=True)
     )
     mean, mean_alone = sum(month.error for month in lived) / len(lived), sum(kept) / len(kept)
@@ -268,8 +276,14 @@ def _tell(project: Project, journal: Journal, traffic: Traffic, months: list[Pat
             say(f"{month.name}: {month.sentence}")
     say(f"{traffic.requests:,} requests, {len(traffic.failures)} failed{_first_failure(traffic)}.")
     kept_out = all(month.outcome == "refused" for month in lived if month.name in (WRONG_UNIT, SHUFFLED))
-    drifted = any("temp" in month.drifting for month in lived)
+    drifted = any("temp" in (month.drifting or ()) for month in lived)
     return Exit.DONE if kept_out and drifted and not traffic.failures and mean < mean_alone else Exit.REFUSED
+
+
+def _drift_words(drifting: tuple[str, ...] | None) -> str:
+    if drifting is None:
+        return "too little to tell"
+    return listed(drifting, 4) if drifting else "none"
 
 
 def _first_failure(traffic: Traffic) -> str:

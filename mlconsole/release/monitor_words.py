@@ -36,7 +36,7 @@ def not_compared_words(window: DriftWindow) -> str:
     return f"{rows} so far; as traffic comes in runs, they are worth {window.worth:.0f} independent ones: too few"
 
 
-RUNS = 3.0
+RUNS = 5.0
 """Rows that are worth less than the part of this of independent ones come in runs: below, chance may look like it."""
 
 

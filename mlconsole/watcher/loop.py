@@ -22,7 +22,7 @@ from mlconsole.project import Project
 from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.launch import runner_process
 from mlconsole.stages.deploy import context_name
-from mlconsole.text import count
+from mlconsole.text import count, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.adding import sweep
 from mlconsole.watcher.answering import is_answered, settle_outcomes
@@ -210,13 +210,18 @@ class Watcher:
         self._runner = None
         settle_outcomes(self._project, self._journal)
         latest = self._journal.latest_release()
-        if latest is not None and set(self._asked) & {found.id for found in self._queue.taken_by(latest.number)}:
+        if latest is not None and latest.trigger is not None and set(self._asked) & set(latest.trigger.ids):
             last = self._journal.last_event(latest.number)
             sentence = getattr(last.body, "sentence", "") if last else ""
             self._say(f"release {latest.number} {latest.state}: {sentence}".rstrip(": "))
-        for trigger in (self._queue.trigger(number) for number in self._asked):
+        asked = [self._queue.trigger(number) for number in self._asked]
+        for trigger in asked:
             if trigger.release is None and trigger.state == "ended":
                 self._say(f"{trigger.words} {trigger.outcome}: {trigger.sentence}")
+        apart = [trigger for trigger in asked if len(asked) > 1 and trigger.alone and trigger.state == "waiting"]
+        if apart:
+            self._say(f"each of these is judged by itself now: {listed([trigger.words for trigger in apart])}")
+            self._asked = tuple(trigger.id for trigger in asked if trigger not in apart)
         self._count_tries()
 
     def _count_tries(self) -> None:

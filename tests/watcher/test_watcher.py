@@ -168,6 +168,23 @@ def test_files_that_arrive_together_are_one_release(
     assert [runner.arguments for runner in runners] == [["run", "--trigger", "1", "--trigger", "2", "--approve"]]
 
 
+def test_what_a_gate_refused_together_is_said_to_be_judged_apart(
+    project: Project, journal: Journal, queue: TriggerQueue, world: Any, runners: list[Runner]
+) -> None:
+    (project.root / "inbox").mkdir()
+    for name in ("may", "june"):
+        (project.root / "inbox" / f"{name}.csv").write_text(f"a\n{name}\n")
+    world.refuse("data", "a is out of range")
+    data = msgspec.structs.replace(project.settings.data, path="data")
+    said: list[str] = []
+    watcher = a_watcher(watching(project, inbox(add=True), data=data), journal, said)
+    steps(watcher, lambda: len(queue.triggers({"ended"})) == 2)
+    assert "release 1 refused: Data says no: a is out of range" in said
+    assert any(words.startswith("each of these is judged by itself now: inbox/") for words in said)
+    assert not any("could not be begun" in words for words in said)
+    assert [runner.arguments.count("--trigger") for runner in runners] == [2, 1, 1]
+
+
 def test_to_the_end_only_where_all_ask_for_it_and_no_name_has_to_be_typed(
     project: Project, journal: Journal, queue: TriggerQueue, world: Any, runners: list[Runner]
 ) -> None:
