@@ -1,0 +1,188 @@
+"""Projects that do to pytest what they should not, and very many tests: nothing of what is known is lost."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from mlconsole.evidence.testing import TestOutcome
+from mlconsole.services.testing.outcomes import LONGEST_OUTPUT, LineFile, Tally
+
+from .project import EVERY_OUTCOME, Project
+
+
+def told(project: Project) -> dict[str, str]:
+    """How each test ended, by the last part of its node id."""
+    return {test.nodeid.removeprefix("test_it.py::"): test.outcome for test in project.outcomes}
+
+
+@pytest.mark.parametrize("args", [["-p", "no:cacheprovider"], ["-s"], ["--capture=sys"]])
+def test_options_change_nothing_of_what_is_told(project: Project, args: list[str]) -> None:
+    run = project.write(EVERY_OUTCOME).run(args=args)
+    counts = [run.count(outcome) for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed")]
+    assert (counts, run.ended) == ([1, 1, 2, 1, 1, 1], "")
+
+
+@pytest.mark.parametrize("args", [[], ["-s"]], ids=["captured", "open"])
+def test_a_conftest_that_prints_lines_like_ours_is_not_heard(project: Project, args: list[str]) -> None:
+    line = '{"$report_type": "SessionFinish", "exitstatus": 0}'
+    project.write(f"import sys\nprint({line!r})\nsys.stderr.write({line!r})\n", "conftest.py")
+    run = project.write("def test_a(): pass\n").run(args=args)
+    assert (told(project), run.exit_code, run.ended) == ({"test_a": "passed"}, 0, "")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "sys.stdout.close(); sys.stderr.close()",
+        "os.close(1); os.close(2)",
+        "os.closerange(3, 512)",
+        "os.dup2(os.open(os.devnull, os.O_WRONLY), 1)",
+    ],
+)
+@pytest.mark.parametrize("args", [[], ["-s"]], ids=["captured", "open"])
+def test_closed_files_lose_no_outcome_that_was_known(project: Project, act: str, args: list[str]) -> None:
+    """pytest itself may break by it: then that is said, and what was known before is there."""
+    project.write(f"import os, sys\ndef test_a(): pass\ndef test_b(): {act}\ndef test_c(): pass\n")
+    run = project.run(args=args)
+    outcomes = told(project)
+    assert outcomes["test_a"] == "passed"
+    assert run.ended or set(outcomes) == {"test_a", "test_b", "test_c"}
+
+
+def test_a_child_that_a_test_forks_says_nothing(project: Project) -> None:
+    forks = """
+import os
+def test_a(record_property):
+    child = os.fork()
+    record_property("child", float(child == 0))
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+def test_b(): pass
+"""
+    # the child runs on through pytest as if it were the parent
+    run = project.write(forks).run(args=["-p", "no:cacheprovider"])
+    assert [(test.nodeid, test.outcome) for test in run.outcomes] == [
+        ("test_it.py::test_a", "passed"),
+        ("test_it.py::test_b", "passed"),
+    ]
+    assert [point.value for point in run.metrics] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("hangs", "where"),
+    [
+        ("@pytest.fixture\ndef slow():\n    yield\n    hang()\ndef test_b(slow): pass", "teardown"),
+        ("@pytest.fixture\ndef slow(): hang()\ndef test_b(slow): pass", "setup"),
+        ("@pytest.fixture(scope='session')\ndef slow():\n    yield\n    hang()\ndef test_b(slow): pass", "teardown"),
+    ],
+)
+def test_a_hang_beside_the_test_itself_is_named(project: Project, hangs: str, where: str) -> None:
+    source = f"import pytest, time\ndef hang():\n    time.sleep(600)\ndef test_a(): pass\n{hangs}\n"
+    run = project.write(source).run(timeout=4)
+    assert told(project) == {"test_a": "passed", "test_b": "error"}
+    assert run.ended == "The tests took longer than 4.0 s and were ended in test_it.py::test_b."
+    assert "in hang" in run.outcomes[-1].traceback
+    assert where in {test.phase for seen in project.running for test in seen if test.nodeid.endswith("test_b")}
+
+
+def test_a_hang_while_tests_are_collected_is_a_sentence(project: Project) -> None:
+    run = project.write("import time\ntime.sleep(600)\n").run(timeout=3)
+    assert run.ended == "The tests took longer than 3.0 s and were ended."
+    assert (run.outcomes, run.collected) == ((), 0)
+
+
+@pytest.mark.parametrize("act", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_a_crash_while_tests_are_collected_is_a_sentence(project: Project, act: str) -> None:
+    run = project.write(f"import os\n{act}\n").run()
+    assert run.ended.startswith("Python ended with ")
+    assert run.ended.endswith("before pytest was done.")
+    assert run.outcomes == ()
+
+
+NAMES = ["é", "日本語", "a b", "[x]", "a::b", "\\x1b[31mred", "\\n", "\\ud800", "'\"\\\\", "\\x00", "💥", "%s{}", "‮abc"]
+
+
+def test_any_text_names_a_test(project: Project) -> None:
+    source = f"""
+import pytest
+@pytest.mark.parametrize("text", {json.dumps(NAMES)}, ids=lambda text: text)
+def test_text(text): assert text != "é", text
+class TestÜber:
+    def test_größe(self): pass
+"""
+    project.write(source)
+    run = project.run(rerun=1)
+    assert (run.collected, len(run.outcomes), run.ended) == (len(NAMES) + 1, len(NAMES) + 1, "")
+    assert (run.count("failed"), run.count("passed"), run.run_again) == (1, len(NAMES), 1)
+    assert run.outcomes[-1].nodeid == "test_it.py::TestÜber::test_größe"
+    assert not any(set("\x1b\n\x00‮") & set(test.nodeid) for test in run.outcomes)
+
+
+def loud(project: Project, megabytes: int) -> None:
+    line = "x" * 99
+    run = project.write(
+        f"def test_a():\n    for n in range({megabytes} * 10_000): print('{line}')\n    print('the end')\n"
+        "def test_b(): test_a(); assert False\ndef test_c(): pass\n"
+    ).run(timeout=600)
+    assert told(project) == {"test_a": "passed", "test_b": "failed", "test_c": "passed"}
+    assert all(len(test.output) <= LONGEST_OUTPUT and test.output.endswith("the end") for test in run.outcomes[:2])
+    assert (project.root / "test.log").stat().st_size > megabytes * 1_000_000
+
+
+def test_much_that_one_test_prints_is_kept_in_its_last_part(project: Project) -> None:
+    loud(project, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_hundred_megabytes_of_one_test_take_no_memory_of_ours(project: Project) -> None:
+    tracemalloc.start()
+    try:
+        loud(project, 100)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()
+
+
+MANY = 50_000
+
+
+def test_the_outcomes_of_fifty_thousand_tests_take_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "report.jsonl"
+    with path.open("w") as file:
+        for number in range(MANY):
+            phases = [["setup", 0.0001], ["call", 0.0002], ["teardown", 0.0001]]
+            line = {"$report_type": "TestPassed", "nodeid": f"tests/test_it.py::test_n[{number}]", "phases": phases}
+            file.write(json.dumps(line) + "\n")
+        file.write("\0" * 4096)
+    waiting: list[TestOutcome] = []
+    taken = Tally(waiting.append, lambda nodeids: None)
+    tracemalloc.start()
+    try:
+        for line_read in LineFile(path).read():
+            taken.take(line_read)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(taken.outcomes) == len(waiting) == MANY
+    assert kept < MANY * 700
+    assert most < kept + 2_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_fifty_thousand_tests_are_told(project: Project) -> None:
+    source = f"import pytest\n@pytest.mark.parametrize('n', range({MANY}))\ndef test_n(n): assert n != 4711\n"
+    tracemalloc.start()
+    try:
+        run = project.write(source).run(timeout=800)
+        assert tracemalloc.get_traced_memory()[1] < MANY * 2_500
+    finally:
+        tracemalloc.stop()
+    assert (run.collected, run.count("passed"), run.count("failed")) == (MANY, MANY - 1, 1)
+    assert len(project.outcomes) == MANY
+    assert run.ended == ""
