@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
 import subprocess
 import sys
 import textwrap
@@ -198,7 +199,8 @@ json.dump(notebook, open(target, "w"))
 def with_papermill(bench: Bench) -> None:
     """Give the project an environment with something that takes papermill's options and runs the cells."""
     here = f".venv/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-    bench.write(".venv/pyvenv.cfg", f"home = {Path(sys.executable).resolve().parent}\nversion = 3.11.0\n")
+    home = Path(sys.executable).resolve().parent
+    bench.write(".venv/pyvenv.cfg", f"home = {home}\nversion = {platform.python_version()}\n")
     (bench.root / ".venv/bin").mkdir()
     (bench.root / ".venv/bin/python").symlink_to(Path(sys.executable).resolve())
     bench.write(f"{here}/papermill/__main__.py", PAPERMILL)
