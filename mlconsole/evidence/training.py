@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from mlconsole.evidence.base import Record
-from mlconsole.text import duration, number
+from mlconsole.text import count, duration, number, size
 
 
 class MetricPoint(Record, frozen=True, kw_only=True):
@@ -89,6 +89,11 @@ class ModelFile(Record, frozen=True, kw_only=True):
     size: int
     filename: str
     files: int = 0
+
+    @property
+    def amount(self) -> str:
+        """How large it is, in words: `3.4 KiB`, of a folder `3.4 KiB in 3 files`."""
+        return f"{size(self.size)} in {count(self.files, 'file')}" if self.files else size(self.size)
 
 
 class ModelVersion(Record, frozen=True, kw_only=True):

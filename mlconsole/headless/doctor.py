@@ -95,12 +95,15 @@ def _python(project: Project, subject: str) -> Iterator[Finding]:
 
 
 def _data(project: Project, subject: str) -> Iterator[Finding]:
-    from mlconsole.stages.data import identify
+    from mlconsole.stages.data import identify, is_elsewhere
 
-    identity = identify(project)
-    names = listed([file.path for file in identity.files])
+    if is_elsewhere(project):
+        what = f"{project.settings.train.data_uri}, read on the cluster"
+    else:
+        identity = identify(project)
+        what = f"{listed([file.path for file in identity.files])}, {size(identity.size)}"
     target = project.settings.data.target
-    yield Finding(subject, "ok", f"{names}, {size(identity.size)}" + (f", target {target}" if target else ""))
+    yield Finding(subject, "ok", what + (f", target {target}" if target else ""))
     if not target:
         yield Finding(subject, "warn", "the target is not known: versions can't be compared", 'Set [data] target = "…"')
 
@@ -133,9 +136,8 @@ def _cluster(project: Project, subject: str) -> Iterator[Finding]:
     with closing(connect(project)) as connection:
         smoke = smoke_test(project, "")
         answers = access.review(connection, given_manifests(project), smoke_method=smoke.method if smoke else "")
-        training = train_on_cluster.resource_of(project)
-        if training is not None:
-            answers += access.review_training(connection, training)
+        for resource in train_on_cluster.resources_of(project):
+            answers += access.review_training(connection, resource)
         denied = [f"{answer.verb} {answer.resource}" for answer in answers if not answer.allowed]
         where = f"{connection.context or 'in-cluster'}, namespace {connection.namespace}, {connection.server}"
     yield Finding(subject, "ok", where)

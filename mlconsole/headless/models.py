@@ -34,7 +34,7 @@ def show_version(project: Project, wanted: str, *, as_json: bool) -> None:
         return
     head = (
         f"aliases     {', '.join(names) or 'none'}",
-        f"model       {version.model.filename}, {size(version.model.size)}, {version.model.digest}",
+        f"model       {version.model.filename}, {version.model.amount}, {version.model.digest}",
         f"commit      {version.commit or ('not known' if version.origin else 'none')}",
         f"data        {version.data_digest or 'not known'}",
         f"packages    {version.environment_digest or 'not known'}",

@@ -47,7 +47,7 @@ def _origin(record: ReleaseRecord) -> Iterator[str]:
     rows = []
     if record.version is not None:
         model = record.version.model
-        rows.append(("model file", f"{model.filename}, {size(model.size)}, `{model.digest}`"))
+        rows.append(("model file", f"{model.filename}, {model.amount}, `{model.digest}`"))
         if record.version.origin:
             rows.append(("imported from", markdown(record.version.origin)))
     repo = record.repo

@@ -223,7 +223,7 @@ def _train_blocks(train: TrainEvidence) -> Iterator[Block]:
     if train.version:
         version = train.version
         head.insert(
-            0, f"version   {version.label}, {size(version.model.size)}, digest {short_digest(version.model.digest)}"
+            0, f"version   {version.label}, {version.model.amount}, digest {short_digest(version.model.digest)}"
         )
         if version.origin:
             head.insert(1, f"imported  from {version.origin}")

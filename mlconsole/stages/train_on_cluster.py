@@ -45,15 +45,16 @@ class ModelUntold(OutsideFailed):
     """A training ended well, but nothing tells which model it made."""
 
 
-def resource_of(project: Project) -> Resource | None:
-    """What a training is on the cluster; None where it runs on this machine.
+def resources_of(project: Project) -> tuple[Resource, ...]:
+    """What the stages are that run on the cluster; none where all run on this machine.
 
     Raises:
         Problem: the manifest of the training can't be used.
     """
-    if project.settings.train.on != "cluster":
-        return None
-    return _own_job(project, version=1).resource if project.settings.train.manifest else JOBS
+    train, found = project.settings.train, [JOBS] if project.settings.data.on == "cluster" else []
+    if train.on == "cluster":
+        found.append(_own_job(project, version=1).resource if train.manifest else JOBS)
+    return tuple(dict.fromkeys(found))
 
 
 def check(project: Project) -> None:

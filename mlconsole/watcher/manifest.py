@@ -93,11 +93,10 @@ def role_rules(project: Project, manifests: Iterable[Manifest]) -> tuple[RoleRul
     monitors = any(entry.kind == "monitor" for entry in project.settings.watch)
     if monitors and not project.settings.monitor.prometheus:
         allow("pods/proxy", "get")
-    training = train_on_cluster.resource_of(project)
-    if training is not None:
-        allow(training.plural, "create", "delete", "get", "list", "watch", group=training.group)
+    for resource in train_on_cluster.resources_of(project):
+        allow(resource.plural, "create", "delete", "get", "list", "watch", group=resource.group)
         allow("pods", "get")
-        if training.kind == "Job":
+        if resource.kind == "Job":
             allow("configmaps", "create", "delete", "get", "patch")
     return tuple(
         RoleRule(api_groups=(group,), resources=(plural,), verbs=tuple(sorted(allowed)))
