@@ -131,5 +131,14 @@ async def test_those_who_sit_before_it_are_rung_once(build: Build, drive: Drive)
     assert "a release is proposed: inbox/may.csv" in rung[0]
 
 
+async def test_a_release_that_another_machine_made_needless_says_so(build: Build, drive: Drive) -> None:
+    built = build("paused")
+    latest = built.journal.latest_release()
+    assert latest is not None
+    built.journal.save_release(msgspec.structs.replace(latest, already="ml-model@v7"))
+    async with drive(built.project.root) as console:
+        await console.shows("was not needed: ml-model@v7 is the same.")
+
+
 def test_nothing_of_this_is_read_before_a_release_was_made(tmp_path: Path) -> None:
     assert TriggerQueue(Journal(tmp_path / "journal.db")).triggers() == ()

@@ -105,6 +105,8 @@ def _headline(view: View, release: Release) -> str:
             return f"{name} runs{f': {TITLES[running.stage]}' if running else ''}."
         case "waiting":
             return f"{name} waits for your approval{f' to change {view.plan.target.context}' if view.plan else ''}."
+        case "paused" if release.already:
+            return f"{name} was not needed: {release.already} is the same."
         case "paused":
             return f"{name} is paused{f' before {TITLES[view.next_stage]}' if view.next_stage else ''}."
         case "refused":
