@@ -102,5 +102,9 @@ def _told_by_target(context: StageContext, source: str) -> Released | None:
     from mlconsole.services.kubernetes.released import released
     from mlconsole.stages.deploy import connect, selector_of
 
+    journal = context.journal
+    models = {
+        version.model.digest for version in journal.versions(context.project.settings.name) if not version.elsewhere
+    }
     with closing(connect(context.project)) as connection:
-        return released(connection, selector_of(context.project), source, context.journal.identity)
+        return released(connection, selector_of(context.project), source, journal.identity, models)

@@ -6,7 +6,7 @@ A replica set that has no pods any more still tells what was released by it, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +21,7 @@ from mlconsole.services.kubernetes.facts import (
 from mlconsole.services.kubernetes.objects import Metadata, ObjectList, Workload
 from mlconsole.services.kubernetes.pages import list_pods, pages
 from mlconsole.services.kubernetes.resources import REPLICA_SETS
-from mlconsole.services.kubernetes.rows import VERSION_ANNOTATION
+from mlconsole.services.kubernetes.rows import MODEL_DIGEST_ANNOTATION, VERSION_ANNOTATION
 from mlconsole.services.kubernetes.serving import annotations_of
 from mlconsole.text import clean_line
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from mlconsole.services.kubernetes.connection import Connection
 
 
-def released(connection: Connection, selector: str, source: str, journal: str) -> Released | None:
+def released(
+    connection: Connection, selector: str, source: str, journal: str, models: Collection[str]
+) -> Released | None:
     """What another journal's release brought there from the same source; None where none has.
 
     One whose pods serve goes before one that was replaced since. One that never got ready, and still tries, counts for
@@ -40,13 +42,14 @@ def released(connection: Connection, selector: str, source: str, journal: str) -
         selector: of the pods that serve.
         source: the digest of what is to be released.
         journal: the identity of the journal that asks: what it released itself is its own affair.
+        models: the digests of the models that it made: of two copies of one journal, each made others.
 
     Raises:
         Forbidden: replica sets or pods may not be listed.
         Problem: the cluster can't be asked.
     """
     found = [*_by_replica_sets(connection, selector), *_by_pods(connection, selector)]
-    same = [entry for template, entry in found if _is_same(template, source, journal)]
+    same = [entry for template, entry in found if _is_same(template, source) and not _is_own(template, journal, models)]
     there = next((entry for entry in same if entry.serves), next(iter(same), None))
     now = next((entry.version for _, entry in found if entry.serves), "")
     return there if there is None or there.serves else msgspec.structs.replace(there, now=now)
@@ -80,8 +83,12 @@ def _released(template: Metadata, on_owner: dict[str, str], *, serves: bool) -> 
     )
 
 
-def _is_same(template: Metadata, source: str, journal: str) -> bool:
-    return _told(template, SOURCE_ANNOTATION) == source and _told(template, JOURNAL_ANNOTATION) not in ("", journal)
+def _is_same(template: Metadata, source: str) -> bool:
+    return _told(template, SOURCE_ANNOTATION) == source and bool(_told(template, JOURNAL_ANNOTATION))
+
+
+def _is_own(template: Metadata, journal: str, models: Collection[str]) -> bool:
+    return _told(template, JOURNAL_ANNOTATION) == journal and _told(template, MODEL_DIGEST_ANNOTATION) in models
 
 
 def _told(template: Metadata, name: str) -> str:
