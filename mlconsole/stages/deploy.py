@@ -104,11 +104,13 @@ class DeployStage(Stage[DeployEvidence]):
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         deploy, candidate = context.project.settings.deploy, context.known.candidate
+        store = context.project.settings.store.url
         return (
             Input(name="candidate", digest=f"{candidate.label} {candidate.model.digest}"),
             Input(name="manifests", digest=digest_of(to_yaml(self._given(context)))),
             Input(name="target", digest=digest_of(context_name(context.project), deploy.namespace, deploy.selector)),
             Input(name="image", digest=deploy.image),
+            *((Input(name="model store", digest=store),) if store else ()),
         )
 
     def turn(self, context: StageContext) -> AbstractContextManager[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.processes import child_environment
+from mlconsole.services.training import imports
 from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
 from mlconsole.stages.deployed import taken_back_words
 from mlconsole.stages.training_inputs import project_python
@@ -26,6 +28,8 @@ UNSEEN_ROWS_HINT = 'Keep rows out of training, and name their file: [quality] ho
 TARGET_HINT = 'Name the column that the model predicts: [data] target = "…"'
 SEEN_PART = 0.01
 """The part of the hold-out that training data may hold: rows of few columns can be equal by chance."""
+MOST_READ = 100
+"""In more files of tests nobody looks for imports: a run with nothing changed would take too long."""
 GO_TOGETHER = 2.0
 """Bounds that are so many times wider than those of independent rows are wide because of the rows' neighbours."""
 
@@ -52,18 +56,33 @@ def test_paths(project: Project) -> tuple[Path, ...]:
     return paths
 
 
-def _test_files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    for path in paths:
-        folder = path if path.is_dir() else path.parent
-        yield from (
-            file for file in folder.rglob("*.py") if path.is_dir() or file == path or file.name == "conftest.py"
-        )
+def _test_files(root: Path, paths: tuple[Path, ...]) -> set[Path]:
+    """The tests, each `conftest.py` that pytest reads for them, and what of the project these import."""
+    tests = [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else (path,))]
+    above = {folder for file in tests for folder in file.parents if folder.is_relative_to(root)}
+    found = {*tests, *(folder / "conftest.py" for folder in above if (folder / "conftest.py").is_file())}
+    return imports.closure(root, list(found)) if len(found) <= MOST_READ else found
+
+
+def _configuration(root: Path) -> Iterator[Input]:
+    """What configures pytest in the project; nothing where nothing does."""
+    files = [root / name for name in ("pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg") if (root / name).is_file()]
+    try:
+        document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        document = {}
+    table = document.get("tool", {}).get("pytest", {})
+    if files or table:
+        yield Input(name="pytest's configuration", digest=digest_of(digest_of_files(root, files), repr(table)))
 
 
 def _settings_digest(project: Project) -> str:
-    """A digest of what decides which tests are run and how; empty where nothing is set."""
+    """A digest of what decides which tests are run, how, and how they are judged; empty where nothing is set."""
     settings = project.settings.test
-    return digest_of(*settings.args, str(settings.rerun)) if settings.args or settings.rerun else ""
+    if not settings.args and not settings.rerun:
+        return ""
+    judged = (settings.flaky,) if settings.flaky != "warn" else ()
+    return digest_of(*settings.args, str(settings.rerun), *judged)
 
 
 def _refuse_without_xdist(project: Project) -> None:
@@ -115,7 +134,8 @@ class TestStage(Stage[TestEvidence]):
         return (
             Input(name="candidate", digest=candidate.model.digest),
             Input(name="candidate's version", digest=candidate.label),
-            Input(name="tests", digest=digest_of_files(project.root, set(_test_files(test_paths(project))))),
+            Input(name="tests", digest=digest_of_files(project.root, _test_files(project.root, test_paths(project)))),
+            *_configuration(project.root),
             Input(name="test settings", digest=_settings_digest(project)),
             Input(name="hold-out", digest=digest_of_files(project.root, [path for path in holdout if path.exists()])),
             Input(name="quality settings", digest=digest_of(msgspec.json.encode(quality).decode())),
