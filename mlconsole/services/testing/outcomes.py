@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -68,8 +69,8 @@ class LineFile:
         except FileNotFoundError:
             return
         with file:
-            file.seek(self._offset)
-            while data := file.read(PIECE).partition(b"\0")[0]:
+            # from the place where the lines ended, each time: what follows may be written meanwhile
+            while data := os.pread(file.fileno(), PIECE, self._offset).partition(b"\0")[0]:
                 self._offset += len(data)
                 head, newline, rest = data.rpartition(b"\n")
                 if newline:

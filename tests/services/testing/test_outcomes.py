@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlconsole.evidence.testing import TestOutcome
-from mlconsole.services.testing.outcomes import Line, LineFile, Tally
+from mlconsole.services.testing.outcomes import PIECE, Line, LineFile, Tally
 
 
 def tally() -> Tally:
@@ -91,6 +91,17 @@ def test_zeros_behind_the_lines_are_room_for_more(lengths: list[int], room: int)
             data += text.encode() + b"\n"
             path.write_bytes(data + bytes(room))
             assert [len(line.nodeid) for line in lines.read()] == [json.loads(text)["nodeid"].count("é")]
+
+
+def test_lines_that_are_written_while_others_are_read_come_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "report.jsonl"
+    written = [json.dumps({"$report_type": "CollectReport", "nodeid": f"{n}{'x' * 99}"}) + "\n" for n in range(2000)]
+    room = bytes(4 * PIECE)
+    path.write_bytes((written[0].encode() + room)[: len(room)])
+    lines = LineFile(path).read()
+    first = next(lines)
+    path.write_bytes(("".join(written).encode() + room)[: len(room)])
+    assert [line.nodeid.rstrip("x") for line in (first, *lines)] == [str(n) for n in range(2000)]
 
 
 def test_a_name_that_is_no_unicode_is_taken_as_it_is(tmp_path: Path) -> None:
