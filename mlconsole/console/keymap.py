@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 
 from mlconsole.console.actions import REGISTRY, Registry
+from mlconsole.console.actions.action import NAMES as _NAMES
 from mlconsole.console.actions.action import named, written
 from mlconsole.console.actions.registry import MAIN_SCOPES
 from mlconsole.errors import WrongUse
@@ -17,6 +18,8 @@ MOVING: frozenset[str] = frozenset(
     [*map(str, range(1, len(STAGES) + 1)), "j", "k", "enter", "escape", "tab", "shift+tab", *_ARROWS]
 )
 """Keys that move on the main screen: no action can have them."""
+
+MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 
 def with_preferred(keys: Mapping[str, str | tuple[str, ...]], source: str) -> Registry:
@@ -36,6 +39,11 @@ def with_preferred(keys: Mapping[str, str | tuple[str, ...]], source: str) -> Re
             hint = f"Did you mean {near[0]}?" if near else "See them all: mlconsole keys"
             raise SettingsInvalid(f"{source}: keys: there is no action {id}.", hint)
         names = [named(key) for key in ((wanted,) if isinstance(wanted, str) else wanted) if key]
+        for name in names:
+            if doubt := _doubt(name):
+                raise SettingsInvalid(
+                    f"{source}: keys: {id} can't have {written(name)}: no terminal sends that.", doubt
+                )
         on_main = not REGISTRY[id].scope or set(REGISTRY[id].scope) & set(MAIN_SCOPES)
         for name in names:
             if on_main and name in MOVING:
@@ -51,6 +59,25 @@ def with_preferred(keys: Mapping[str, str | tuple[str, ...]], source: str) -> Re
             f"Give one of them another key: [keys] {second.id} = …",
         )
     return registry
+
+
+def _doubt(key: str) -> str:
+    """What is wrong with the name of a key, as the next step; empty where it is one."""
+    from textual.keys import Keys
+
+    names = {last for each in Keys for last in [each.value.rpartition("+")[2]] if len(last) > 1 and last[0] != "<"}
+    *modifiers, last = key.split("+")
+    if unknown := [word for word in modifiers if word not in MODIFIERS]:
+        near = difflib.get_close_matches(unknown[0], MODIFIERS, n=1, cutoff=0.4)
+        return f"Did you mean {near[0]}+{last}?" if near else f"There are: {', '.join(MODIFIERS)}."
+    if len(last) == 1 and modifiers == ["shift"]:
+        return f"Write it as {last.upper()}."
+    if len(last) == 1 and modifiers and last.isupper():
+        return f"Write it as {'+'.join([*modifiers, 'shift', last.lower()])}."
+    if len(last) == 1 or last in names | set(_NAMES):
+        return ""
+    near = difflib.get_close_matches(last, sorted(names), n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}?" if near else "Keys are written like x, ?, f6, ctrl+r or pageup."
 
 
 def table(registry: Registry) -> str:

@@ -143,6 +143,7 @@ class TestTree:
         self._ended: list[Leaf] = []
         self._added = 0
         self._running: dict[str, Leaf] = {}
+        self._failed: dict[str, Leaf] = {}
         self.longest_name = self.longest_message = 0
         """In letters, a name with its indent."""
         self._time = TimeLeft(self._time.past)
@@ -258,6 +259,10 @@ class TestTree:
                 branch.seconds -= before.seconds
             branch.tally[outcome.outcome] += 1
             branch.seconds += outcome.seconds
+        if leaf.rank == 0:
+            self._failed[leaf.key] = leaf
+        else:
+            self._failed.pop(leaf.key, None)
         if anew:
             self._order_anew()
 
@@ -304,6 +309,11 @@ class TestTree:
     def slow(self, most: int = SLOWEST) -> list[Leaf]:
         """The tests that took longest."""
         return heapq.nlargest(most, self._ended, key=attrgetter("seconds"))
+
+    @property
+    def failed(self) -> Sequence[Leaf]:
+        """The tests that failed, in the order in which they did."""
+        return tuple(self._failed.values())
 
     @property
     def first_failure(self) -> str | None:
@@ -354,10 +364,10 @@ class TestTree:
             return True
         above = shown.above
         is_one_of_many = above is not None and len(above.branches) + len(above.leaves) > 1
-        return is_one_of_many and shown.is_fine and self._is_long
+        return is_one_of_many and shown.is_fine and self.is_long
 
     @property
-    def _is_long(self) -> bool:
+    def is_long(self) -> bool:
         """Whether there is more than fits."""
         return len(self._leaves) + len(self._branches) > self._room
 
@@ -376,7 +386,7 @@ class TestTree:
         found: list[Shown] = [*branch.branches, *branch.leaves]
         if branch.rank < LAST:
             found.sort(key=attrgetter("rank"))
-            if branch.ended == branch.tests and self._is_long and len(passed := _passed(branch)) > 1:
+            if branch.ended == branch.tests and self.is_long and len(passed := _passed(branch)) > 1:
                 found[-len(passed) :] = [Rest(branch, passed)]
         elif not branch.branches:
             order += found

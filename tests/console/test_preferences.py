@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual.theme import BUILTIN_THEMES
 
 from mlconsole.console.actions import REGISTRY
+from mlconsole.console.actions.action import Action, written
 from mlconsole.console.app import MlconsoleApp
 from mlconsole.console.ascii_only import as_ascii, environment_is_ascii
 from mlconsole.console.keymap import with_preferred, with_table
@@ -39,12 +40,37 @@ def test_preferred_keys_stand_in_the_registry_with_the_rest_as_it_is() -> None:
         ({"nextstage": "x"}, "there is no action nextstage. Did you mean next_stage?"),
         ({"approve": "n"}, "approve and next_stage both want n."),
         ({"approve": "3"}, "approve can't have 3: that key moves."),
+        ({"approve": "hyper+wobble"}, "approve can't have hyper+wobble: no terminal sends that."),
+        ({"approve": "crtl+r"}, "Did you mean ctrl+r?"),
+        ({"approve": "pgeup"}, "Did you mean pageup?"),
+        ({"approve": "ctrl+A"}, "Write it as ctrl+shift+a."),
+        ({"approve": "shift+b"}, "Write it as B."),
     ],
 )
 def test_keys_that_can_not_be_are_refused_by_name(keys: dict[str, str | tuple[str, ...]], words: str) -> None:
     with pytest.raises(SettingsInvalid) as caught:
         with_preferred(keys, "config.toml")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["x", "~", "ctrl++", "ä", "f12", "ctrl+f5", "pageup", "Del", "ctrl+@", "alt+x"])
+def test_every_way_to_write_a_key_is_taken(key: str) -> None:
+    assert with_preferred({"refresh": key}, "config.toml")["refresh"].keys
+
+
+@pytest.mark.parametrize("action", REGISTRY.actions, ids=lambda action: action.id)
+def test_every_key_of_the_console_could_be_written_in_the_file(action: Action) -> None:
+    assert with_preferred({action.id: tuple(map(written, action.each_key))}, "x")[action.id].keys == action.keys
+
+
+async def test_an_action_without_a_key_is_not_in_the_footer_and_said_by_its_name(build: Build, drive: Drive) -> None:
+    preferences = Preferences(keys={"approve": "", "quit": ""})
+    async with drive(build("waiting").project.root, preferences=preferences) as console:
+        await console.press("5")
+        text = await console.shows("press :approve.", "? help")
+        assert "quit" not in text
+        await console.press("colon", *"approve", "enter")
+        await console.shows("Approve release 1?")
 
 
 async def test_a_remapped_key_is_the_one_that_works_and_is_told(build: Build, drive: Drive) -> None:

@@ -322,7 +322,7 @@ async def fill(builder: Builder, release: Release, drive: Drive) -> None:
             bodies = [TestReported(outcome=test) for test in ended[place : place + 1_000]]
             await asyncio.to_thread(builder.journal.emit_all, release.number, bodies, "test")
             await console.press("pagedown")
-        await console.shows("10,000/10,000", "✗ 11 failed")
+        await console.shows("10,000/10,000", "✗ 11 failed", "✗ TestIt::test_value[9970]")
         await console.press("escape")
         run = TestRun(command="pytest", exit_code=1, seconds=9, collected=len(MANY), outcomes=ended)
         builder.stage(release, "test", "refused", TestEvidence(version="ml-model@v2", run=run))

@@ -44,6 +44,8 @@ _WRITTEN = {
     "left": "←",
     "right": "→",
 }
+NAMES = frozenset(_WRITTEN)
+"""Textual's names of the keys that are written otherwise."""
 
 
 def always(view: View) -> str | None:
@@ -97,6 +99,11 @@ class Action:
     def key(self) -> str:
         """Its first key as it is written."""
         return written(self.each_key[0]) if self.keys else ""
+
+    @property
+    def way(self) -> str:
+        """What a person types for it: its first key, or where it has none its name in the palette."""
+        return self.key or f":{self.words}"
 
     @property
     def turn(self) -> str:

@@ -15,7 +15,7 @@ Action = partial(action.Action, group=LOOK, operations="look")
 
 
 def _has_history(view: View) -> str | None:
-    return None if view.releases else f"There is no release yet: {view.registry['next_stage'].key} begins one."
+    return None if view.releases else f"There is no release yet: {view.registry['next_stage'].way} begins one."
 
 
 def _has_log(view: View) -> str | None:

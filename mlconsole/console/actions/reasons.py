@@ -29,5 +29,5 @@ def may_start(view: View) -> str | None:
     if (reason := may_change(view)) or latest is None:
         return reason
     if latest.state == "running":
-        return f"Release {latest.number} is running: wait for it, or cancel it with {view.registry['cancel'].key}."
+        return f"Release {latest.number} is running: wait for it, or cancel it with {view.registry['cancel'].way}."
     return None

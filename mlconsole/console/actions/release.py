@@ -20,7 +20,7 @@ def _may_go_on(view: View) -> str | None:
     if (reason := may_start(view)) or latest is None:
         return reason
     if latest.state == "waiting":
-        key = view.registry["approve"].key
+        key = view.registry["approve"].way
         return f"Release {latest.number} waits for your approval: {key} shows the plan."
     return None
 

@@ -58,7 +58,7 @@ async def _approve(app: MlconsoleApp, choice: Literal["force", "leave"], title: 
     release, plan, view = app.view.latest, app.view.plan, app.view
     if release is None or plan is None:
         return
-    keys = (view.registry["conflicts_force"].key, view.registry["conflicts_leave"].key)
+    keys = (view.registry["conflicts_force"].way, view.registry["conflicts_leave"].way)
 
     def preview(width: int) -> list[Content]:
         command = f"mlconsole approve {release.number} --{choice}-conflicts"

@@ -127,7 +127,7 @@ def data_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
     if run is not None and evidence is not None:
         head = _head(evidence, width)
         if low:
-            return [*head[:2], *_findings_in_short(run, view.registry["zoom"].key, width)]
+            return [*head[:2], *_findings_in_short(run, view.registry["zoom"].way, width)]
         waiting = [] if view.past else waiting_lines(view, width)
         return sections(head, waiting, _findings(run, evidence, width), _drift(evidence, width), command_lines(run))
     if run is not None and run.state == "running":
@@ -296,7 +296,7 @@ def _files(view: View, width: int, *, unread: bool) -> list[Content]:
     if target := view.project.settings.data.target:
         lines += [line((f"{'Target':<9}  ", DIM), target)]
     if unread:
-        lines += [blank(), *quiet("Not profiled yet: run the stage with n.")]
+        lines += [blank(), *quiet(f"Not profiled yet: run the stage with {view.registry['next_stage'].way}.")]
     return lines
 
 

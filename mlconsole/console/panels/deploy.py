@@ -95,7 +95,7 @@ class DeployPanel(DocumentPanel):
             return _not_yet(view, width)
         evidence = run.evidence if isinstance(run.evidence, DeployEvidence) else None
         registry = view.registry
-        keys = (registry["conflicts_force"].key, registry["conflicts_leave"].key)
+        keys = (registry["conflicts_force"].way, registry["conflicts_leave"].way)
         before = sections(
             _waits(view, run),
             _verdicts(evidence, width) if evidence else _rollouts(view, width),
@@ -177,7 +177,7 @@ def _waits(view: View, run: StageRun) -> list[Content]:
     words = ("This plan waits for your approval", STRONG)
     if view.readonly:
         return [line(("? ", WARN), words, ", but not from here: READ-ONLY.")]
-    return [line(("? ", WARN), words, ": press ", ("a", KEY), ".")]
+    return [line(("? ", WARN), words, ": press ", (view.registry["approve"].way, KEY), ".")]
 
 
 def _verdicts(evidence: DeployEvidence, width: int) -> list[Content]:

@@ -48,6 +48,7 @@ class PodsPanel(Panel):
     stage = "pods"
     DEFAULT_CSS = """
     PodsPanel #pods-state { height: auto; max-height: 50%; }
+    PodsPanel FilterBar { margin: 0 1; }
     PodsPanel Table { height: 1fr; margin-top: 1; }
     PodsPanel MonitorChart { display: none; margin-top: 1; min-height: 8; }
     PodsPanel.-monitored MonitorChart { display: block; }
@@ -68,9 +69,9 @@ class PodsPanel(Panel):
         self.table = Table(
             COLUMNS,
             numeric=frozenset({6, 7}),
-            whole=frozenset({1, 3, 4, 5}),
+            whole=frozenset({1, 2, 3, 4, 5}),
             tails=frozenset({0}),
-            spare=(8, 6, 7),
+            spare=(8, 6, 7, 4),
         )
         self.chart = MonitorChart()
         self.evidence = Document(id="pods-evidence")
@@ -307,7 +308,8 @@ def _no_local(view: View, width: int) -> list[Content]:
         return quiet(f"{view.busy} …")
     if view.readonly:
         return [line("The local cluster is not running.")]
-    return wrapped(line("The local cluster is not running: press ", ("s", KEY), " to start it."), width)
+    key = view.registry["start_cluster"].way
+    return wrapped(line("The local cluster is not running: press ", (key, KEY), " to start it."), width)
 
 
 def _summary(model: PodsModel) -> Content:

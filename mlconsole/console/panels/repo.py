@@ -110,9 +110,9 @@ def repo_lines(view: View, width: int) -> list[Content]:
 def _clone_hint(view: View, width: int) -> list[Content]:
     """The key that brings a project into an empty folder."""
     clone = view.registry["clone"]
-    if clone.why_not(view) is not None or not clone.key:
+    if clone.why_not(view) is not None:
         return []
-    words = line(("→ ", KEY), "Or bring a project here by its repository's address: press ", (clone.key, KEY), ".")
+    words = line(("→ ", KEY), "Or bring a project here by its repository's address: press ", (clone.way, KEY), ".")
     return wrapped(words, width, indent=2)
 
 

@@ -25,7 +25,7 @@ LOW = 18
 """Below this height of the panel, the table needs the room: gate and comparison are said in short."""
 SLOW_SECONDS = 0.5
 PART_SECONDS = 0.1
-MOST_RUNNING, MOST_WARNINGS = 4, 3
+MOST_RUNNING, MOST_FAILED, MOST_WARNINGS = 4, 3, 3
 
 
 class TestPanel(Panel):
@@ -234,10 +234,25 @@ def _progress(view: View, tree: TestTree, width: int, *, low: bool) -> list[Cont
         progress = line(progress, (f"  {left}", DIM))
     counts = [_counts(tree)] if ended else []
     running = _running(view, tree, width, most=1 if low else MOST_RUNNING)
+    failed = _failed(tree, width, most=1 if low else MOST_FAILED)
     if low:
-        return [progress, *counts, *running]
+        return [progress, *counts, *failed, *running]
     use = use_lines(story.uses.get("test", ()), None, width)
-    return [progress, *counts, *_slowest(tree, width), *running, *use]
+    return [progress, *counts, *failed, *_slowest(tree, width), *running, *use]
+
+
+def _failed(tree: TestTree, width: int, most: int) -> list[Content]:
+    """The last tests that failed so far, each with why, where not all are seen below."""
+    if not tree.is_long:
+        return []
+    return [
+        line(("✗ ", BAD), (cut(f"{'::'.join(parts_of(leaf.nodeid)[1:]) or leaf.nodeid}  {_why(leaf)}", width - 2), BAD))
+        for leaf in tree.failed[-most:]
+    ]
+
+
+def _why(leaf: Leaf) -> str:
+    return leaf.outcome.message if leaf.outcome is not None else ""
 
 
 def _time_left(view: View, tree: TestTree) -> str:

@@ -152,7 +152,11 @@ def _with_keys(head: Content, view: View, state: str | None, width: int) -> Cont
         pairs = [("Esc", "back to the latest")]
     else:
         found = ((view.registry[name], words) for name, words in _NEXT.get(state, ()))
-        pairs = [(action.key, words or action.words) for action, words in found if action.why_not(view) is None]
+        pairs = [
+            (action.key, words or action.words)
+            for action, words in found
+            if action.key and action.why_not(view) is None
+        ]
     hints = keys(pairs)
     space = width - head.cell_length - hints.cell_length
     return Content.assemble(head, " " * space, hints) if space >= 2 else head

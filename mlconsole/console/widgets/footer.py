@@ -86,7 +86,7 @@ def footer_line(view: View, scope: str, width: int, *, inside: bool = False) -> 
         is_own = inside and (action.of_panel or scope in action.scope)
         return action.footer > FIRST and not is_own, action.footer
 
-    shown = sorted((action for action in view.registry.of(scope) if action.footer), key=place)
+    shown = sorted((action for action in view.registry.of(scope) if action.footer and action.keys), key=place)
     applies = {action.id: action.why_not(view) is None for action in shown}
     must = [action for action in shown if action.id in ("help", "quit")]
     chosen = list(must)
