@@ -8,7 +8,6 @@ goes on with it.
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -282,9 +281,7 @@ class Monitor:
         notify, name = self._project.settings.notify, self._project.settings.name
         if notify.webhook and "monitor" in notify.on:
             text = f"{name}: {act}: {sentence}"
-            told = Notification(
-                id=uuid.uuid4().hex, project=name, event="monitor", text=text, at=moment, version=champion.label
-            )
+            told = Notification(project=name, event="monitor", text=text, at=moment, version=champion.label)
             self._outbox.put(told)
 
     # rolling back

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
@@ -41,7 +42,7 @@ class Notification(Record, frozen=True, kw_only=True):
     One that may not have arrived is posted once more with the same `id`, so that whoever gets it can drop the second.
     """
 
-    id: str
+    id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex)
     project: str
     event: NotificationKind
     text: str

@@ -6,7 +6,6 @@ That they were told is written down together with the notification, which a thre
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Callable
 
 import msgspec
@@ -97,7 +96,6 @@ class Teller:
             "failed": f"release {number} failed ({words}).{sentence}" if number else f"{words} failed.{sentence}",
         }.get(event, words)
         return Notification(
-            id=uuid.uuid4().hex,
             project=self._name,
             event=event,
             text=f"{self._name}: {text}",

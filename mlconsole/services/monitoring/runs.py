@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -60,44 +60,54 @@ def design_effects(blocks: Sequence[Block]) -> Mapping[str, float]:
     if len(blocks) < FEWEST_BLOCKS or rows.sum() ** 2 < FEWEST_EVEN * (rows**2).sum():
         return {}
     names = dict.fromkeys(name for block in blocks for name in block.counters.features)
-    found = {name: _effect(*_table(blocks, rows, name)) for name in names}
+    found = {name: _effect(_table(blocks, rows, name)) for name in names}
     known = [effect for effect in found.values() if effect is not None]
     # where nothing at all varied, each look is worth a row
     middle = float(np.median(known)) if known else float(rows.sum()) / sum(block.looks for block in blocks)
     return {name: max(effect or 0.0, middle, 1.0) for name, effect in found.items()}
 
 
-def _table(blocks: Sequence[Block], rows: Any, name: str) -> tuple[Any, bool]:
+class _Table(NamedTuple):
     """A feature's counts, a row for each block and a column for each bin or value, and whether the bins are ordered."""
+
+    counts: Any
+    is_ordered: bool
+
+
+def _table(blocks: Sequence[Block], rows: Any, name: str) -> _Table | None:
+    """The table of a feature; None where its bins are not the same in all blocks."""
     features = [block.counters.features.get(name, FeatureCounts()) for block in blocks]
+    bounds = {feature.bounds for feature in features if feature.counts}
+    if len(bounds) > 1:
+        return None
     bins = max(len(feature.counts) for feature in features)
     values = list(dict.fromkeys(value for feature in features for value in feature.values))
-    table = np.array(
+    table = [
         [
-            [
-                *(feature.counts or (0.0,) * bins),
-                *(feature.values.get(value, 0.0) for value in values),
-                feature.unseen,
-                feature.missing + max(total_rows - feature.total, 0.0),
-            ]
-            for feature, total_rows in zip(features, rows, strict=True)
+            *(feature.counts or (0.0,) * bins),
+            *(feature.values.get(value, 0.0) for value in values),
+            feature.unseen,
+            feature.missing + max(total_rows - feature.total, 0.0),
         ]
-    )
-    return table, not values
+        for feature, total_rows in zip(features, rows, strict=True)
+    ]
+    return _Table(np.array(table), not values)
 
 
-def _effect(table: Any, is_ordered: bool) -> float | None:
+def _effect(found: _Table | None) -> float | None:
     """The design effect of a table of counts, on average over its bins or as ranks, whichever is larger."""
     from scipy import special
 
-    table = table[:, table.sum(axis=0) > 0]
+    if found is None:
+        return None
+    table = found.counts[:, found.counts.sum(axis=0) > 0]
     bins, whole, degrees = table.shape[1], table.sum(), len(table) - 1
     if bins < 2:
         return None
     p = table.sum(axis=0) / whole
     beyond = table - table.sum(axis=1, keepdims=True) * p
     effect = float(((beyond**2).sum(axis=0) / p).sum()) / (bins - 1)
-    if is_ordered:
+    if found.is_ordered:
         # what moves slowly moves all ranks together: bins on average tell less of it
         ranks = np.cumsum(p) - p / 2
         effect = max(effect, float(((beyond @ ranks) ** 2).sum() / (p * (ranks - 0.5) ** 2).sum()))

@@ -82,6 +82,15 @@ def test_a_feature_that_never_varied_is_worth_what_the_others_are() -> None:
     assert design_effects(alone)["season"] == 50, "each look is worth a row"
 
 
+def test_bins_that_change_on_the_way_tell_nothing_of_runs() -> None:
+    random = np.random.default_rng(8)
+    blocks = looked(random.random(1_000), kinds=random.integers(0, 3, 1_000).tolist())
+    other = FeatureCounts(bounds=(0.5,), counts=(25.0, 25.0))
+    changed = Block(counters=Counters(rows=50, features={**blocks[-1].counters.features, "temp": other}))
+    effects = design_effects((*blocks[:-1], changed))
+    assert effects["temp"] == effects["season"]
+
+
 def test_what_rows_are_worth_keeps_their_proportions() -> None:
     counts = FeatureCounts(values={"a": 30.0, "b": 10.0}, unseen=2, missing=4)
     assert worth(counts, 2.0) == FeatureCounts(values={"a": 15.0, "b": 5.0}, unseen=1, missing=2)
