@@ -58,19 +58,20 @@ OURS: tuple[Theme, ...] = (
 
 _SHADES = {"dim": 0.40, "faint": 0.62}
 _CONTRAST_SHADES = {"dim": 0.18, "faint": 0.36}
-_BEHIND = 0.16
+_BEHIND, _VALUE = 0.16, 0.5
 
 
 def shades(variables: dict[str, str], theme: Theme) -> dict[str, str]:
-    """The variables `dim` and `faint` of a theme: text that matters less, and text that does not apply; and `added` and
-    `removed`: what is behind the lines of a diff."""
+    """The variables of a theme that Textual's have not: `dim` and `faint`, text that matters less, and text that does
+    not apply; `value`, what stands behind a name; `added` and `removed`, the ground of a diff's lines."""
     if theme.ansi:
-        plain = {"added": "ansi_default", "removed": "ansi_default"}
-        return {"dim": "ansi_default", "faint": "ansi_bright_black", **plain}
+        plain = dict.fromkeys(("dim", "value", "added", "removed"), "ansi_default")
+        return {**plain, "faint": "ansi_bright_black"}
     back = Color.parse(variables["background"])
     front = Color.parse(variables["foreground"])
     parts = _CONTRAST_SHADES if theme.name.startswith("high-contrast") else _SHADES
     texts = {name: front.blend(back, part).hex for name, part in parts.items()}
+    texts["value"] = front.blend(Color.parse(variables["accent"]), _VALUE).hex
     behind = {"added": Color.parse(variables["success"]), "removed": Color.parse(variables["error"])}
     return {**texts, **{name: back.blend(colour, _BEHIND).hex for name, colour in behind.items()}}
 

@@ -1,7 +1,7 @@
-"""YAML with colours: keys, values, comments and signs told apart, line by line and without knowing what is around.
+"""YAML with colours: keys, values, comments and signs told apart by the lexer of Pygments.
 
-A diff shows pieces of YAML that no parser takes as a whole, so each line is coloured for itself, by the lexer of
-Pygments. That is imported with what keys will need, beside the screen.
+A diff shows pieces of YAML that no parser takes as a whole, so there each line is coloured for itself. Pygments is
+imported with what keys will need, beside the screen.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, WARN, one_line
+from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, one_line
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
-KEY_STYLE, STRING_STYLE = "$text-accent", "$text-primary"
+KEY_STYLE, VALUE_STYLE = "$text-primary", "$value"
 SIGNS = {"+": (GOOD, "$added"), "-": (BAD, "$removed")}
 """Of what a diff adds and removes: the style of the sign, and what is behind the line."""
 LONGEST = 1_000
-"""Of a longer line, the rest has no colours."""
+"""Of a longer line in a diff, the rest has no colours."""
 _LITERAL = re.compile(r"-?\d+(?:\.\d+)?|true|false|null|~")
 
 Parts = tuple[tuple[str, str], ...]
 
 
 def yaml_lines(lines: Iterable[str]) -> list[Content]:
-    """Lines of YAML as they are drawn."""
-    return [yaml_line(text) for text in lines]
-
-
-def yaml_line(text: str) -> Content:
-    """One line of YAML."""
-    return Content.assemble(*_parts(one_line(text)))
+    """The lines of a whole document: what stands in a block is told from what only looks like a key."""
+    found: list[list[tuple[str, str]]] = [[]]
+    for kind, text in _lexer().get_tokens("\n".join(one_line(text) for text in lines)):
+        first, *rest = text.split("\n")
+        style = _style(str(kind), text)
+        found[-1].append((first, style))
+        found += ([(part, style)] for part in rest)
+    return [Content.assemble(*parts) for parts in found]
 
 
 def yaml_diff_line(text: str, width: int = 0) -> Content:
@@ -72,12 +73,9 @@ def _style(kind: str, text: str) -> str:
     """The style of a token, by the name of its kind in Pygments."""
     if kind.startswith(("Token.Name.Tag", "Token.Name.Namespace")):
         return KEY_STYLE
-    if kind.startswith("Token.Comment"):
-        return FAINT
-    if kind.startswith("Token.Punctuation"):
+    if kind.startswith(("Token.Comment", "Token.Punctuation")):
         return DIM
     if text.strip("'\"") == "***":
         return DIM
-    if kind.startswith("Token.Literal.String"):
-        return STRING_STYLE
-    return WARN if _LITERAL.fullmatch(text.strip()) else ""
+    is_value = kind.startswith("Token.Literal.String") or _LITERAL.fullmatch(text.strip())
+    return VALUE_STYLE if is_value else ""

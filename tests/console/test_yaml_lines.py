@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.content import Content
 
-from mlconsole.console.paint import FAINT, WARN
-from mlconsole.console.yaml_lines import KEY_STYLE, STRING_STYLE, yaml_diff_line, yaml_line
+from mlconsole.console.paint import DIM
+from mlconsole.console.yaml_lines import KEY_STYLE, VALUE_STYLE, yaml_diff_line, yaml_lines
 
 
 def styled(content: Content, style: str) -> str:
@@ -30,8 +30,8 @@ def styled(content: Content, style: str) -> str:
     ],
 )
 def test_keys_and_values_are_told_apart(text: str, keys: str, literals: str) -> None:
-    found = yaml_line(text)
-    assert (styled(found, KEY_STYLE), styled(found, WARN)) == (keys, literals)
+    (found,) = yaml_lines([text])
+    assert (styled(found, KEY_STYLE), styled(found, VALUE_STYLE)) == (keys, literals)
 
 
 @pytest.mark.parametrize("sign", ["+", "-"])
@@ -39,8 +39,8 @@ def test_what_comes_and_goes_has_its_sign_its_ground_and_yaml_s_colours(sign: st
     found = yaml_diff_line(f'{sign}  image: "ml:3" # new', 40)
     assert found.plain == f'{sign}  image: "ml:3" # new'.ljust(40)
     assert styled(found, KEY_STYLE) == "image"
-    assert "ml:3" in styled(found, STRING_STYLE)
-    assert styled(found, FAINT) == "# new"
+    assert "ml:3" in styled(found, VALUE_STYLE)
+    assert "# new" in styled(found, DIM)
     ground = "on $added" if sign == "+" else "on $removed"
     assert styled(found, ground) == found.plain
 
@@ -51,9 +51,16 @@ def test_whatever_stands_in_a_line_it_is_shown_as_it_is(text: str, sign: str) ->
     assert yaml_diff_line(sign + text).plain == sign + text
 
 
+def test_in_a_whole_document_a_block_is_no_yaml() -> None:
+    text = "args:\n- |-\n  while True:\n    go: on\nimage: x\n"
+    found = yaml_lines(text.splitlines())
+    assert "\n".join(line.plain for line in found) == text.rstrip()
+    assert [styled(line, KEY_STYLE) for line in found] == ["args", "", "", "", "image"]
+
+
 def test_a_very_long_line_is_shown_whole() -> None:
     text = "key: " + "value " * 50_000
-    assert yaml_line(text).plain == text
+    assert yaml_diff_line(f"+{text}").plain == f"+{text}"
 
 
 def test_the_lexer_is_imported_only_when_yaml_is_drawn() -> None:
