@@ -96,7 +96,7 @@ def test_zeros_behind_the_lines_are_room_for_more(lengths: list[int], room: int)
 def test_lines_that_are_written_while_others_are_read_come_in_their_order(tmp_path: Path) -> None:
     path = tmp_path / "report.jsonl"
     written = [json.dumps({"$report_type": "CollectReport", "nodeid": f"{n}{'x' * 99}"}) + "\n" for n in range(2000)]
-    room = bytes(4 * PIECE)
+    room = bytes(8 * PIECE)
     path.write_bytes((written[0].encode() + room)[: len(room)])
     lines = LineFile(path).read()
     first = next(lines)
