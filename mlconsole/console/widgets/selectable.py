@@ -13,7 +13,7 @@ from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Click
-from textual.geometry import Offset
+from textual.geometry import Offset, Region
 from textual.scroll_view import ScrollView
 from textual.selection import SelectEnd, Selection
 from textual.strip import Strip
@@ -31,6 +31,7 @@ class Selectable(ScrollView):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._seen = (0, 0)
+        self._draws = False
 
     def text_at(self, number: int) -> str | None:
         """The text of a line by its number; None where there is none."""
@@ -95,6 +96,15 @@ class Selectable(ScrollView):
 
     # how it looks
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines as they go to the screen: they need no offsets, which cost as much as the lines themselves; Textual
+        asks for single ones to find what is below the mouse."""
+        self._draws = True
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._draws = False
+
     def selectable(self, strip: Strip, number: int, first: int = 0, lead: int = 0) -> Strip:
         """A drawn line that says which text it is, and shows what of it is selected.
 
@@ -109,6 +119,8 @@ class Selectable(ScrollView):
             start, stop = (cell_len(strip.text[: lead + max(at - first, 0)]) for at in span)
             marked = Strip(Segment.apply_style(strip.crop(start, stop), post_style=self._selected_style))
             strip = Strip.join([strip.crop(0, start), marked, strip.crop(stop)])
+        if self._draws:
+            return strip
         if not lead:
             return strip.apply_offsets(first, number)
         # each of these cells is as good as the row's first sign
