@@ -8,6 +8,7 @@ from datetime import timedelta
 from mlconsole.console.monitor_curves import Monitoring, monitoring_of
 from mlconsole.console.monitor_lines import Monitored, monitor_lines
 from mlconsole.console.widgets.monitor_chart import MonitorChart
+from mlconsole.console.widgets.plot import Series, frame_of
 from mlconsole.evidence.base import now
 from mlconsole.evidence.data import ColumnDrift, DriftReport
 from mlconsole.evidence.monitoring import (
@@ -80,6 +81,21 @@ def test_curves_have_a_gap_where_a_version_did_not_serve_and_a_mark_where_one_ca
     ((moment, tag),) = found.deploys
     assert (moment, tag) == (second.points[20][0], "v2")
     assert monitoring_of(()) == Monitoring()
+
+
+def test_a_rate_is_drawn_from_zero_on_also_where_all_are_zero() -> None:
+    chart, found = MonitorChart(), monitoring_of(monitored().points)
+    chart.show_monitoring(found)
+    for measure, top in ((0, 100.0), (1, 30.0)):
+        chart.action_turn(measure)
+        frame = frame_of(chart._series())
+        assert frame is not None
+        assert -0.1 * top < frame.bottom < 0 < top < frame.top < 1.1 * top
+    quiet = found.groups[1]._replace(series=(Series("v1", ((1.0, 0.0), (2.0, 0.0))),))
+    chart.show_monitoring(Monitoring((quiet,)))
+    frame = frame_of(chart._series())
+    assert frame is not None
+    assert -0.1 < frame.bottom < 0 < 1 < frame.top
 
 
 async def test_it_stands_in_the_pods_panel_and_the_cursor_reads_values(build: Build, drive: Drive) -> None:

@@ -51,10 +51,12 @@ class MonitorChart(MetricsChart):
         )
 
     def _series(self) -> tuple[Series, ...]:
-        """The curves, and a dot at zero: a rate is read by its distance from none."""
+        """The curves, and a dot at zero: a rate is read by its distance from none. Where all are none, one above it."""
         series = super()._series()
         start = min((moment for entry in series for moment, _ in entry.points), default=0.0)
-        return (*series, Series("", ((start, 0.0),), past=True)) if series else ()
+        is_flat = not any(value > 0 for entry in series for _, value in entry.points)
+        dots = ((start, 0.0), (start, math.nan), (start, 1.0)) if is_flat else ((start, 0.0),)
+        return (*series, Series("", dots, past=True)) if series else ()
 
 
 def _is_told(series: Series, cursor: float | None) -> bool:
