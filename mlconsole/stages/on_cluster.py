@@ -106,9 +106,10 @@ def run_job(
     """
     project = context.project
     with closing(connect(project)) as connection:
-        label = f"mlconsole.dev/release={needed(context.release).number}"
-        base = f"kubectl --context {connection.context} -n {connection.namespace}"
-        context.command(f"{base} get {wanted.resource.plural} -l {label}")
+        if folder is None:
+            label = f"mlconsole.dev/release={needed(context.release).number}"
+            base = f"kubectl --context {connection.context} -n {connection.namespace}"
+            context.command(f"{base} get {wanted.resource.plural} -l {label}")
         return training_job.run(
             connection,
             wanted,
