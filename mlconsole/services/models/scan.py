@@ -33,6 +33,7 @@ from mlconsole.text import clean_line
 _ARRAY_WRAPPER = "NumpyArrayWrapper"
 _SKOPS_SCHEMA = "schema.json"
 _CHUNK = 1 << 20
+_NUMPY = b"\x93NUMPY"
 _LARGEST_ITEM = 1 << 20
 _NP_ITEM_HASOBJECT = 1
 # picklescan has no entry for these; they run code, load other files or start processes.
@@ -91,8 +92,8 @@ class ScanFailed(OutsideFailed):
 def imports(path: Path) -> tuple[str, ...]:
     """Every name that a pickle or joblib file would look up when loaded, such as `sklearn.pipeline.Pipeline`, sorted.
 
-    Compressed joblib files (zlib, gzip, bz2, xz, lzma), the pickles inside a zip (PyTorch) and the schema of a skops
-    file are read too. A file of another format (ONNX, JSON) imports nothing. Of a folder, every file is read.
+    Compressed joblib files (zlib, gzip, bz2, xz, lzma), the pickles inside a zip (PyTorch) or a NumPy file of objects
+    and the schema of a skops file are read too. A file of another format (ONNX, JSON) imports nothing. Of a folder, every file is read.
 
     Raises:
         ScanFailed: the file can't be read, or it is a pickle that breaks off.
@@ -347,6 +348,8 @@ def _of_stream(open_stream: Callable[[], BinaryIO]) -> set[str]:
     """The names that the pickle at the head of a stream looks up; none where it holds no pickle."""
     found: set[str] = set()
     with _peekable(open_stream()) as stream:
+        if stream.peek(len(_NUMPY))[: len(_NUMPY)] == _NUMPY and not _reach_objects(stream):
+            return found
         start = stream.peek(2)[:2]
         is_pickle = len(start) == 2 and start[0] == 0x80 and start[1] <= pickle.HIGHEST_PROTOCOL
         reader = _Reader(stream, found, arrays=True)
@@ -364,6 +367,18 @@ def _of_stream(open_stream: Callable[[], BinaryIO]) -> set[str]:
     return found
 
 
+def _reach_objects(stream: BinaryIO) -> bool:
+    """Step over the header of a NumPy file; says whether a pickle is behind it, in place of numbers.
+
+    Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    """
+    version = _exactly(stream, len(_NUMPY) + 2)[len(_NUMPY)]
+    length = int.from_bytes(_exactly(stream, 2 if version == 1 else 4), "little")
+    if length > _LARGEST_ITEM:
+        raise _Broken("the header of its array has no end")
+    return re.search(rb"""['"][|<>=]?O['"]""", _exactly(stream, length)) is not None
+
+
 def _peekable(stream: BinaryIO) -> io.BufferedReader:
     if isinstance(stream, io.BufferedReader):
         return stream
@@ -376,7 +391,7 @@ def _of_zip(path: Path) -> set[str]:
         for name in archive.namelist():
             if name == _SKOPS_SCHEMA:
                 found |= _of_skops(_exactly(_member(archive, name), archive.getinfo(name).file_size))
-            if name.endswith((".pkl", ".pickle", ".joblib")):
+            if name.endswith((".pkl", ".pickle", ".joblib", ".npy")):
                 found |= _of_stream(partial(_member, archive, name))
     return found
 

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import fsspec
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,6 +206,18 @@ def test_every_file_is_scanned(folder: Path) -> None:
 
     assert scan.imports(folder) == ()
     (folder / "variables" / "step.pkl").write_bytes(pickle.dumps(shutil.rmtree))
+    assert scan.dangerous(scan.imports(folder)) == ("shutil.rmtree",)
+
+
+def test_arrays_of_objects_are_scanned_and_those_of_numbers_are_not(folder: Path) -> None:
+    numpy.save(folder / "variables" / "weights.npy", numpy.arange(1000.0))
+    numpy.savez(folder / "both.npz", a=numpy.ones(3), b=numpy.ones(2))
+    assert scan.imports(folder) == ()
+    harmful = numpy.array([shutil.rmtree], dtype=object)
+    numpy.save(folder / "variables" / "weights.npy", harmful, allow_pickle=True)
+    assert scan.dangerous(scan.imports(folder)) == ("shutil.rmtree",)
+    (folder / "variables" / "weights.npy").unlink()
+    numpy.savez(folder / "both.npz", a=numpy.ones(3), b=harmful)
     assert scan.dangerous(scan.imports(folder)) == ("shutil.rmtree",)
 
 
