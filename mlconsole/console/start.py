@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, TextIO
 
 from mlconsole.console.app import MlconsoleApp
+from mlconsole.errors import WrongUse
 from mlconsole.project.preferences import Preferences
 
 if TYPE_CHECKING:
     from mlconsole.console.cloning import CloneOrder
     from mlconsole.project import Project
+
+
+class NoTerminal(WrongUse):
+    """There is no terminal to show the console in."""
 
 
 def run(
@@ -32,9 +39,13 @@ def run(
         The exit code.
 
     Raises:
+        NoTerminal: input or errors lead elsewhere, as in a pipe or a cron job.
         SettingsInvalid: a preferred key or theme does not exist.
         Exception: a defect of ours has ended the console.
     """
+    # in a browser there is none: textual-serve names the driver that speaks with it
+    if "TEXTUAL_DRIVER" not in os.environ and not (_is_terminal(sys.__stdin__) and _is_terminal(sys.__stderr__)):
+        raise NoTerminal("The console needs a terminal.", "Without one: mlconsole run, status, show, …; see --help.")
     preferences = preferences or Preferences()
     app = MlconsoleApp(project, readonly=readonly, preferences=preferences, clone=clone)
     # where the one who started it ignores hang-ups, it would go on without its terminal
@@ -43,3 +54,7 @@ def run(
     if app.defect is not None:
         raise app.defect
     return app.return_code or 0
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()

@@ -13,6 +13,7 @@ import pytest
 from mlconsole.console import watching
 from mlconsole.console.app import MlconsoleApp
 from mlconsole.console.live_words import QUESTIONS
+from mlconsole.errors import Exit
 from mlconsole.evidence.base import STAGES
 from mlconsole.project import open_project
 
@@ -119,3 +120,11 @@ def test_the_first_frame_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_without_a_terminal_it_says_what_works_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mlconsole", str(tmp_path)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == Exit.WRONG_USE
+    assert "The console needs a terminal. Without one: mlconsole run" in " ".join(done.stderr.split())
+    assert "\x1b" not in done.stdout + done.stderr
