@@ -7,6 +7,8 @@ The interpreter has pytest and nothing else: every plugin that a project has mak
 from __future__ import annotations
 
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -83,6 +85,30 @@ class Stage:
         self.at.update((outcome.nodeid, time.monotonic()) for outcome in outcomes)
 
 
+class Processors:
+    """What the children of a contender take of processors: a busy machine changes that less than their time."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.name = contender.name
+        self.seconds: list[float] = []
+        self._once = contender.once
+
+    def once(self) -> float:
+        before = _used_by_children()
+        took = self._once()
+        self.seconds.append(_used_by_children() - before)
+        return took
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds[1:])
+
+
+def _used_by_children() -> float:
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return use.ru_utime + use.ru_stime
+
+
 def latency(stage: Stage) -> None:
     """Print how long after pytest knew an outcome it is in the journal."""
     (stage.root / "conftest.py").write_text(CLOCK)
@@ -106,12 +132,18 @@ def main() -> None:
         write_project(folder / "project")
         subprocess.run([python, "-m", "pytest", "-q"], cwd=folder / "project", check=True, stdout=subprocess.DEVNULL)
         stage = Stage(python, folder / "project", folder)
+        ours = Processors(Contender("the test stage", stage.run))
+        peer = Processors(command("pytest -q", [str(python), "-m", "pytest", "-q"], folder / "project"))
         compare(
             f"1,000 trivial tests (target: at most 1.05) {load()}",
-            Contender("the test stage", stage.run),
-            command("pytest -q", [str(python), "-m", "pytest", "-q"], folder / "project"),
+            Contender(ours.name, ours.once),
+            Contender(peer.name, peer.once),
             RUNS,
         )
+        print("processor time of pytest, the reporter in it and the guard around it")
+        for side in (ours, peer):
+            print(f"  {side.name:<40} median {side.median:6.3f} s   {min(side.seconds):.3f} … {max(side.seconds):.3f}")
+        print(f"  ratio {ours.median / peer.median:.2f}\n")
         latency(stage)
 
 
