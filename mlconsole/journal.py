@@ -122,9 +122,12 @@ class Journal:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            # what SQLite says of a full disk, a lock or a missing right has a type of its own
+            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            move = f"Put it back from a backup, or begin anew without its releases: mv {self._path}{{,.damaged}}"
             raise JournalFailed(
                 f"The journal {self._path} can't be used: {error}.",
-                "Check the disk's space and the file's permissions.",
+                move if damaged else "Check the disk's space and the file's permissions.",
             ) from error
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from mlconsole import __version__
 from mlconsole.cli import commands
+from mlconsole.errors import Exit
 
 HEAVY = (
     "textual",
@@ -76,3 +77,12 @@ def test_every_command_has_a_help_of_its_own() -> None:
     for name, command in commands.commands.items():
         assert command.help, name
         assert CliRunner().invoke(commands, [name, "--help"]).exit_code == 0
+
+
+def test_a_folder_that_is_gone_is_told_in_a_sentence(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f'rmdir "$PWD" && exec {sys.executable} -m mlconsole status'
+    done = subprocess.run(["sh", "-c", script], cwd=gone, capture_output=True, text=True, timeout=60)
+    assert done.returncode == Exit.WRONG_USE
+    assert "The folder that you are in is not there any more." in done.stderr

@@ -15,7 +15,7 @@ import click
 from mlconsole import __version__
 from mlconsole.cli import ci, cluster, console, projects, records, releases, watching
 from mlconsole.cli.models import models
-from mlconsole.errors import Exit, Problem
+from mlconsole.errors import Exit, Problem, WrongUse
 
 
 class DirectoryGroup(click.Group):
@@ -74,6 +74,7 @@ for _command in (
 def main() -> None:
     """Run the command line and exit by the table of exit codes."""
     try:
+        _check_folder()
         code = commands.main(standalone_mode=False)
     except Problem as problem:
         from mlconsole.headless.output import say_problem
@@ -95,6 +96,13 @@ def main() -> None:
     if console.was_open:
         _leave(int(code or 0))
     sys.exit(int(code or 0))
+
+
+def _check_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise WrongUse("The folder that you are in is not there any more.", "Go to another one: cd") from error
 
 
 def _leave(code: int) -> NoReturn:

@@ -60,7 +60,7 @@ async def test_a_broken_journal_is_a_sentence(tmp_path: Path, drive: Drive) -> N
     (tmp_path / ".mlconsole").mkdir()
     (tmp_path / ".mlconsole" / "journal.db").write_bytes(b"this is no database, " * 400)
     async with drive(tmp_path) as console:
-        await console.shows("can't be used", "file is not a database")
+        await console.shows("can't be used", "file is not a database", "begin anew without its releases")
         await console.press("n")
         await console.shows("The journal can't be read.")
 
