@@ -94,6 +94,16 @@ def cut(text: str, width: int) -> str:
     return fit(text, width) if cell_len(text) > width else text
 
 
+def whole_words(text: str, width: int) -> str:
+    """As many of a text's first words as fit into `width` cells, marked with an ellipsis where that is not all."""
+    if cell_len(text) <= width:
+        return text
+    words = text.split(" ")
+    while words and cell_len(" ".join(words)) + 2 > width:
+        words.pop()
+    return f"{' '.join(words).rstrip(',')} …" if words else ""
+
+
 def fit_line(content: Content, width: int) -> Content:
     """Cut or pad a line to just `width` cells."""
     return content.truncate(max(width, 0), ellipsis=True, pad=True)
@@ -124,12 +134,13 @@ def keys(pairs: Iterable[tuple[str, str]]) -> Content:
     return Content("  ").join([line((key, KEY), f" {words}") for key, words in pairs])
 
 
-def keys_in(pairs: Iterable[tuple[str, str]], width: int) -> Content:
-    """The same in at most `width` cells: the last one always, of the others as many of the first as fit."""
-    *some, last = pairs
-    while some and keys([*some, last]).cell_length > width:
+def keys_in(pairs: Iterable[tuple[str, str]], width: int, last: int = 1) -> Content:
+    """The same in at most `width` cells: the last ones always, of the others as many of the first as fit."""
+    every = [pair for pair in pairs if pair[0]]
+    some, kept = every[:-last], every[-last:]
+    while some and keys([*some, *kept]).cell_length > width:
         some.pop()
-    return keys([*some, last])
+    return keys([*some, *kept])
 
 
 def bar(fraction: float, width: int) -> Content:

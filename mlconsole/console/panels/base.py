@@ -21,6 +21,7 @@ from mlconsole.console.paint import (
     problem_lines,
     split,
     verdict_lines,
+    whole_words,
     wrapped,
 )
 from mlconsole.console.view import View
@@ -53,14 +54,12 @@ class PanelTitle(Widget):
         sign, words, style = state_words(run)
         number = STAGES.index(self._stage) + 1
         inside = self.parent is not None and isinstance(self.parent, Widget) and self.parent.has_focus_within
-        left = line(
-            (f"{number} {TITLES[self._stage]}", "bold $text-accent reverse" if inside else "bold $text-accent"),
-            "  ",
-            (QUESTIONS[self._stage], DIM),
-        )
         took = elapsed(run, self._view)
         right = line((f"{sign} {words}", style), (f"  {took}" if took else "", DIM))
-        return split(left, right, self.content_size.width)
+        title, width = f"{number} {TITLES[self._stage]}", self.content_size.width
+        question = whole_words(QUESTIONS[self._stage], width - right.cell_length - len(title) - 3)
+        left = line((title, "bold $text-accent reverse" if inside else "bold $text-accent"), "  ", (question, DIM))
+        return split(left, right, width)
 
 
 class Panel(Vertical):

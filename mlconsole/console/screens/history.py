@@ -125,8 +125,8 @@ class HistoryScreen(Dialog[int | None]):
         self._show()
         registry = self._view.registry
         hints = [(registry[name].key, registry[name].words) for name in ("mark", "record", "replay", "compare")]
-        pairs = [("Enter", "open, or compare two marked"), *hints, ("Esc", "back")]
-        self._keys.update(keys_in(pairs, self.size.width - 4))
+        pairs = [("Enter", "open, or compare two marked"), *hints, (registry["help"].key, "help"), ("Esc", "back")]
+        self._keys.update(keys_in(pairs, self.size.width - 4, last=2))
 
     def mark(self) -> None:
         """Mark the release of the cursor for a comparison, or take its mark away; the last two count."""

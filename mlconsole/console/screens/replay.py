@@ -189,7 +189,8 @@ class ReplayScreen(Dialog[None]):
         registry = view.registry
         names = ("replay_pause", "replay_faster", "replay_slower", "replay_back", "replay_on")
         pairs = [(registry[name].key, registry[name].words) for name in names]
-        self._keys.show(keys_in([*pairs, ("1–6", "stage"), ("Esc", "back")], width), Content(""))
+        pairs += [("1–6", "stage"), (registry["help"].key, "help"), ("Esc", "back")]
+        self._keys.show(keys_in(pairs, width, last=2), Content(""))
 
     # what a person selects
 

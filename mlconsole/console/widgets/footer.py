@@ -84,10 +84,12 @@ def footer_line(view: View, scope: str, width: int, *, inside: bool = False) -> 
 
     def place(action: Action) -> tuple[bool, int]:
         is_own = inside and (action.of_panel or scope in action.scope)
-        return action.footer > FIRST and not is_own, action.footer
+        is_awaited = applies[action.id] and action.footer <= FIRST
+        return not (is_own or is_awaited), action.footer
 
-    shown = sorted((action for action in view.registry.of(scope) if action.footer and action.keys), key=place)
-    applies = {action.id: action.why_not(view) is None for action in shown}
+    found = [action for action in view.registry.of(scope) if action.footer and action.keys]
+    applies = {action.id: action.why_not(view) is None for action in found}
+    shown = sorted(found, key=place)
     must = [action for action in shown if action.id in ("help", "quit")]
     chosen = list(must)
     for action in [

@@ -147,7 +147,10 @@ def _headline(view: View, width: int) -> Content:
     kind = "Rollback" if release.kind == "rollback" else "Release"
     style = STATE_STYLES[release.state]
     left = line((f" {kind} {release.number} ", "bold"), (f"{glyph(release.state)} {release.state}", style))
-    return split(left, line((f"{age(release.started_at, view.moment)} ", DIM)), width)
+    began = age(release.started_at, view.moment)
+    room = width - left.cell_length - 2
+    words = next((words for words in (began, began.removesuffix(" ago")) if len(words) <= room), "")
+    return split(left, line((f"{words} ", DIM)), width)
 
 
 def _mark(view: View, stage: StageName) -> tuple[str, str]:
