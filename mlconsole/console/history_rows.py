@@ -10,7 +10,7 @@ from mlconsole.console.release_facts import ReleaseFacts, changed_words
 from mlconsole.console.widgets.table import Row
 from mlconsole.evidence.base import now
 from mlconsole.evidence.release import Release
-from mlconsole.present import age, glyph
+from mlconsole.present import age, glyph, needless
 from mlconsole.text import duration, shorten
 
 COLUMNS = ("", "release", "state", "version", "started", "took", "by", "what changed", "decided")
@@ -117,5 +117,5 @@ class ReleaseRows:
 
 def _why(release: Release) -> str:
     set_off = f"◆ {release.trigger.words}" if release.trigger else ""
-    parts = ("rollback" if release.kind == "rollback" else "", set_off, release.reason)
+    parts = ("rollback" if release.kind == "rollback" else "", set_off, release.reason, needless(release))
     return " ".join(part for part in parts if part)

@@ -14,7 +14,7 @@ from mlconsole.evidence.repo import CloneProgress
 from mlconsole.headless.output import narrate, say, say_blocks, say_json
 from mlconsole.headless.output import table_lines as lines_of
 from mlconsole.journal import Journal
-from mlconsole.present import Lines, Table, age, blocks, final_metrics, glyph, reasons, record, word
+from mlconsole.present import Lines, Table, age, blocks, final_metrics, glyph, needless, reasons, record, word
 from mlconsole.project import Project
 from mlconsole.release.record import gather
 from mlconsole.text import number, short_digest, size
@@ -93,7 +93,7 @@ def show_history(project: Project, most: int, *, as_json: bool) -> None:
             r.version,
             age(r.started_at, moment),
             r.started_by,
-            "; ".join(part for part in (r.trigger.words if r.trigger else "", r.reason) if part),
+            "; ".join(part for part in (r.trigger.words if r.trigger else "", r.reason, needless(r)) if part),
         )
         for r in releases
     )

@@ -20,7 +20,7 @@ from mlconsole.present.stages import (
     pod_table,
     test_fact,
 )
-from mlconsole.present.words import age, glyph, reasons, word
+from mlconsole.present.words import age, glyph, needless, reasons, word
 
 __all__ = [
     "Block",
@@ -36,6 +36,7 @@ __all__ = [
     "further_table",
     "glyph",
     "model_card",
+    "needless",
     "plan_lines",
     "pod_table",
     "reasons",

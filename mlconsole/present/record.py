@@ -52,6 +52,8 @@ def _head(release: Release) -> Lines:
         lines.append(f"set off by: {release.trigger.words}")
     if release.reason:
         lines.append(f"reason: {release.reason}")
+    if release.already:
+        lines.append(f"not needed: {release.already} was released from the same commit and data already")
     return Lines(f"Release {release.number}", tuple(lines))
 
 
@@ -70,8 +72,10 @@ def _made_of(found: ReleaseRecord) -> Iterator[str]:
     if found.version is not None:
         model = found.version.model
         yield f"model       {found.version.label}  {model.digest}  {size(model.size)}"
+    is_imported = found.version is not None and bool(found.version.origin)
     if found.repo is not None:
-        yield from _code_lines(found.repo)
+        # its own code is not known: what is, is that by which it was judged and deployed
+        yield from _code_lines(found.repo, "tests of" if is_imported else "commit")
     if found.data is not None:
         yield from _data_lines(found.data)
     if found.train is not None:
@@ -80,12 +84,12 @@ def _made_of(found: ReleaseRecord) -> Iterator[str]:
         yield from _deploy_lines(found.deploy)
 
 
-def _code_lines(repo: RepoEvidence) -> Iterator[str]:
+def _code_lines(repo: RepoEvidence, title: str) -> Iterator[str]:
     if repo.commit is None:
-        yield "commit      none"
+        yield f"{title:<12}none"
         return
     dirty = f", and {count(len(repo.dirty), 'file')} not committed" if repo.dirty else ""
-    yield f"commit      {repo.commit.sha}  {repo.commit.author}: {repo.commit.subject}{dirty}"
+    yield f"{title:<12}{repo.commit.sha}  {repo.commit.author}: {repo.commit.subject}{dirty}"
 
 
 def _data_lines(data: DataEvidence) -> Iterator[str]:

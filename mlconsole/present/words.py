@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mlconsole.evidence.base import Verdict
-from mlconsole.evidence.release import ReleaseState, StageState
+from mlconsole.evidence.release import Release, ReleaseState, StageState
 from mlconsole.evidence.repo import CloneProgress
 from mlconsole.text import duration
 
@@ -37,6 +37,11 @@ def glyph(state: StageState | ReleaseState | None) -> str:
 def word(state: StageState | ReleaseState | None) -> str:
     """A state in words."""
     return _WORDS.get(state or "", state or "not run")
+
+
+def needless(release: Release) -> str:
+    """Why a release ended before it changed anything; empty where none had done the same."""
+    return f"not needed: {release.already} is the same" if release.already else ""
 
 
 def age(moment: datetime, now: datetime) -> str:

@@ -138,6 +138,8 @@ async def test_a_release_that_another_machine_made_needless_says_so(build: Build
     built.journal.save_release(msgspec.structs.replace(latest, already="ml-model@v7"))
     async with drive(built.project.root) as console:
         await console.shows("was not needed: ml-model@v7 is the same.")
+        await console.press("h")
+        await console.shows("not needed: ml-model@v7 is")
 
 
 def test_nothing_of_this_is_read_before_a_release_was_made(tmp_path: Path) -> None:
