@@ -124,7 +124,16 @@ def test_a_journal_of_an_earlier_version_gets_the_tables_and_is_readable_where_n
     journal.begin_release(kind="release", who="ada", approved=False)
     journal.close()
     with sqlite3.connect(path) as db:
-        later = ("triggers", "sightings", "watches", "additions", "watcher", "monitor_points", "monitor_state")
+        later = (
+            "triggers",
+            "sightings",
+            "watches",
+            "additions",
+            "watcher",
+            "monitor_points",
+            "monitor_state",
+            "outbox",
+        )
         for table in later:
             db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version=1")
