@@ -122,6 +122,13 @@ class TestÜber:
     assert not any(set("\x1b\n\x00‮") & set(test.nodeid) for test in run.outcomes)
 
 
+def test_lines_go_on_from_one_piece_of_the_file_to_the_next(project: Project) -> None:
+    source = "import pytest\n@pytest.mark.parametrize('n', range(900), ids=lambda n: f'{n}-' + 'x' * (n % 400))\n"
+    run = project.write(f"{source}def test_n(n): assert n != 300\n").run()
+    assert (run.collected, run.count("passed"), run.count("failed"), run.ended) == (900, 899, 1, "")
+    assert [int(test.nodeid.split("[")[1].split("-")[0]) for test in run.outcomes] == list(range(900))
+
+
 def loud(project: Project, megabytes: int) -> None:
     line = "x" * 99
     run = project.write(
