@@ -93,7 +93,8 @@ def imports(path: Path) -> tuple[str, ...]:
     """Every name that a pickle or joblib file would look up when loaded, such as `sklearn.pipeline.Pipeline`, sorted.
 
     Compressed joblib files (zlib, gzip, bz2, xz, lzma), the pickles inside a zip (PyTorch) or a NumPy file of objects
-    and the schema of a skops file are read too. A file of another format (ONNX, JSON) imports nothing. Of a folder, every file is read.
+    and the schema of a skops file are read too. A file of another format (ONNX, JSON) imports nothing. Of a folder,
+    every file is read.
 
     Raises:
         ScanFailed: the file can't be read, or it is a pickle that breaks off.

@@ -131,13 +131,21 @@ class ModelStore:
 
         Raises:
             ModelMissing: there is none.
+            ModelDamaged: it is a folder that has not all of its files.
+            StoreFailed: the folder can't be read.
         """
         found = self.local_path(digest) or self._fetched(digest)
         if found is None:
-            raise ModelMissing(
-                f"The model {short_digest(digest)} is not in the store {self.root}.", "Train it again, or restore it."
-            )
+            raise self._missing(digest)
+        if found.is_dir():
+            with _failures(f"The model {found}"), _damage():
+                self._trees.check(digest)
         return found
+
+    def _missing(self, digest: str) -> ModelMissing:
+        return ModelMissing(
+            f"The model {short_digest(digest)} is not in the store {self.root}.", "Train it again, or restore it."
+        )
 
     def local_path(self, digest: str) -> Path | None:
         """Where a model is in the folder; None where it is not there, although a shared store may have it."""
@@ -291,7 +299,9 @@ class ModelStore:
             ModelMissing: it is not stored.
             StoreFailed: it can't be removed.
         """
-        path = self.path(digest)
+        path = self.local_path(digest)
+        if path is None:
+            raise self._missing(digest)
         with _failures(f"The model {path}"), removing(self.root):
             if rested and time.time() - self.stored_at(digest) < rested:
                 return

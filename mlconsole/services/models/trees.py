@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlconsole.errors import OutsideFailed
-from mlconsole.services.models.tree import FolderUnfit, NoTree, Tree, look, manifest_name, parse
+from mlconsole.services.models.tree import FolderUnfit, Found, NoTree, Tree, TreeFile, look, manifest_name, parse
 from mlconsole.text import clean_line, listed, short_digest
 
 _CHUNK = 1 << 20
@@ -133,6 +133,26 @@ class Trees:
             TreeDamaged: a file is missing, was added, or is another one.
             OSError: it can't be read.
         """
+        folder, wanted, found = self._compared(digest)
+        if added := sorted(found.keys() - wanted.keys()):
+            raise TreeDamaged(f"The model {folder} has {listed(list(map(clean_line, added)))}, which was not stored.")
+        for name, file in wanted.items():
+            if digest_of(found[name].path) != file.digest or found[name].executable != file.executable:
+                raise TreeDamaged(f"In the model {folder}, {clean_line(name)} is not what was stored.")
+
+    def check(self, digest: str) -> None:
+        """Look whether a stored folder has all of its files, by their sizes: cheap enough for each time it is read.
+
+        Raises:
+            TreeDamaged: one is missing, or of another size.
+            OSError: it can't be read.
+        """
+        folder, wanted, found = self._compared(digest)
+        if changed := [name for name, file in wanted.items() if found[name].size != file.size]:
+            raise TreeDamaged(f"In the model {folder}, {clean_line(changed[0])} is not what was stored.")
+
+    def _compared(self, digest: str) -> tuple[Path, dict[str, TreeFile], dict[str, Found]]:
+        """A folder, the files that it should have and those that it has, which are those at least."""
         folder = self.path(digest)
         if folder is None:
             raise TreeDamaged(f"The folder {short_digest(digest)} is not stored.")
@@ -140,11 +160,7 @@ class Trees:
         found = {file.name: file for file in look(folder)}
         if lost := sorted(wanted.keys() - found.keys()):
             raise TreeDamaged(f"The model {folder} has no {listed(list(map(clean_line, lost)))} any more.")
-        if added := sorted(found.keys() - wanted.keys()):
-            raise TreeDamaged(f"The model {folder} has {listed(list(map(clean_line, added)))}, which was not stored.")
-        for name, file in wanted.items():
-            if digest_of(found[name].path) != file.digest or found[name].executable != file.executable:
-                raise TreeDamaged(f"In the model {folder}, {clean_line(name)} is not what was stored.")
+        return folder, wanted, found
 
     def remove(self, digest: str) -> None:
         """Remove a folder; its files stay.
