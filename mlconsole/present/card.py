@@ -53,7 +53,9 @@ def _origin(record: ReleaseRecord) -> Iterator[str]:
     repo = record.repo
     if repo is not None and repo.commit is not None:
         dirty = f", with {count(len(repo.dirty), 'file')} not committed" if repo.dirty else ""
-        rows.append(("commit", f"`{repo.commit.sha}` {markdown(repo.commit.subject)}{dirty}"))
+        is_imported = record.version is not None and bool(record.version.origin)
+        title = "tests and manifests of commit" if is_imported else "commit"
+        rows.append((title, f"`{repo.commit.sha}` {markdown(repo.commit.subject)}{dirty}"))
         rows.append(("repository", markdown(repo.url or "(no remote)")))
     if record.data is not None:
         rows.append(("data", f"`{record.data.profile.identity.digest}`"))

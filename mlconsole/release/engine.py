@@ -56,7 +56,7 @@ from mlconsole.release.order import Order, Outcome, Stop, has_touched_the_cluste
 from mlconsole.release.versions import imported_version, made_anywhere
 from mlconsole.stages import stage_of
 from mlconsole.stages.already import AlreadyReleased
-from mlconsole.stages.base import ApprovalNeeded, Known, LeftOut, Stage, StageContext, fingerprint_of
+from mlconsole.stages.base import ApprovalNeeded, Known, LeftOut, Stage, StageContext, fingerprint_of, why_it_runs
 from mlconsole.stages.deployed import left_behind
 from mlconsole.text import clean
 from mlconsole.trigger_queue import TriggerQueue
@@ -295,11 +295,11 @@ class Engine:
         if earlier is not None and earlier.evidence is not None:
             self._reuse(earlier)
         else:
-            self._run_stage(stage, context, self._new_run(stage.name, fingerprint, self._because(stage, fingerprint)))
-
-    def _because(self, stage: Stage[Any], fingerprint: Fingerprint) -> tuple[str, ...]:
-        last = self._journal.done_stage(stage.name)
-        return fingerprint.changed_since(last.fingerprint) if last and last.fingerprint else ()
+            self._run_stage(
+                stage,
+                context,
+                self._new_run(stage.name, fingerprint, why_it_runs(self._journal, stage.name, fingerprint)),
+            )
 
     def _new_run(self, name: StageName, fingerprint: Fingerprint | None, because: tuple[str, ...]) -> StageRun:
         attempt = self._journal.attempts(self._number, name) + 1

@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 
 _MOST_RUNS = 20
-"""So many runs are looked through for the one by which the champion became it: mostly it is the last."""
+"""So many runs are looked through for an earlier one: mostly it is the last."""
 
 
 class ApprovalNeeded(Problem):
@@ -272,3 +272,16 @@ def fingerprint_of(inputs: tuple[Input, ...]) -> Fingerprint:
     """Join the inputs of a stage into its fingerprint."""
     texts = [text for entry in inputs for text in (entry.name, entry.digest)]
     return Fingerprint(digest=digest_of(*texts), inputs=inputs)
+
+
+def why_it_runs(journal: Journal, name: StageName, fingerprint: Fingerprint) -> tuple[str, ...]:
+    """The inputs of a stage that changed since it was last completed; none where it never was.
+
+    A training and a model that was imported have no input in common: each is held against the last of its own.
+    """
+    mine = {entry.name for entry in fingerprint.inputs}
+    for most in (1, _MOST_RUNS):
+        for run in journal.done_stages(name, most=most):
+            if run.fingerprint is not None and mine & {entry.name for entry in run.fingerprint.inputs}:
+                return fingerprint.changed_since(run.fingerprint)
+    return ()

@@ -109,6 +109,8 @@ def test_an_imported_model_is_tested_compared_approved_and_served(serving: Workb
     card = bench.type("record", "2", "--format", "markdown").stdout
     assert "imported from | models:/bikes/3 of http" in card
     assert "environment" not in card.partition("## Training")[0]
+    assert "| tests and manifests of commit |" in card
+    assert "tests of" in bench.type("show", "2").stdout
 
     # nothing happens twice, and what was trained before does not come back by accident
     again = bench.type("run", "--version", "v2")

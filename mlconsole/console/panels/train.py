@@ -213,6 +213,8 @@ def use_lines(uses: Sequence[UseSample], evidence: TrainEvidence | None, width: 
 
     `limit` is the memory that it may take, as the settings have it.
     """
+    if evidence is not None and evidence.environment.found == "elsewhere":
+        return []
     if evidence is not None:
         use = evidence.use
         seconds = max(use.seconds, 0.001)

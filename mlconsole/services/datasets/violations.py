@@ -84,7 +84,7 @@ def _not_as_meant(column: ColumnProfile) -> Iterator[Violation]:
 def _meant_as_numbers(column: ColumnProfile) -> Iterator[Violation]:
     """Texts that a person would take for numbers."""
     if column.number_formats:
-        shown = listed(column.number_formats)
+        shown = listed([f'"{text}"' for text in column.number_formats])
         sentence = f"{column.name} holds numbers that are written in such a way that it is read as text: {shown}."
         yield Violation(
             rule="numbers", column=column.name, sentence=sentence, level="warn", examples=column.number_formats
