@@ -37,6 +37,19 @@ def _trained(context: StageContext, number: int) -> tuple[Trained, PythonEnviron
     return train_here(context, number, environment), environment
 
 
+def _tell_parameters(context: StageContext) -> None:
+    """Say which parameters are other ones than those of the training before."""
+    from mlconsole.services.training import parameters
+    from mlconsole.services.triggers.parameters import changed_words
+
+    settings, last = context.project.settings.train, context.journal.done_stage("train")
+    before = last.evidence if last is not None and isinstance(last.evidence, TrainEvidence) else None
+    if not settings.parameters or settings.sweep or before is None or before.environment.found == "elsewhere":
+        return
+    if words := changed_words(parameters.read(context.project.root / settings.parameters), before.parameters):
+        context.note(f"Parameters: {words}")
+
+
 class TrainStage(Stage[TrainEvidence]):
     """Runs the project's own training command and makes what it wrote a version."""
 
@@ -62,6 +75,7 @@ class TrainStage(Stage[TrainEvidence]):
         if is_unattended(needed(context.release)):
             stop_where_released(context, source_digest(context))
         number = self._next_number(context)
+        _tell_parameters(context)
         trained, environment = _trained(context, number)
         store, result = model_store(project), trained.result
         model = store.adopt(result.model, result.model.name if result.found else result.model.stem)

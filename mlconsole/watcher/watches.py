@@ -15,7 +15,7 @@ import msgspec
 from mlconsole.errors import Problem
 from mlconsole.evidence.base import now
 from mlconsole.evidence.data import DataEvidence
-from mlconsole.evidence.training import TrainEvidence
+from mlconsole.evidence.training import Parameter, TrainEvidence
 from mlconsole.evidence.watching import Sighting, WatchState
 from mlconsole.journal import Journal
 from mlconsole.project import Project
@@ -194,12 +194,18 @@ class ParametersWatch(_Files):
     def take(self, file: WholeFile) -> str:
         digest = self.read(file)
         found = parameters.read(Path(file.path))
-        last = self.journal.done_stage("train")
-        before = last.evidence.parameters if last and isinstance(last.evidence, TrainEvidence) else ()
+        before = self._trained_with()
         content = digest_of_parameters(found)
-        if last is None or content != digest_of_parameters(before):
-            self.put(content, f"{file.place}: {changed_words(found, before)}", place=file.place)
+        if before is None or content != digest_of_parameters(before):
+            self.put(content, f"{file.place}: {changed_words(found, before or ())}", place=file.place)
         return digest
+
+    def _trained_with(self) -> tuple[Parameter, ...] | None:
+        """The parameters of the last training here; a model that was imported has some of its own."""
+        for run in self.journal.done_stages("train", most=20):
+            if isinstance(run.evidence, TrainEvidence) and run.evidence.environment.found != "elsewhere":
+                return run.evidence.parameters
+        return None
 
 
 class BranchWatch(Watch):

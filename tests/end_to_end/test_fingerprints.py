@@ -56,6 +56,13 @@ def started(bench: Workbench) -> dict[str, list[str]]:
     return {stage: body.get("because", []) for stage, body in bodies if body.get("type") == "stage-started"}
 
 
+def test_which_parameter_changed_is_told(trained: Workbench) -> None:
+    trained.write("params.yaml", "rate: 0.2\ndepth: 3\n")
+    said = trained.type("run", "--until", "train").stdout
+    assert "Parameters: rate 0.1 → 0.2 and depth = 3" in said
+    assert "Parameters:" not in trained.type("run", "--until", "train", "--from", "train").stdout
+
+
 def change_a_row(bench: Workbench) -> None:
     path = bench.root / "data/training.csv"
     path.write_text(path.read_text().replace("7,14\n", "7,15\n"))
