@@ -17,6 +17,7 @@ import pytest
 from mlconsole.errors import Refused
 from mlconsole.evidence.base import now
 from mlconsole.evidence.release import ProblemRecord, ReleaseTrigger, StageRun
+from mlconsole.evidence.training import Parameter, PythonEnvironment, ResourceUse, TrainEvidence
 from mlconsole.evidence.watching import Then, Trigger
 from mlconsole.journal import Journal
 from mlconsole.project import Project
@@ -388,6 +389,26 @@ def test_parameters_count_by_what_they_say(project: Project, journal: Journal, q
     path.write_text("rate: 0.2\ndepth: 3\n")
     watch.step()
     assert len(queue.triggers()) == 2
+
+
+def test_parameters_of_a_model_that_was_imported_are_not_those_of_the_file(
+    project: Project, journal: Journal, queue: TriggerQueue
+) -> None:
+    def trained(release: int, depth: str, **python: Any) -> None:
+        environment = PythonEnvironment(executable="", version="", digest="", **python)
+        parameters = (Parameter(name="depth", value=depth),)
+        use = ResourceUse(seconds=0)
+        evidence = TrainEvidence(command="", environment=environment, parameters=parameters, exit_code=0, use=use)
+        run = StageRun(release=release, stage="train", attempt=1, state="done", started_at=now(), evidence=evidence)
+        journal.save_stage(run)
+
+    trained(1, "3")
+    trained(2, "99", found="elsewhere")
+    (project.root / "params.yaml").write_text("depth: 3\n")
+    settings = WatchSettings(kind="parameters", path="params.yaml", settle="0s", then="run")
+    (watch,) = watches_of(watching(project, settings), journal)
+    watch.step()
+    assert queue.triggers() == ()
 
 
 def test_a_schedule_that_passed_while_nobody_watched_counts_once(
