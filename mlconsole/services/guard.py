@@ -36,7 +36,7 @@ GATHER_SECONDS = 0.03
 """Output is taken this often at most: a reader that waits for each line makes each line dearer to print."""
 COST = 0.002
 """The part of a processor's time that taking output may take: the next time waits for it, up to `LONGEST_SECONDS`."""
-LONGEST_SECONDS = 0.06
+LONGEST_SECONDS = 0.045
 FLOOD = PIPE_SIZE // 8
 """Output that comes faster than this from one time to the next is taken without a pause."""
 FASTEST_GROWTH = 4e9

@@ -16,9 +16,11 @@ import pytest
 from msgspec import convert
 
 from mlconsole.evidence.training import ModelFile
+from mlconsole.services.kubernetes.in_pod import job_wrapper
 from mlconsole.services.kubernetes.in_pod.job_wrapper import LONGEST_LINE, MARK, NO_MODEL
 from mlconsole.services.kubernetes.job_manifest import WRAPPER
 from mlconsole.services.models.store import ModelStore
+from mlconsole.services.training import files
 
 PYTHONS = [sys.executable, *(f"python3.{minor}" for minor in (7, 8, 9, 10, 12, 13, 14))]
 
@@ -221,3 +223,7 @@ def test_a_link_in_a_folder_is_refused_by_the_pod_too(box: Box) -> None:
     code, printed = box.run("python", "-c", script.replace("MODEL", repr(str(box.model))))
     assert code == NO_MODEL
     assert str(end_of(printed)["error"]).startswith("etc in the folder")
+
+
+def test_a_library_s_folder_is_known_by_the_same_files_here_and_there() -> None:
+    assert (set(files._FOLDER_MARKS), files._WEIGHTS) == (job_wrapper.FOLDER_MARKS, job_wrapper.WEIGHTS)
