@@ -66,7 +66,8 @@ class ColumnProfile(Record, frozen=True, kw_only=True):
     `distinct` is a lower bound where `distinct_exact` is false. The range of dates is in `earliest` and `latest`, as
     ISO texts. `infinite` values are numbers, but in none of the measures. `date_formats` has an example of each format
     of texts that are dates in several, `number_formats` has some of texts that are numbers as people write them
-    (1.234,5 or 12 %), and `mostly_numbers` tells that only a few of the texts of a column are no numbers.
+    (1.234,5 or 12 %), and `mostly_numbers` tells that only a few of the texts of a column are no numbers. `mixed` is
+    what it is in one file and in another, where these differ.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ColumnProfile(Record, frozen=True, kw_only=True):
     date_formats: tuple[str, ...] = ()
     number_formats: tuple[str, ...] = ()
     mostly_numbers: bool = False
+    mixed: tuple[str, ...] = ()
 
 
 class DataProfile(Record, frozen=True, kw_only=True):

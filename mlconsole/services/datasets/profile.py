@@ -81,6 +81,12 @@ def survey(
     if not found.rows:
         raise DataUnfit(f"{tables.files[0].name} has a header, but no rows.", "Put the data there.")
     columns = tuple(column.profile for column in found.columns.values())
+    if len(tables.files) > 1:
+        # a column of one type in all files has that type as a whole: only texts may be several things
+        columns = tuple(
+            msgspec.structs.replace(profile, mixed=tables.mixed(name)) if profile.type == "string" else profile
+            for name, profile in zip(tables.columns, columns, strict=True)
+        )
     return Survey(DataProfile(identity=identity, rows=found.rows, columns=columns, target=target), found, types)
 
 

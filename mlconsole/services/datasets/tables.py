@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,7 +81,19 @@ class Tables:
 
     def first_types(self) -> dict[str, Any]:
         """The types by the files' own word: by their schemas for Parquet, by the first rows of each CSV file."""
-        return joined([file.first_types() for file in self.files[:64]], self.columns)
+        return joined([types for _, types in self._first_files], self.columns)
+
+    def mixed(self, column: str) -> tuple[str, ...]:
+        """What a column holds in one file and in another, where that differs: `numbers in data/a.parquet`."""
+        found: dict[str, str] = {}
+        for name, types in self._first_files:
+            if words := _kind_words(types[column]):
+                found.setdefault(words, f"{words} in {clean_line(name)}")
+        return tuple(found.values()) if len(found) > 1 else ()
+
+    @cached_property
+    def _first_files(self) -> list[tuple[str, Types]]:
+        return [(file.name, file.first_types()) for file in self.files[:64]]
 
     def chunks(self, types: Types | None, columns: Sequence[str] = ()) -> Iterator[Parse]:
         """Yield the chunks of all files in order, of some columns or of all."""
@@ -129,6 +141,17 @@ def _join(one: Any, other: Any) -> Any:
         finest = next(unit for unit in ("ns", "us", "ms", "s") if unit in units)
         return pa.timestamp(finest, tz=getattr(one, "tz", None))
     return pa.string()
+
+
+def _kind_words(kind: Any) -> str:
+    """What values of a type are, in a word; empty where there are none."""
+    if pa.types.is_null(kind):
+        return ""
+    if _is_number(kind):
+        return "numbers"
+    if _is_moment(kind):
+        return "dates"
+    return "true or false" if pa.types.is_boolean(kind) else "text" if pa.types.is_string(kind) else str(kind)
 
 
 def _is_number(kind: Any) -> bool:

@@ -62,7 +62,8 @@ def check(profile: DataProfile, schema: DataSchema, at: datetime | None = None) 
     found += _no_header(profile)
     for column in profile.columns:
         found += _not_as_meant(column)
-        found += _meant_as_numbers(column) if column.name not in of_another_kind else ()
+        if column.name not in of_another_kind:
+            found += _mixed(column) if column.mixed else _meant_as_numbers(column)
         if column.name not in known:
             sentence = f"{column.name} is a new column ({_WORDS[column.kind]})."
             found.append(Violation(rule="extra column", column=column.name, sentence=sentence, level="warn"))
@@ -79,6 +80,13 @@ def _not_as_meant(column: ColumnProfile) -> Iterator[Violation]:
         many = count(len(column.date_formats), "format")
         sentence = f"{column.name} holds dates in {many}, so that it is read as text: {shown}."
         yield Violation(rule="dates", column=column.name, sentence=sentence, level="warn", examples=column.date_formats)
+
+
+def _mixed(column: ColumnProfile) -> Iterator[Violation]:
+    """A column that is not the same in all files."""
+    if column.mixed:
+        sentence = f"{column.name} is read as text, for it is not one thing in all files: {listed(column.mixed)}."
+        yield Violation(rule="files", column=column.name, sentence=sentence, level="warn", examples=column.mixed)
 
 
 def _meant_as_numbers(column: ColumnProfile) -> Iterator[Violation]:

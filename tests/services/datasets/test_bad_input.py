@@ -98,6 +98,19 @@ def test_texts_of_digits_are_meant_so_in_parquet(tmp_path: Path) -> None:
     assert count_violations(tmp_path, found, schema, check(found, schema)) == ()
 
 
+def test_files_that_hold_different_things_in_one_column(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"a": [1, 2], "b": [1.5, 2.5], "c": [None, None]}), tmp_path / "data/1.parquet")
+    pq.write_table(pa.table({"b": [1, 2], "a": ["x", "y"], "c": ["z", "z"]}), tmp_path / "data/2.parquet")
+    (tmp_path / "data/3.csv").write_text("a,b,c\n7,8.5,z\n")
+    found = profile(tmp_path, identify(tmp_path, "data", tmp_path / "cache"))
+    (violation,) = check(found, learn(found))
+    assert violation.level == "warn"
+    assert violation.sentence == (
+        "a is read as text, for it is not one thing in all files: numbers in data/1.parquet and text in data/2.parquet."
+    )
+
+
 def test_a_first_row_that_is_no_header(tmp_path: Path) -> None:
     (violation,) = found_wrong(tmp_path, "5.1,3.5\n" + "4.9,3.1\n" * 10)
     assert (
