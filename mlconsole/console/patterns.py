@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -62,8 +63,11 @@ class Pattern:
         ignored = ignore_case if ignore_case is not None else not any(letter.isupper() for letter in text)
         self._short = _longest_for_re(text)
         try:
-            self._quick = re.compile(text, re.IGNORECASE if ignored else 0) if self._short else None
-            self._careful = regex.compile(text, regex.IGNORECASE if ignored else 0)
+            with warnings.catch_warnings():
+                # of signs that may mean something else one day
+                warnings.simplefilter("ignore", FutureWarning)
+                self._quick = re.compile(text, re.IGNORECASE if ignored else 0) if self._short else None
+                self._careful = regex.compile(text, regex.IGNORECASE if ignored else 0)
         except (re.error, regex.error, OverflowError, RecursionError) as error:
             raise NotAPattern(f"{said} is no regular expression: {error}.") from error
 
