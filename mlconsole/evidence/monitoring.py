@@ -102,7 +102,7 @@ class MonitorPoint(Record, frozen=True, kw_only=True):
 
 
 class Block(Record, frozen=True, kw_only=True):
-    """The rows of some looks that follow each other: how blocks differ tells how many independent rows they are worth."""
+    """The rows of some looks that follow each other: how blocks differ tells what their rows are worth."""
 
     counters: Counters
     looks: int = 1
