@@ -61,6 +61,7 @@ def serve(project: Project, options: Sequence[str], *, port: int, tell: Callable
         console.on_startup.clear()
         outer = web.Application(middlewares=[guard_of(f"{HOST}:{port}")])
         outer.on_response_prepare.append(_prepared)
+        outer.router.add_get(f"/{token}", _whole)
         outer.add_subapp(f"/{token}/", console)
         return outer
 
@@ -90,6 +91,13 @@ def guard_of(host: str) -> Middleware:
         return await handler(request)
 
     return guard
+
+
+async def _whole(request: web.Request) -> web.StreamResponse:
+    """Who copied the address without its last stroke is led there."""
+    from aiohttp import web
+
+    raise web.HTTPFound(f"{request.path}/")
 
 
 async def _prepared(request: web.Request, response: web.StreamResponse) -> None:

@@ -50,6 +50,7 @@ async def test_without_the_token_there_is_nothing(served: Served) -> None:
     assert address.host == "127.0.0.1"
     assert len(address.path.strip("/")) >= 40
     assert await status(address) == 200
+    assert await status(address.with_path(address.path.rstrip("/"))) == 200, "led to the same page"
     assert await status(address.with_path("/")) == 404
     assert await status(address.with_path("/ws")) == 404
     assert await status(address.with_path("/guessed/")) == 404

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 async def theme(app: MlconsoleApp) -> None:
     """Choose other colours."""
-    choices = [Choice(name, name, "●" if name == app.theme else " ") for name in sorted(app.available_themes)]
+    choices = [Choice(name, name, "●" if name == app.theme else " ") for name in _present_first(app)]
     chosen = await app.push_screen_wait(ChooseScreen("Colours", choices))
     if chosen is not None:
         app.theme = chosen
+
+
+def _present_first(app: MlconsoleApp) -> list[str]:
+    return sorted(app.available_themes, key=lambda name: (name != app.theme, name))
 
 
 async def palette(app: MlconsoleApp) -> None:

@@ -20,16 +20,20 @@ def _panel(app: MlconsoleApp) -> DeployPanel | None:
     return app.main.panel if isinstance(app.main.panel, DeployPanel) else None
 
 
+def _beside(app: MlconsoleApp, step: int) -> None:
+    """Go to the object beside, or say that there is none."""
+    if (panel := _panel(app)) and not panel.point_beside(step):
+        app.say("No other object changes.")
+
+
 async def plan_next(app: MlconsoleApp) -> None:
     """Go to the next object."""
-    if panel := _panel(app):
-        panel.point_beside(1)
+    _beside(app, 1)
 
 
 async def plan_before(app: MlconsoleApp) -> None:
     """Go to the object before."""
-    if panel := _panel(app):
-        panel.point_beside(-1)
+    _beside(app, -1)
 
 
 async def plan_fold(app: MlconsoleApp) -> None:

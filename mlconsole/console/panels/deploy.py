@@ -128,16 +128,18 @@ class DeployPanel(DocumentPanel):
         self._folded = set() if every <= self._folded else every
         self.draw(self.view)
 
-    def point_beside(self, step: int) -> None:
-        """Go to the next object, or the one before."""
+    def point_beside(self, step: int) -> bool:
+        """Go to the next object, or the one before; false where there is no other one."""
         keys = [anchor.key for anchor in self._anchors]
         if not keys:
-            return
+            return False
+        before = self._pointed
         at = keys.index(self._pointed) if self._pointed in keys else -step
         self._pointed = keys[(at + step) % len(keys)]
         self.draw(self.view)
         index = next(anchor.line for anchor in self._anchors if anchor.key == self._pointed)
         self.document.scroll_to(y=index, animate=False)
+        return self._pointed != before
 
     def on_plan_document_clicked(self, message: PlanDocument.Clicked) -> None:
         """A click on an object's heading folds or unfolds it."""
