@@ -45,7 +45,7 @@ LOOK_SECONDS = 0.03
 """How often the log is looked at, where that is cheap enough."""
 COST = 0.003
 """The part of a processor's time that looking may take: the next look waits for it, but not over `LONGEST_SECONDS`."""
-LONGEST_SECONDS = 0.07
+LONGEST_SECONDS = 0.09
 
 _HARMLESS = bytes(range(32, 127)) + b"\n"
 """What needs no cleaning: most lines are of nothing else."""

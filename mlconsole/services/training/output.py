@@ -13,6 +13,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -257,6 +258,7 @@ def _has_unit(text: str, end: int, whole: bool) -> bool:
     return bool(_UNIT.fullmatch(word[1])) or (whole and word[1][0].isalpha() and text[end - 1] != "%")
 
 
+@lru_cache(maxsize=MOST_METRICS)
 def _is_metric_name(name: str) -> bool:
     words = name.split()
     return (
