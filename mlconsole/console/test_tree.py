@@ -13,7 +13,6 @@ from operator import attrgetter
 
 from mlconsole.console.test_time import TimeLeft
 from mlconsole.evidence.testing import Outcome, Phase, TestOutcome
-from mlconsole.evidence.testing import failed_ids as failed_ids
 
 RANKS: tuple[tuple[Outcome, ...], ...] = (("failed", "error"), ("flaky", "xpassed"), ("skipped", "xfailed"))
 """What comes before all else, in this order; what waits, runs or has passed stays in the order of the tests."""

@@ -21,7 +21,7 @@ from mlconsole.console.screens.rerun import RerunScreen
 from mlconsole.console.story import Story, StoryTeller
 from mlconsole.console.test_rows import TestRows
 from mlconsole.console.test_time import TimeLeft
-from mlconsole.console.test_tree import SLICE, TestTree, failed_ids, parts_of
+from mlconsole.console.test_tree import SLICE, TestTree, parts_of
 from mlconsole.evidence.base import now
 from mlconsole.evidence.release import Event, EventBody, Release, TestReported, TestRunning, TestsCollected
 from mlconsole.evidence.testing import Outcome, Phase, TestEvidence, TestOutcome, TestRun

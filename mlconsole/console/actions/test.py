@@ -17,28 +17,31 @@ Action = partial(action.Action, group=LOOK, operations="test", scope=("test",))
 
 def _may_run_again(view: View) -> str | None:
     from mlconsole.console.panels.test import outcomes_of
+    from mlconsole.stages.test_again import NO_TEST_ENDED, TESTS_RUN
 
     if view.replaying:
         return "A replay only shows what was."
     if not outcomes_of(view):
-        return "No test has ended in this release yet."
+        return NO_TEST_ENDED
     run = view.run("test")
-    return "The tests are running: wait until they have ended." if run is not None and run.state == "running" else None
+    return TESTS_RUN if run is not None and run.state == "running" else None
 
 
 def _may_run_failed(view: View) -> str | None:
     from mlconsole.console.panels.test import outcomes_of
-    from mlconsole.console.test_tree import failed_ids
+    from mlconsole.evidence.testing import failed_ids
+    from mlconsole.stages.test_again import NO_TEST_FAILED
 
     if reason := _may_run_again(view):
         return reason
-    return None if failed_ids(outcomes_of(view)) else "No test has failed."
+    return None if failed_ids(outcomes_of(view)) else NO_TEST_FAILED
 
 
 def _has_tests(view: View) -> str | None:
     from mlconsole.console.panels.test import outcomes_of
+    from mlconsole.stages.test_again import NO_TEST_ENDED
 
-    return None if outcomes_of(view) else "No test has ended in this release yet."
+    return None if outcomes_of(view) else NO_TEST_ENDED
 
 
 ACTIONS = (
