@@ -24,7 +24,7 @@ from mlconsole.console.test_time import TimeLeft
 from mlconsole.console.test_tree import SLICE, TestTree, parts_of
 from mlconsole.evidence.base import now
 from mlconsole.evidence.release import Event, EventBody, Release, TestReported, TestRunning, TestsCollected
-from mlconsole.evidence.testing import Outcome, Phase, TestEvidence, TestOutcome, TestRun
+from mlconsole.evidence.testing import Outcome, Phase, TestEvidence, TestOutcome, TestRun, failed_ids
 from mlconsole.evidence.training import MetricPoint
 from mlconsole.project import Project
 from mlconsole.services import readonly
