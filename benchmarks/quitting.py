@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import statistics
 import sys
 import tempfile
@@ -134,6 +133,8 @@ def once(bench: Workbench, state: State, command: list[str]) -> float:
         terminal.shows("2/2 ready")
         terminal.press("\r")
         if "forward" in state.parts:
+            from tests.end_to_end.terminal import connected
+
             stack.enter_context(connected(terminal))
         if "logs" in state.parts:
             terminal.press("L")
@@ -180,21 +181,6 @@ def release_that_runs(bench: Workbench) -> Iterator[None]:
         number = re.search(r"\d+", bench.type("status").stdout)
         bench.type("cancel", number[0] if number else "1")
         runner.communicate(timeout=60)
-
-
-@contextlib.contextmanager
-def connected(terminal: Terminal) -> Iterator[None]:
-    """A port that is forwarded to the pod of the cursor, with a connection that stays open."""
-    terminal.press("p")
-    terminal.shows("Forward a port to tiny-")
-    terminal.say_yes()
-    terminal.shows("leads to this pod's port 8080.")
-    port = re.search(r"http://127\.0\.0\.1:(\d+) leads", terminal.text)
-    assert port is not None
-    with socket.create_connection(("127.0.0.1", int(port[1])), 10) as through:
-        through.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert through.recv(15).startswith(b"HTTP/1.")
-        yield
 
 
 @contextlib.contextmanager

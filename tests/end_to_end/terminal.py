@@ -6,12 +6,14 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
+import socket
 import struct
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyte
@@ -139,3 +141,18 @@ class Terminal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+@contextlib.contextmanager
+def connected(terminal: Terminal) -> Iterator[None]:
+    """A port that is forwarded to the pod of the cursor, with a connection that stays open."""
+    terminal.press("p")
+    terminal.shows("Forward a port to tiny-")
+    terminal.say_yes()
+    terminal.shows("leads to this pod's port 8080.")
+    port = re.search(r"http://127\.0\.0\.1:(\d+) leads", terminal.text)
+    assert port is not None
+    with socket.create_connection(("127.0.0.1", int(port[1])), 10) as through:
+        through.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert through.recv(15).startswith(b"HTTP/1.")
+        yield

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 import time
 import urllib.request
@@ -19,7 +18,7 @@ import pytest
 from mlconsole.services import local_cluster
 from mlconsole.services.kubernetes.connection import Connection
 
-from .terminal import Terminal
+from .terminal import Terminal, connected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,11 +123,7 @@ def test_pods_are_scaled_restarted_deleted_and_reached_by_keys(served: Workbench
     terminal.shows("No pod has the labels")
     terminal.press("S")
     terminal.shows("It is to have 0 pods now.")
-    terminal.press(
-        *"2",
-        "enter",
-        "enter",
-    )
+    terminal.press("2", "enter")
     terminal.shows("to 2?")
     terminal.say_yes()
     terminal.shows("2/2 ready")
@@ -299,15 +294,7 @@ def hanging(bench: Workbench) -> Iterator[None]:
 def test_quitting_is_quick_with_all_of_it_open(served: Workbench, console: Open) -> None:
     """A watch of pods, a port that is forwarded with a connection through it, a release that runs, a log that grows."""
     terminal = console()
-    terminal.press("p")
-    terminal.shows("Forward a port to tiny-")
-    terminal.say_yes()
-    terminal.shows("leads to this pod's port 8080.")
-    port = re.search(r"http://127\.0\.0\.1:(\d+) leads", terminal.text)
-    assert port is not None
-    with socket.create_connection(("127.0.0.1", int(port[1])), 10) as through:
-        through.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert through.recv(15).startswith(b"HTTP/1.")
+    with connected(terminal):
         served.write("data/training.csv", "x,y\n" + "".join(f"{n},{n * 3}\n" for n in range(50)))
         release = served.start("run", EPOCH_SECONDS="5")
         terminal.shows("Release 2 ● running")

@@ -76,7 +76,7 @@ class Answers:
             **more,
         }
 
-    def request(self, method: str, path: str, *, query: Mapping[str, str] = {}) -> bytes:
+    def request(self, method: str, path: str, *, query: Mapping[str, str] = {}, timeout: float = 15) -> bytes:
         if path not in self._answers:
             raise NotFound("There is no such thing.")
         return msgspec.json.encode(self._answers[path])
