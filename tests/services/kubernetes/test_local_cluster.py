@@ -189,8 +189,8 @@ def test_a_pod_that_dies_while_it_settles_is_in_the_evidence(connection: Connect
             die(connection)
 
     evidence = settled(connection, "ml-model@v1", 1, 3, report)
+    # a container that is back before the next look was never seen away, but its restart was
     assert evidence.restarts >= 1
-    assert evidence.serving == 0
     assert any("model ended with exit code 1" in event.message for event in evidence.events)
 
 
