@@ -16,7 +16,6 @@ from mlconsole.console.release_facts import ReleaseFacts, facts_of
 from mlconsole.console.screens.dialog import Dialog
 from mlconsole.console.view import View
 from mlconsole.console.widgets.table import Table
-from mlconsole.evidence.base import now
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
@@ -51,7 +50,6 @@ class HistoryScreen(Dialog[int | None]):
         self._keys = Static(classes="keys", markup=False)
         self._table = HistoryTable()
         self._rows = ReleaseRows(view.releases, view.champion)
-        self._latest = view.releases
         self._marked: list[int] = []
 
     @property
@@ -93,6 +91,7 @@ class HistoryScreen(Dialog[int | None]):
         shown = self._view.shown
         is_late = shown is not None and self._rows.place(str(shown.number)) is None
         self._rows.take_all(releases)
+        self._show()
         self._look()
         if shown is not None and is_late:
             self._table.move_to(str(shown.number))
@@ -100,11 +99,12 @@ class HistoryScreen(Dialog[int | None]):
     def _look(self) -> None:
         """Show releases as they are now, and ask what tells those apart that are on the screen."""
         view = self._ours.view
-        if view.releases is not self._latest:
-            self._latest = view.releases
-            self._rows.take_latest(view.releases)
-        self._rows.champion, self._rows.moment = view.champion, now()
-        self._show()
+        if view is not self._view:
+            if view.releases is not self._view.releases:
+                self._rows.take_latest(view.releases)
+            self._view = view
+            self._rows.champion, self._rows.moment = view.champion, view.moment
+            self._show()
         background, path = self._ours.background, view.project.journal_path
         first, last = self._table.seen
         numbers = self._rows.unknown(max(first - 1, 0), last)
