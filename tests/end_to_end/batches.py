@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,8 +170,9 @@ class Trial:
         latest = journal.latest_release()
         journal.close()
         if latest is not None and latest.state == "running" and latest.runner is not None:
-            psutil.Process(latest.runner.pid).kill()
-            self.killed_runners += 1
+            with suppress(psutil.NoSuchProcess):  # it may have ended since the journal was read
+                psutil.Process(latest.runner.pid).kill()
+                self.killed_runners += 1
 
     def _write_all(self) -> None:
         for number in range(self.batches):

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from mlconsole.journal import Journal
+from tests.living import runs
 
 if TYPE_CHECKING:
     from conftest import Workbench
@@ -185,7 +186,7 @@ def test_pods_live_through_the_death_of_the_local_cluster_and_its_next_start_ado
     before = {pod["uid"]: pod["name"] for pod in pods(bench)}
     server = json.loads((bench.root / ".mlconsole/cluster/server.json").read_text())
     os.kill(server["pid"], signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(server["pid"]), "the server to be gone")
+    wait_until(lambda: not runs(server["pid"]), "the server to be gone")
 
     down = bench.type("pods")
     assert down.returncode == 3

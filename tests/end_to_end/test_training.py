@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
+
+from tests.living import runs
 
 from .conftest import Workbench
 from .terminal import Terminal
@@ -92,7 +93,7 @@ def test_cancelling_leaves_no_child_of_a_training_that_does_not_want_to_end(benc
     wait_for(lambda: len(family()) == 11)
     asked = time.monotonic()
     assert bench.type("cancel", "1").returncode == 0
-    wait_for(lambda: not any(map(psutil.pid_exists, family())))
+    wait_for(lambda: not any(map(runs, family())))
     took = time.monotonic() - asked
     runner.communicate(timeout=60)
     assert runner.returncode == 130

@@ -20,6 +20,7 @@ import pytest
 from mlconsole.localcluster import control
 from mlconsole.localcluster.control import ClusterError, ClusterInfo
 from mlconsole.localcluster.records import ServerRecord, write_server
+from tests.living import runs
 
 pytestmark = pytest.mark.end_to_end
 
@@ -68,13 +69,13 @@ class Cluster:
         pod = self.ask("GET", f"/api/v1/namespaces/default/pods/{name}")
         return str(pod.get("status", {}).get("phase"))
 
-    def processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[int]:
         """Shims and containers by their records, and the server."""
         found = []
         for path in self.state.glob("pods/*/*/*/shim.json"):
             record = json.loads(path.read_text())
             found += [record["pid"], record["container_pid"]]
-        return [psutil.Process(pid) for pid in found if psutil.pid_exists(pid)]
+        return [pid for pid in found if runs(pid)]
 
 
 def until(condition: Callable[[], bool], seconds: float = 15) -> None:
@@ -84,8 +85,8 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
         time.sleep(0.02)
 
 
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+def alive(processes: list[int]) -> list[int]:
+    return [pid for pid in processes if runs(pid)]
 
 
 @pytest.fixture
@@ -145,8 +146,9 @@ def test_pods_live_on_when_the_server_is_killed_and_the_next_server_has_them(clu
     cluster.run_pod("p")
     containers = cluster.processes()
     assert len(containers) == 2 and first.pid is not None
-    os.kill(first.pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(first.pid)] if psutil.pid_exists(first.pid) else [], 5)
+    pid = first.pid
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not runs(pid), 5)
     dead = control.status(cluster.state)
     assert dead is not None and not dead.running
     assert len(alive(containers)) == 2

@@ -26,6 +26,7 @@ from mlconsole.services.processes import (
     child_environment,
     run_child,
 )
+from tests.living import runs
 
 STUBBORN_FAMILY = """
     import os, signal, sys, time
@@ -64,7 +65,7 @@ def python(source: str, *arguments: str) -> list[str]:
 def alive(folder: Path) -> list[int]:
     """The processes that wrote their id as a file name and still run."""
     ids = [int(entry.name) for entry in folder.iterdir()]
-    return [pid for pid in ids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    return [pid for pid in ids if runs(pid)]
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def test_an_exception_in_the_callback_ends_the_child(
 
     with pytest.raises(LookupError):
         run(["sh", "-c", "echo $$; sleep 60"], on_line=refuse)
-    assert not psutil.pid_exists(ids[0])
+    assert not runs(ids[0])
 
 
 def test_a_progress_bar_comes_as_the_lines_that_it_redraws(run: Callable[..., ChildResult]) -> None:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from mlconsole.evidence.release import Event, MetricSeen, SweepSeen
@@ -25,6 +24,7 @@ from mlconsole.release import collect
 from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.release.verify import verify_version
 from mlconsole.stages.base import model_store
+from tests.living import runs
 
 TRAIN = """
 import argparse, os, sys
@@ -355,6 +355,6 @@ def test_a_cancel_ends_all_runs_of_a_sweep(bench: Bench) -> None:
     helper.join()
     assert outcome.exit_code == 130
     assert len(all_there()) == 4
-    assert not [pid for pid in all_there() if psutil.pid_exists(pid)]
+    assert not [pid for pid in all_there() if runs(pid)]
     last = {run.number: run.state for run in bench.runs()}
     assert last == dict.fromkeys(range(1, 6), "cancelled")

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from tests.living import runs
+
 Box = Callable[..., dict[str, Any]]
 
 
@@ -262,10 +264,10 @@ async def test_a_pod_that_does_not_end_is_killed_with_all_its_children(world: An
     )
     world.create("pods", "stubborn", {"containers": [py(code)]})
     child = int(await world.until(lambda: world.log("stubborn")))
-    assert psutil.pid_exists(child)
+    assert runs(child)
     world.store.mark_deleted("pods", "default", "stubborn", 1)
     await world.until(lambda: not world.pods())
-    await world.until(lambda: not psutil.pid_exists(child))
+    await world.until(lambda: not runs(child))
 
 
 async def test_what_a_container_leaves_behind_ends_with_it(world: Any, py: Box) -> None:
@@ -276,7 +278,7 @@ async def test_what_a_container_leaves_behind_ends_with_it(world: Any, py: Box) 
     )
     world.create("pods", "parent", {"restartPolicy": "Never", "containers": [py(code)]})
     await world.until(lambda: world.pod("parent")["status"]["phase"] == "Succeeded")
-    assert not psutil.pid_exists(int(world.log("parent")))
+    assert not runs(int(world.log("parent")))
 
 
 async def test_a_pre_stop_hook_runs_before_the_end(world: Any, py: Box) -> None:
@@ -307,7 +309,7 @@ async def test_a_server_that_died_finds_its_containers_again(
     await world.until(lambda: len(world.ready()) == 2)
     kept, ended = world.container_pid("kept"), world.container_pid("ended")
     await world.cluster.stop(kill_pods=False)
-    assert psutil.pid_exists(kept) and psutil.pid_exists(ended)
+    assert runs(kept) and runs(ended)
     os.kill(ended, signal.SIGKILL)
     world.cluster = make_world(world.root, world.store).cluster
     await world.cluster.start()
@@ -328,7 +330,7 @@ async def test_containers_of_pods_that_are_gone_are_ended_at_the_next_start(
     world.store.delete("pods", "default", "stray")
     world.cluster = make_world(world.root, world.store).cluster
     await world.cluster.start()
-    await world.until(lambda: not psutil.pid_exists(pid) and not world.shims())
+    await world.until(lambda: not runs(pid) and not world.shims())
 
 
 async def test_a_container_whose_shim_was_killed_counts_as_killed(world: Any, box: Box) -> None:
@@ -338,7 +340,7 @@ async def test_a_container_whose_shim_was_killed_counts_as_killed(world: Any, bo
     os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
     entry = await world.until(lambda: world.status("web")["restartCount"] == 1 and world.status("web"))
     assert entry["lastState"]["terminated"]["exitCode"] == 137
-    await world.until(lambda: not psutil.pid_exists(pid))
+    await world.until(lambda: not runs(pid))
 
 
 async def test_long_lines_are_split_and_timestamped(world: Any, py: Box) -> None:
@@ -374,7 +376,7 @@ async def test_a_pod_that_is_gone_from_the_store_is_killed_at_once(world: Any, p
     await world.until(lambda: world.log("forced") == "up")
     pid = world.container_pid("forced")
     world.store.delete("pods", "default", "forced")
-    await world.until(lambda: not psutil.pid_exists(pid), seconds=5)
+    await world.until(lambda: not runs(pid), seconds=5)
 
 
 async def test_a_second_deletion_can_shorten_the_grace(world: Any, py: Box) -> None:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from mlconsole.localcluster import control
+from tests.living import runs
 from tests.localcluster.kubectls import installed, newest
 
 MANIFEST = """
@@ -191,7 +192,7 @@ def test_a_server_that_was_killed_is_followed_by_one_that_knows_its_containers(s
     assert site.info.pid is not None
     os.kill(site.info.pid, signal.SIGKILL)
     until(lambda: control.status(site.state) is None or not control.status(site.state).running)  # type: ignore[union-attr]
-    assert all(psutil.pid_exists(pid) for pid, _ in before.values())
+    assert all(runs(pid) for pid, _ in before.values())
     site.info = control.start(site.root, site.state)
     until(lambda: site.get("deployment", "ml-model")["status"].get("readyReplicas") == 3)
     after = {
@@ -245,5 +246,5 @@ def test_scaling_and_deleting_leave_no_process(site: Site) -> None:
     pids = [site.container_pid(pod) for pod in site.pods()]
     assert len(pids) == 5
     site.run("delete", "deployment", "ml-model")
-    until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
+    until(lambda: not any(runs(pid) for pid in pids))
     until(lambda: not site.get("pods")["items"])

@@ -15,6 +15,7 @@ import pytest
 
 from mlconsole.services.kubernetes import plugins
 from mlconsole.services.kubernetes.connection import Connection, Unauthorized
+from tests.living import runs
 from tests.services.kubernetes.authority import Authority
 from tests.services.kubernetes.fake_cluster import Reply, Request
 from tests.services.kubernetes.reaching import OK, REFUSED, ask, at, cluster_of, write
@@ -140,8 +141,6 @@ def test_a_plugin_that_does_not_work_is_told_and_nothing_is_asked_anonymously(
 def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(
     tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psutil
-
     monkeypatch.setattr(plugins, "PLUGIN_SECONDS", 1.0)
     body = (
         "import subprocess\n"
@@ -154,16 +153,9 @@ def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(
         ask(path)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     deadline = time.monotonic() + 10
-    while any(_runs(psutil, pid) for pid in pids) and time.monotonic() < deadline:
+    while any(runs(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not any(_runs(psutil, pid) for pid in pids)
-
-
-def _runs(psutil: Any, pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    assert not any(runs(pid) for pid in pids)
 
 
 def test_many_threads_share_one_run_of_a_plugin(tmp_path: Path, authority: Authority) -> None:

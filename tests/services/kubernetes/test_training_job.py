@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from mlconsole.errors import Cancelled, Problem
@@ -29,6 +28,7 @@ from mlconsole.services.kubernetes.job_telling import JobResult
 from mlconsole.services.kubernetes.jobs import JOBS, JobState
 from mlconsole.services.kubernetes.resources import Resource
 from mlconsole.services.kubernetes.training_job import CONFIG_MAPS, TrainingJobFailed, Wanted
+from tests.living import runs
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 DEADLINE = 90.0
@@ -105,8 +105,9 @@ class Bench:
         """The cluster goes away, as by a crash; its containers run on."""
         info = control.status(self.state)
         assert info is not None and info.pid is not None
-        os.kill(info.pid, signal.SIGKILL)
-        wait_for(lambda: not psutil.pid_exists(info.pid) or psutil.Process(info.pid).status() == "zombie")
+        pid = info.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not runs(pid))
 
     def plan(self, script: str, **changes: object) -> JobPlan:
         (self.root / "train.py").write_text(textwrap.dedent(script))
