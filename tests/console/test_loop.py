@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.geometry import Region
+from textual.widget import Widget
 
 from mlconsole.console.app import MlconsoleApp
+from mlconsole.console.messages import PodsSeen
 from mlconsole.project import open_project
 
-from .builder import Builder
-from .conftest import Build
+from .builder import Builder, pod, snapshot
+from .conftest import Build, Drive
 from .watchdog import LIMIT, watchdog
 
 KEYS = (
@@ -47,6 +51,30 @@ def test_no_callback_holds_the_loop(build: Build, state: str) -> None:
         if worst[0] <= LIMIT:
             return
     pytest.fail(f"a callback held the loop for {worst[0] * 1000:.0f} ms: {worst[1]}")
+
+
+@pytest.mark.parametrize("state", ["rolling_out", "refused"])
+@pytest.mark.parametrize("panel", "123456")
+async def test_the_same_view_drawn_again_asks_for_no_layout(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch, panel: str, state: str
+) -> None:
+    asked: list[str] = []
+    async with drive(build("done", state).project.root) as console:
+        console.app.watching.pods.stop()
+        await console.press(panel)
+        console.app.post_message(PodsSeen(snapshot(*(pod(place) for place in range(60)))))
+        await console.shows("60/60 ready")
+        await console.pilot.pause(0.3)
+        refresh = Widget.refresh
+
+        def watched(widget: Widget, *regions: Region, repaint: bool = True, layout: bool = False, **more: Any) -> Any:
+            asked.extend([type(widget).__name__] if layout else [])
+            return refresh(widget, *regions, repaint=repaint, layout=layout, **more)
+
+        monkeypatch.setattr(Widget, "refresh", watched)
+        console.app.main.show(console.app.view)
+        await console.pilot.pause()
+    assert asked == []
 
 
 @pytest.mark.parametrize("where", ["1", "3", "4", "6", "l", "h", "i", "P", "a", "question_mark", "colon", "at"])

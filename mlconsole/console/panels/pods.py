@@ -130,7 +130,8 @@ class PodsPanel(Panel):
         rows = len(self.model) + 1
         is_shown = bool(self.view.monitored.points) and (self.size.height >= LOW or rows <= FEW_ROWS)
         self.set_class(is_shown, "-monitored")
-        self.table.styles.max_height = max(rows, 2) if is_shown else None
+        # not None: that asks the whole screen for a new layout each time, where another value asks when it is another
+        self.table.styles.max_height = max(rows, 2) if is_shown else "100%"
 
     def _take(self, view: View) -> None:
         model, pods = self.model, view.pods

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.geometry import Size
 from textual.timer import Timer
@@ -110,4 +111,4 @@ def _hint(action: Action, applies: bool) -> Content:
 
 
 def _width(actions: list[Action]) -> int:
-    return sum(_hint(action, True).cell_length + 2 for action in actions) - 2
+    return sum(cell_len(f"{action.key} {action.words}") + 2 for action in actions) - 2
