@@ -1,25 +1,31 @@
-"""Run one command and see to it that nothing of it is left behind. A program of its own, started by `processes`.
+"""Run one command and see to it that nothing of it is left behind. A program of its own, started by `guarding`.
 
-The guard holds one end of a pipe as its standard input. When that closes, because the other side asked for the end or
-was itself killed, the guard asks every descendant of the command to end, then kills what stays. On Linux it is the
-reaper of its descendants (`prctl(2)`, PR_SET_CHILD_SUBREAPER), so that daemons that left the process group are found.
+The guard has a socket as its standard input. The first that comes there is its order: eight bytes with the length, the
+lowest first, and by `marshal` a tuple of
 
-What the command prints goes through a pipe to the guard's own standard output, which is the log. The guard has nothing
-else to do, so the command never waits for whoever reads the log, and no way of opening `/dev/stdout` can cut it off.
+    the seconds that the command gets to end in, the most memory in bytes (0: any), the log, the folder to run in,
+    the command, its environment
 
-    python -I -S guard.py GRACE_SECONDS REPORT_FD MEMORY_LIMIT COMMAND [ARGUMENT ...]
+whose paths, words, names and values are bytes. When the socket closes, because the other side asked for the end or was
+itself killed, the guard asks every descendant of the command to end, then kills what stays. On Linux it is the reaper
+of its descendants (`prctl(2)`, PR_SET_CHILD_SUBREAPER), so that daemons that left the process group are found.
 
-MEMORY_LIMIT is in bytes, 0 for none. One JSON line goes to REPORT_FD at the end: `{"exit_code": 0, "cpu_seconds": 1.2,
-"peak_memory": 1000, "error": "", "over": 0, "lost": ""}`; `over` is the memory at which the limit ended the command,
-`lost` says why the log could not be written.
+What the command prints goes through a pipe to the guard, and from there to the log. The guard has nothing else to do,
+so the command never waits for whoever reads the log, and no way of opening `/dev/stdout` can cut it off.
 
-The command waits for this program to be there. So before it is started, nothing is imported but what Python has built
-in or frozen: other imports stand where they are used. `_signal` is `signal` without the names that need `enum`.
+One JSON line goes to the socket at the end: `{"exit_code": 0, "cpu_seconds": 1.2, "peak_memory": 1000, "error": "",
+"nowhere": "", "over": 0, "lost": ""}`; `error` says why the command could not be started and `nowhere` why the folder
+could not be entered, `over` is the memory at which the limit ended the command, `lost` says why the log could not be
+written.
+
+The command may wait for this program to be there. So before it is started, nothing is imported but what Python has
+built in or frozen: other imports stand where they are used. `_signal` is `signal` without the names that need `enum`.
 """
 
 from __future__ import annotations
 
 import _signal as signal  # type: ignore[import-not-found]
+import marshal
 import os
 import sys
 import time
@@ -317,6 +323,8 @@ def _psutil() -> ModuleType:
 
 def watch(pid: int, wakeup: int, stop: list[bool], codes: dict[int, int], output: Output, memory: Memory | None) -> int:
     """Wait until the command has ended, or until the end is asked for; return the memory that was too much, else 0."""
+    # now, while the command starts, and not when it has ended and someone waits for the answer
+    import resource  # noqa: F401
     import select
 
     open_output, gathering, look_at = True, False, 0.0
@@ -352,7 +360,7 @@ def prefer_as_victim(pid: int) -> None:
         return
 
 
-def start(command: list[str], output: Output) -> int:
+def start(command: list[bytes], environment: dict[bytes, bytes], output: Output) -> int:
     """Start the command in a process group of its own, and return its id.
 
     Raises:
@@ -365,13 +373,16 @@ def start(command: list[str], output: Output) -> int:
     ]
     # what Python ignores would be ignored by the command, too
     heeded = [signal.SIGPIPE, signal.SIGXFSZ]
+    # it is looked for where this process would look for it
+    os.environb.clear()
+    os.environb.update(environment)
     try:
-        return os.posix_spawnp(command[0], command, os.environ, file_actions=files, setpgroup=0, setsigdef=heeded)
+        return os.posix_spawnp(command[0], command, os.environb, file_actions=files, setpgroup=0, setsigdef=heeded)
     finally:
         os.close(output.given)
 
 
-def tell(report: int, exit_code: int, *, error: str = "", over: int = 0, lost: str = "") -> None:
+def tell(exit_code: int, *, error: str = "", nowhere: str = "", over: int = 0, lost: str = "") -> None:
     """Say how it ended; see the module."""
     import resource
 
@@ -379,10 +390,10 @@ def tell(report: int, exit_code: int, *, error: str = "", over: int = 0, lost: s
     peak = use.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     answer = (
         f'{{"exit_code": {exit_code}, "cpu_seconds": {use.ru_utime + use.ru_stime}, "peak_memory": {peak},'
-        f' "error": {_quoted(error)}, "over": {over}, "lost": {_quoted(lost)}}}\n'
+        f' "error": {_quoted(error)}, "nowhere": {_quoted(nowhere)}, "over": {over}, "lost": {_quoted(lost)}}}\n'
     )
     try:
-        os.write(report, answer.encode())
+        os.write(0, answer.encode())
     except OSError:
         return
 
@@ -395,10 +406,25 @@ def _quoted(text: str) -> str:
     return json.dumps(text)
 
 
-def main(grace: float, report: int, limit: int, command: list[str]) -> int:
-    """Run `command` to its end; see the module."""
-    os.set_inheritable(report, False)
+def order() -> tuple[float, int, bytes, bytes, list[bytes], dict[bytes, bytes]] | None:
+    """Wait for what is to be done; nothing where the other side is gone before it said that."""
+    data = b""
+    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[:8], "little"):
+        more = os.read(0, 1 << 16)
+        if not more:
+            return None
+        data += more
+    told: tuple[float, int, bytes, bytes, list[bytes], dict[bytes, bytes]] = marshal.loads(data[8:])
+    return told
+
+
+def main() -> int:
+    """Run a command to its end; see the module."""
     become_reaper()
+    told = order()
+    if told is None:
+        return 0
+    grace, limit, log, folder, command, environment = told
     wakeup, wakeup_write = os.pipe()
     os.set_blocking(wakeup_write, False)
     signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
@@ -406,11 +432,23 @@ def main(grace: float, report: int, limit: int, command: list[str]) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.append(True))
+    try:
+        opened = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    except OSError as error:
+        tell(127, lost=error.strerror or str(error))
+        return 127
+    os.dup2(opened, 1)
+    os.dup2(opened, 2)
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        tell(127, nowhere=error.strerror or str(error))
+        return 127
     output = Output()
     try:
-        child = start(command, output)
+        child = start(command, environment, output)
     except OSError as error:
-        tell(report, 127, error=error.strerror or str(error))
+        tell(127, error=error.strerror or str(error))
         return 127
     output.widen()
     if limit:
@@ -422,10 +460,10 @@ def main(grace: float, report: int, limit: int, command: list[str]) -> int:
         end_all(child, 0 if over else grace, codes, output)
     output.take()
     code: int = codes.get(child, -signal.SIGKILL)
-    tell(report, code, over=over, lost=output.lost)
+    tell(code, over=over, lost=output.lost)
     return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":
     # whoever waits for this process need not wait for a tidy end of its interpreter
-    os._exit(main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))
+    os._exit(main())

@@ -7,36 +7,25 @@ process reads the log as it grows: so the child never waits for us, however slow
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shlex
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
-import msgspec
-
 from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.base import Record
 from mlconsole.evidence.training import ResourceUse, UseSample
-from mlconsole.services import readonly
+from mlconsole.services import guarding, readonly
+from mlconsole.services.guarding import Guard, Order
 from mlconsole.services.sampling import TreeSampler
 from mlconsole.text import clean_line
 
-GUARD = Path(__file__).with_name("guard.py")
-# a program is compiled each time that it is started; a module only once, and all that this imports is frozen in Python
-_BOOT = """\
-import sys
-from importlib.machinery import SourceFileLoader
-del sys.argv[0]
-exec(SourceFileLoader("guard", sys.argv[0]).get_code("guard"))
-"""
-GUARD_COMMAND = (sys.executable, "-I", "-S", "-c", _BOOT, str(GUARD))
-"""What starts the guard; its arguments follow."""
 GRACE_SECONDS = 3.0
 TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
@@ -74,15 +63,6 @@ class ChildResult(Record, frozen=True, kw_only=True):
     def how(self) -> str:
         """The end in words: `exit code 1`, `signal 9`."""
         return f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
-
-
-class _Report(msgspec.Struct):
-    exit_code: int = -9
-    cpu_seconds: float = 0
-    peak_memory: int = 0
-    error: str = ""
-    over: int = 0
-    lost: str = ""
 
 
 class LineSplitter:
@@ -167,18 +147,29 @@ def run_child(
     readonly.check(f"`{Path(command[0]).name}` was not started")
     started = time.monotonic()
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(log_path, "ab") as target, _opened(log_path, "rb") as log:
+    _opened(log_path, "ab").close()
+    order = Order(
+        command=command,
+        cwd=cwd,
+        environment=environment,
+        log_path=log_path,
+        grace=GRACE_SECONDS,
+        memory=memory or 0,
+    )
+    with _opened(log_path, "rb") as log:
         log.seek(0, os.SEEK_END)
-        guard, report_read = _start(command, cwd, environment, target, memory)
         try:
+            guard = guarding.start(order)
+        except OSError as error:
+            raise OutsideFailed(f"Can't start a process: {error.strerror}.") from error
+        # a guard that is still there (an exception came between) then ends its child by itself
+        with contextlib.closing(guard):
             sampler = TreeSampler(guard.pid, on_sample) if on_sample else None
-            pump = _Pump(guard, report_read, log, on_text if on_line is None else by_line(on_line), on_look, sampler)
+            pump = _Pump(guard, log, on_text if on_line is None else by_line(on_line), on_look, sampler)
             ended = pump.run(cancelled, None if timeout is None else started + timeout)
-            guard.wait()
-            report = _read_report(report_read)
-        finally:
-            _put_down(guard)
-            os.close(report_read)
+            report = guard.report()
+    if report.nowhere:
+        raise OutsideFailed(f"Can't start a process in {cwd}: {report.nowhere}.")
     if report.lost:
         raise OutsideFailed(f"The log {log_path} can't be written: {report.lost}.", "Make room on its disk.")
     if report.error:
@@ -217,38 +208,12 @@ def _opened(path: Path, mode: Literal["ab", "rb"]) -> BinaryIO:
         raise OutsideFailed(f"The log {path} can't be opened: {error.strerror}.") from error
 
 
-def _start(
-    command: Sequence[str], cwd: Path, environment: Mapping[str, str] | None, log: BinaryIO, memory: int | None
-) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the guard with a command; return it, and where its report will come from."""
-    report_read, report_write = os.pipe()
-    try:
-        guard = subprocess.Popen(
-            [*GUARD_COMMAND, str(GRACE_SECONDS), str(report_write), str(memory or 0), *command],
-            cwd=cwd,
-            env=dict(environment) if environment is not None else None,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            pass_fds=(report_write,),
-            start_new_session=True,
-        )
-    except OSError as error:
-        os.close(report_read)
-        raise OutsideFailed(f"Can't start a process in {cwd}: {error.strerror}.") from error
-    finally:
-        os.close(report_write)
-    return guard, report_read
-
-
 class _Pump:
     """Reads a child's log as it grows, hands it to `on_text`, and ends the child when that is asked for."""
 
     def __init__(
         self,
-        guard: subprocess.Popen[bytes],
-        report: int,
+        guard: Guard,
         log: BinaryIO,
         on_text: Callable[[str], None],
         on_look: Callable[[], None],
@@ -256,7 +221,7 @@ class _Pump:
     ) -> None:
         self.lines = 0
         self._recent = ""
-        self._guard, self._report, self._log = guard, report, log
+        self._guard, self._log = guard, log
         self._on_text, self._on_look = on_text, on_look
         self._splitter = LineSplitter()
         self._sampler = sampler
@@ -288,7 +253,7 @@ class _Pump:
             # a full chunk has more behind it
             waits = len(data or b"") < CHUNK and not through
             pause = min(max(LOOK_SECONDS, (time.thread_time() - began) / COST), LONGEST_SECONDS) if waits else 0
-            through = through or bool(select.select([self._report], [], [], pause)[0])
+            through = through or bool(select.select([self._guard], [], [], pause)[0])
         self._hand_over(self._splitter.end_text())
         self._on_look()
         return ended
@@ -305,21 +270,8 @@ class _Pump:
             self._on_text(text)
 
     def _ask_to_end(self) -> None:
-        assert self._guard.stdin is not None
-        self._guard.stdin.close()
+        self._guard.ask_to_end()
         self._kill_at = time.monotonic() + GRACE_SECONDS + 4
-
-
-def _read_report(descriptor: int) -> _Report:
-    data = os.read(descriptor, 1 << 16)
-    return msgspec.json.decode(data, type=_Report) if data else _Report()
-
-
-def _put_down(guard: subprocess.Popen[bytes]) -> None:
-    """Close the pipe; a guard that is still there (an exception came between) then ends its child by itself."""
-    if guard.stdin is not None:
-        guard.stdin.close()
-    guard.wait()
 
 
 def child_environment(python: Path, **extra: str) -> dict[str, str]:

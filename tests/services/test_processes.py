@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -340,40 +339,6 @@ def test_a_splitter_keeps_a_letter_that_comes_in_two_halves() -> None:
     assert splitter.feed(b"rest") == []
     assert splitter.end() == ["rest"]
     assert splitter.end() == []
-
-
-def test_the_guard_reports_once_as_one_line_of_json(tmp_path: Path) -> None:
-    report_read, report_write = os.pipe()
-    with subprocess.Popen(
-        [*processes.GUARD_COMMAND, "1", str(report_write), "0", "sh", "-c", "exit 4"],
-        stdin=subprocess.PIPE,
-        pass_fds=(report_write,),
-    ) as guard:
-        os.close(report_write)
-        with os.fdopen(report_read, "rb") as pipe:
-            lines = pipe.read().splitlines()
-        assert guard.wait() == 4
-    assert len(lines) == 1
-    assert json.loads(lines[0])["exit_code"] == 4
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
-def test_a_log_that_can_not_be_written_ends_the_child_and_is_told() -> None:
-    report_read, report_write = os.pipe()
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        arguments = ["0.2", str(report_write), "0", "sh", "-c", "echo lost; sleep 60"]
-        with subprocess.Popen(
-            [*processes.GUARD_COMMAND, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=full,
-            pass_fds=(report_write,),
-        ) as guard:
-            os.close(report_write)
-            with os.fdopen(report_read, "rb") as pipe:
-                report = json.loads(pipe.read())
-            guard.wait()
-    assert report["lost"] == "No space left on device"
-    assert report["exit_code"] == -signal.SIGTERM
 
 
 def test_a_childs_environment_puts_the_projects_python_first(tmp_path: Path) -> None:

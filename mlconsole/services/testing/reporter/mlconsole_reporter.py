@@ -173,6 +173,7 @@ class Reporter:
         self._alone = True
         self._lines = Lines(folder / "report.jsonl")
         self._collected: set[str] = set()
+        self._ended: list[pytest.TestReport] = []
         self._silent: dict[str, str] = {}
         self._encode = json.JSONEncoder(default=plain).encode
 
@@ -215,15 +216,38 @@ class Reporter:
         )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self._ended:
+            self._tell_ended()
         if self._alone:
             self._running.begin(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        nodeid, when = report.nodeid, report.when
-        if self._alone:
+        # Told together when the next test begins, which is at once: code that was just run is run again in half the
+        # time. What went wrong is not kept, and where others run the tests, their end is all that is heard.
+        self._ended.append(report)
+        if self._alone and report.outcome == "passed":
             self._running.ended(report)
+        else:
+            self._tell_ended()
+
+    def _tell_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        if len(ended) == len(PHASES) and all(map(is_plain, ended)):
+            # most tests of most runs come here, so all is done by hand
+            setup, call, teardown = ended
+            self._passed(
+                setup.nodeid,
+                f'["setup", {int(setup.duration * 1e6)}e-6], ["call", {int(call.duration * 1e6)}e-6],'
+                f' ["teardown", {int(teardown.duration * 1e6)}e-6]',
+            )
+            return
+        for report in ended:
+            self._tell(report)
+
+    def _tell(self, report: pytest.TestReport) -> None:
+        nodeid, when = report.nodeid, report.when
         duration = getattr(report, "duration", 0.0)
-        says_more = report.sections or report.user_properties or hasattr(report, "wasxfail")
+        says_more = report.sections or report.user_properties or "wasxfail" in report.__dict__
         is_plain = report.outcome == "passed" and when in PHASES and not says_more
         if is_plain and type(duration) is float and 0 <= duration < LONGEST_SECONDS:
             # most reports of most runs come here, so all is done by hand
@@ -252,7 +276,20 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
+        self._tell_ended()
         self._write("SessionFinish", exitstatus=int(exitstatus))
+
+
+def is_plain(report: pytest.TestReport) -> bool:
+    said = report.__dict__
+    return (
+        said["outcome"] == "passed"
+        and not said["sections"]
+        and not said["user_properties"]
+        and "wasxfail" not in said
+        and type(said["duration"]) is float
+        and 0 <= said["duration"] < LONGEST_SECONDS
+    )
 
 
 class Only:
