@@ -42,7 +42,8 @@ def rows_of(random: np.random.Generator, rows: int, moved: float, times: int) ->
         return draw(random, rows, moved).to_pylist() if rows else []
     lengths = np.full(rows, times) if times > 0 else random.integers(1, 1 - times, rows)
     which = np.repeat(np.arange(rows), lengths)[random.integers(0, abs(times)) :][:rows]
-    return draw(random, int(which[-1]) + 1, moved).take(pa.array(which)).to_pylist()
+    found: list[dict[str, Any]] = draw(random, int(which[-1]) + 1, moved).take(pa.array(which)).to_pylist()
+    return found
 
 
 def counted(monitor: Monitor) -> Counters:

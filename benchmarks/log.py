@@ -113,7 +113,10 @@ async def measure(path: Path) -> None:
         view.filter(Wanted.of("loss=0.5[0-9]7", 1))
         await until(lambda: view.sieve is not None and view.sieve.upto >= LINES)
         matches = sum(f"{number % 997:03d}"[0] == "5" and f"{number % 997:03d}"[2] == "7" for number in range(LINES))
-        assert view.sieve is not None and view.sieve.matches == matches, (view.sieve.matches, matches)
+        sieve = view.sieve
+        assert sieve is not None
+        if sieve.matches != matches:
+            raise SystemExit(f"{sieve.matches:,} lines were found, not {matches:,}")
         print(f"  filter, all {matches:,} lines  {time.perf_counter() - begin:7.2f} s")
         slow.cancel()
         worst = max(LAGS)

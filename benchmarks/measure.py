@@ -98,7 +98,7 @@ def drawn(
     if child == 0:
         os.chdir(cwd)
         os.environ.update(TERM="xterm-256color", COLUMNS="160", LINES="50")
-        os.execvp(arguments[0], arguments)
+        os.execvp(arguments[0], list(arguments))
 
     def wait_for(mark: bytes) -> float:
         seen = b""

@@ -1,6 +1,7 @@
 """1,000 trivial tests as the test stage runs them, beside bare `pytest -q`; and how late an outcome is in the journal.
 
 The stage's side is all of it: the guard around pytest, the reporter in it, an event in the journal for each outcome.
+The guard was started while the command before it ran, as it is where a training comes first.
 The interpreter has pytest and nothing else: every plugin that a project has makes both sides slower by as much.
 """
 
@@ -10,7 +11,6 @@ import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -148,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,7 +104,7 @@ def main() -> None:
             if done.returncode:
                 raise SystemExit(done.stdout + done.stderr)
             for state in STATES:
-                say(state.name, options.runs, lambda state=state: once(bench, state, command))
+                say(state.name, options.runs, partial(once, bench, state, command))
         finally:
             bench.type("cluster", "stop")
 

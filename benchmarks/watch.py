@@ -9,7 +9,6 @@ import os
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -148,7 +147,8 @@ def _change(connection: Connection) -> list[float]:
 
 def _pod(number: int) -> dict[str, object]:
     """A pod of 7.8 KB, as large as those of a real cluster: managed fields are most of it."""
-    managed = {f"f:field-{entry}": {"f:name": {}, "f:value": {}, "f:state": {}} for entry in range(85)}
+    fields: dict[str, object] = {"f:name": {}, "f:value": {}, "f:state": {}}
+    managed = {f"f:field-{entry}": fields for entry in range(85)}
     stamp = "2024-02-29T12:00:00Z"
     condition = {"status": "True", "lastProbeTime": None, "lastTransitionTime": stamp}
     return {
@@ -278,4 +278,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -94,8 +94,8 @@ def memory(options: argparse.Namespace) -> None:
             watcher.send_signal(signal.SIGTERM)
             watcher.wait(30)
     print(f"{options.events} events, one in {options.every:g} s, {found} contents {load()}")
-    for name, bytes_before in before.items():
-        print(f"  {name}  {bytes_before / 2**20:6.1f} MiB, then {(after[name] - bytes_before) / 2**20:+.1f} MiB")
+    for who, bytes_before in before.items():
+        print(f"  {who}  {bytes_before / 2**20:6.1f} MiB, then {(after[who] - bytes_before) / 2**20:+.1f} MiB")
     middle, most = statistics.median(answers), max(answers)
     print(
         f"  a key's effect in the console: median {middle * 1000:.0f} ms, most {most * 1000:.0f} ms of {len(answers)}"
