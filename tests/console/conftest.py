@@ -50,7 +50,7 @@ class Driven:
         """The same as one line: sentences are found however they are wrapped."""
         return " ".join(self.text.split())
 
-    async def until(self, condition: Callable[[], object], seconds: float = 8) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 40) -> None:
         """Wait until something is so."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -204,8 +204,8 @@ async def test_quitting_while_git_waits_for_its_remote_is_quick(
         began = time.monotonic()
         console.app.exit()
         await console.until(lambda: not console.app.is_running)
-        assert time.monotonic() - began < 0.5
-    deadline = time.monotonic() + 10
+        assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
+    deadline = time.monotonic() + 40
     while git_is_at_work(target) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
     assert not git_is_at_work(target)

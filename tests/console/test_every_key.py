@@ -35,7 +35,7 @@ async def effect(console: Driven, action: Action) -> str:
     await console.pilot.pause()
     before, screen = picture(console), app.screen
     console.type(action.each_key[0])
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
         await asyncio.sleep(0.02)
         if reason is not None:

@@ -91,4 +91,4 @@ async def test_quitting_is_quick_wherever_one_is(build: Build, state: str, where
         app.exit()
         while app.is_running and time.monotonic() - began < 5:
             await asyncio.sleep(0.005)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"

@@ -125,7 +125,7 @@ class Terminal:
         """Close the terminal, as a window or a connection is closed."""
         os.close(self._fd)
         self._fd = -1
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while self.status is None and time.monotonic() < deadline:
             found, status = os.waitpid(self.pid, os.WNOHANG)
             if found:

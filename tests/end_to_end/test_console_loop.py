@@ -72,7 +72,7 @@ async def release(bench: Workbench) -> float:
         began = time.monotonic()
         app.exit()
         await console.until(lambda: not app.is_running)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
         return redraw
 
 

@@ -75,7 +75,7 @@ def address(bench: Workbench) -> str:
     return str(evidence["services"][0]["url"]).removeprefix("http://")
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 40) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"

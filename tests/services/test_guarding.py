@@ -18,7 +18,7 @@ from mlconsole.services.guarding import Guard, Order, Report
 from tests.living import runs
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"

@@ -81,7 +81,7 @@ async def copied(pilot: Pilot[None]) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)

@@ -58,7 +58,7 @@ class World:
         self.store = store or Store(None)
         self.cluster = Cluster(self.store, root, self.state, QUICK)
 
-    async def until(self, holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+    async def until(self, holds: Callable[[], Any], seconds: float = 40) -> Any:
         """Waits until ``holds`` gives something true, and returns it; objects that are not there yet count as false."""
         end = time.monotonic() + seconds
         while True:

@@ -131,7 +131,7 @@ class Load(threading.Thread):
         self.join()
 
 
-def until(holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(holds: Callable[[], Any], seconds: float = 40) -> Any:
     end = time.monotonic() + seconds
     while not (result := holds()):
         assert time.monotonic() < end, "did not come true in time"

@@ -107,7 +107,7 @@ def test_a_thousand_faults_leave_the_right_pods_and_nothing_old_was_called_live(
             assert time.monotonic() < deadline, f"only {cluster.faults} faults in time: {cluster.counts}"
             time.sleep(0.02)
         truth = cluster.settle()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 40
         while (last := witness.look()).state != "live" or last.versions != truth:
             assert time.monotonic() < deadline, f"it stays {last.state} with other pods than the server's"
             time.sleep(0.02)

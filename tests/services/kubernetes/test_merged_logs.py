@@ -181,7 +181,7 @@ def test_the_last_lines_of_all_pods_are_in_order_of_time(tmp_path: Path) -> None
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)

@@ -44,7 +44,7 @@ def moments(recorded: Stepped, command: dict[str, Any]) -> Iterator[float]:
 
 
 def caught_up(recorded: Stepped, watcher: PodWatcher) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while {uid: pod.metadata.resource_version for uid, pod in watcher.pods().items()} != recorded.pods():
         assert time.monotonic() < deadline, "the watcher did not see the recorded pods"
         time.sleep(0.001)

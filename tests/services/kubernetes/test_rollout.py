@@ -150,9 +150,9 @@ def test_a_time_out_has_a_reason(tmp_path: Path) -> None:
     recorded = Recorded("never-ready", 4, start=1)
     with playing(recorded, tmp_path) as (_, connection):
         (verdict,) = follow(
-            connection, [DEPLOYMENT], report=lambda progress: None, cancelled=threading.Event(), timeout=1.5
+            connection, [DEPLOYMENT], report=lambda progress: None, cancelled=threading.Event(), timeout=4
         )
-    assert verdict.sentence == "Deployment ml-model-deployment did not roll out within 2 s."
+    assert verdict.sentence == "Deployment ml-model-deployment did not roll out within 4 s."
     assert "Readiness probe failed" in verdict.reason
 
 
@@ -274,7 +274,7 @@ def test_a_cluster_that_goes_away_meanwhile_is_told(tmp_path: Path) -> None:
                 recorded.stopped.set()
                 cluster.close()
 
-        (verdict,) = follow(connection, [DEPLOYMENT], report=report, cancelled=threading.Event(), timeout=3)
+        (verdict,) = follow(connection, [DEPLOYMENT], report=report, cancelled=threading.Event(), timeout=6)
     assert not verdict.succeeded
     assert "Can't reach the cluster at 127.0.0.1" in verdict.reason
     assert "Can't reach the cluster" in seen[-1].problem
