@@ -147,12 +147,12 @@ def test_an_image_that_stays_missing_is_given_up_before_the_deadline(
 
 
 def test_a_time_out_has_a_reason(tmp_path: Path) -> None:
-    recorded = Recorded("never-ready", 4, start=1)
+    recorded = Recorded("never-ready", 2, start=1)
     with playing(recorded, tmp_path) as (_, connection):
         (verdict,) = follow(
-            connection, [DEPLOYMENT], report=lambda progress: None, cancelled=threading.Event(), timeout=4
+            connection, [DEPLOYMENT], report=lambda progress: None, cancelled=threading.Event(), timeout=3
         )
-    assert verdict.sentence == "Deployment ml-model-deployment did not roll out within 4 s."
+    assert verdict.sentence == "Deployment ml-model-deployment did not roll out within 3 s."
     assert "Readiness probe failed" in verdict.reason
 
 
