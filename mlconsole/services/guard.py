@@ -365,6 +365,7 @@ def start(command: list[bytes], environment: dict[bytes, bytes], output: Output)
 
     Raises:
         OSError: it can't be started.
+        ValueError: a word, a name or a value of it can't be handed to any process.
     """
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -374,12 +375,18 @@ def start(command: list[bytes], environment: dict[bytes, bytes], output: Output)
     # what Python ignores would be ignored by the command, too
     heeded = [signal.SIGPIPE, signal.SIGXFSZ]
     # it is looked for where this process would look for it
-    os.environb.clear()
-    os.environb.update(environment)
+    os.environb.pop(b"PATH", None)
+    if b"PATH" in environment:
+        os.environb[b"PATH"] = environment[b"PATH"]
     try:
-        return os.posix_spawnp(command[0], command, os.environb, file_actions=files, setpgroup=0, setsigdef=heeded)
+        return os.posix_spawnp(command[0], command, environment, file_actions=files, setpgroup=0, setsigdef=heeded)
     finally:
         os.close(output.given)
+
+
+def reason(error: OSError | ValueError) -> str:
+    """The words of an error without its number and file."""
+    return getattr(error, "strerror", "") or str(error)
 
 
 def tell(exit_code: int, *, error: str = "", nowhere: str = "", over: int = 0, lost: str = "") -> None:
@@ -435,20 +442,20 @@ def main() -> int:
     try:
         opened = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
-        tell(127, lost=error.strerror or str(error))
+        tell(127, lost=reason(error))
         return 127
     os.dup2(opened, 1)
     os.dup2(opened, 2)
     try:
         os.chdir(folder)
-    except OSError as error:
-        tell(127, nowhere=error.strerror or str(error))
+    except (OSError, ValueError) as error:
+        tell(127, nowhere=reason(error))
         return 127
     output = Output()
     try:
         child = start(command, environment, output)
-    except OSError as error:
-        tell(127, error=error.strerror or str(error))
+    except (OSError, ValueError) as error:
+        tell(127, error=reason(error))
         return 127
     output.widen()
     if limit:

@@ -1,17 +1,24 @@
 """The near side of `guard.py`: starts guards, gives one its order, and hears how that ended.
 
 A guard takes as long to start as Python does. So as soon as one has its order, the next one is started: it waits for
-the next command, which then need not wait for it, and ends by itself when this process is gone.
+the next command, which then need not wait for it, and ends by itself when this process is gone. The command has the
+umask, limits and priority that this process had when its guard was started; all else is as it is at its own start.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import errno
 import marshal
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,7 +44,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
 
     def packed(self) -> bytes:
-        """As the guard reads it; see there."""
+        """As the guard reads it; see there.
+
+        Raises:
+            OSError: a path is relative to a folder that is gone.
+        """
         environment = os.environ if self.environment is None else self.environment
         told = (
             self.grace,
@@ -72,7 +83,9 @@ class Guard:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
-        with theirs:
+        self._owes_report = False
+        with theirs, contextlib.ExitStack() as on_failure:
+            on_failure.callback(self._socket.close)
             self._process = subprocess.Popen(
                 _COMMAND,
                 stdin=theirs.fileno(),
@@ -80,6 +93,8 @@ class Guard:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            on_failure.pop_all()
+        _all.add(self)
 
     @property
     def pid(self) -> int:
@@ -90,12 +105,13 @@ class Guard:
         """What can be waited for with `select(2)`: it is readable when all has ended."""
         return self._socket.fileno()
 
-    def give(self, order: Order) -> bool:
-        """Have a command run; return whether the guard is still there to do so."""
+    def give(self, packed: bytes) -> bool:
+        """Have a command run, as `Order.packed` tells it; return whether the guard is still there to do so."""
         try:
-            self._socket.sendall(order.packed())
+            self._socket.sendall(packed)
         except OSError:
             return False
+        self._owes_report = True
         return True
 
     def ask_to_end(self) -> None:
@@ -110,19 +126,34 @@ class Guard:
         self._process.kill()
 
     def report(self) -> Report:
-        """Wait for the end, and return what was said of it."""
+        """Wait for the end, and return what was said of it.
+
+        Raises:
+            ConnectionError: the guard was killed before it had read its order, so nothing was run.
+        """
         data = b"".join(iter(lambda: self._socket.recv(1 << 16), b""))
         self._process.wait()
+        self._owes_report = not data
         return msgspec.json.decode(data, type=Report) if data else Report()
 
     def close(self) -> None:
-        """Let go of it. A guard that still runs something ends that first."""
+        """Let go of it. A guard that still runs something ends that first; what one left that was killed is killed."""
         self._socket.close()
         self._process.wait()
+        if self._owes_report:
+            self._owes_report = False
+            _end_session(self.pid)
+
+    def leave_to_parent(self) -> None:
+        """In a process that was forked from this one: let the parent's end be seen by the guard."""
+        self._socket.close()
 
 
+_all: weakref.WeakSet[Guard] = weakref.WeakSet()
 _waiting: list[Guard] = []
 """The guard that has no order yet."""
+_making = threading.Lock()
+SECONDS_TO_DIE = 5.0
 
 
 def start(order: Order) -> Guard:
@@ -131,24 +162,66 @@ def start(order: Order) -> Guard:
     Raises:
         OSError: no process can be started.
     """
-    try:
-        guard = _waiting.pop()
-    except IndexError:
-        guard = Guard()
-    if not guard.give(order):
-        guard.close()
-        guard = Guard()
-        guard.give(order)
-    if not _waiting:
-        _waiting.append(Guard())
+    guard = _ordered(order.packed())
+    # one is enough, however many threads come here at once
+    if _making.acquire(blocking=False):
+        try:
+            if not _waiting:
+                _waiting.append(Guard())
+        except OSError:
+            # this command runs, whether or not there is room for one process more
+            return guard
+        finally:
+            _making.release()
     return guard
+
+
+def _ordered(packed: bytes) -> Guard:
+    """A guard that was given an order: the one that waits, where there is one and it was not killed meanwhile."""
+    with contextlib.suppress(IndexError):
+        while True:
+            guard = _waiting.pop()
+            if guard.give(packed):
+                return guard
+            guard.close()
+    guard = Guard()
+    if not guard.give(packed):
+        guard.close()
+        raise OSError(errno.EPIPE, "what watches over it ended at once")
+    return guard
+
+
+def _end_session(leader: int) -> None:
+    """Kill what is left in the session of a guard, which is all but daemons with a session of their own."""
+    import psutil
+
+    deadline = time.monotonic() + SECONDS_TO_DIE
+    while time.monotonic() < deadline:
+        left = 0
+        for pid in psutil.pids():
+            with contextlib.suppress(OSError, psutil.Error):
+                if os.getsid(pid) == leader and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                    os.kill(pid, signal.SIGKILL)
+                    left += 1
+        if not left:
+            return
+        time.sleep(0.01)
 
 
 @atexit.register
 def dismiss() -> None:
-    """End the guard that waits."""
-    while _waiting:
-        _waiting.pop().close()
+    """End the guard that waits. It has nothing to see to, so it need not be asked."""
+    with contextlib.suppress(IndexError):
+        while True:
+            guard = _waiting.pop()
+            guard.kill()
+            guard.close()
 
 
-os.register_at_fork(after_in_child=_waiting.clear)
+def _forked() -> None:
+    for guard in list(_all):
+        guard.leave_to_parent()
+    _waiting.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -167,7 +167,7 @@ def run_child(
             sampler = TreeSampler(guard.pid, on_sample) if on_sample else None
             pump = _Pump(guard, log, on_text if on_line is None else by_line(on_line), on_look, sampler)
             ended = pump.run(cancelled, None if timeout is None else started + timeout)
-            report = guard.report()
+            report = _report(guard, ended)
     if report.nowhere:
         raise OutsideFailed(f"Can't start a process in {cwd}: {report.nowhere}.")
     if report.lost:
@@ -189,6 +189,15 @@ def run_child(
         ended="out of memory" if report.over else ended,
         memory=report.over,
     )
+
+
+def _report(guard: Guard, ended: Ended) -> guarding.Report:
+    try:
+        return guard.report()
+    except ConnectionError as error:
+        if ended != "by itself":
+            return guarding.Report()
+        raise OutsideFailed("The process was killed before it began.", "Try again.") from error
 
 
 def by_line(on_line: Callable[[str], None]) -> Callable[[str], None]:
