@@ -86,8 +86,9 @@ def start_cluster(directory: Path) -> None:
 def stop_cluster(directory: Path) -> None:
     """Stop it, with all of its pods."""
     from mlconsole.headless.cluster import stop
+    from mlconsole.project import cluster_state_of
 
-    stop(open_project_of(directory))
+    stop(cluster_state_of(directory))
 
 
 @cluster.command("status")
@@ -96,8 +97,9 @@ def stop_cluster(directory: Path) -> None:
 def cluster_status(directory: Path, as_json: bool) -> int:
     """Tell whether it runs, and where."""
     from mlconsole.headless.cluster import status as show_status
+    from mlconsole.project import cluster_state_of
 
-    return show_status(open_project_of(directory), as_json=as_json)
+    return show_status(cluster_state_of(directory), as_json=as_json)
 
 
 COMMANDS = (diff, contexts, pods, logs, port_forward, cluster)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlconsole.errors import Exit, OutsideFailed
@@ -33,19 +34,19 @@ def start(project: Project) -> None:
     say(f"export KUBECONFIG={info.kubeconfig}")
 
 
-def stop(project: Project) -> None:
-    """Stop the project's local cluster, with all of its pods."""
+def stop(state: Path) -> None:
+    """Stop the local cluster of a state folder, with all of its pods."""
     from mlconsole.services import local_cluster
 
-    was_running = local_cluster.stop(project.cluster_state)
+    was_running = local_cluster.stop(state)
     narrate("The local cluster is stopped." if was_running else "The local cluster was not running.")
 
 
-def status(project: Project, *, as_json: bool) -> int:
-    """Tell whether the local cluster runs; exit code 3 where it does not."""
+def status(state: Path, *, as_json: bool) -> int:
+    """Tell whether the local cluster of a state folder runs; exit code 3 where it does not."""
     from mlconsole.services import local_cluster
 
-    info = local_cluster.status(project.cluster_state)
+    info = local_cluster.status(state)
     running = info is not None and info.running
     if as_json:
         say_json({"running": running, "url": info.url if info else "", "pid": info.pid if info else 0})
@@ -196,14 +197,19 @@ def _follow_all(project: Project, lines: int) -> None:
 
 
 def show_diff(project: Project) -> int:
-    """Print what a deploy of the candidate would change; exit code 1 where it would change anything, as diff does."""
+    """Print what a deploy of the candidate would change; exit code 1 where it would change anything, as diff does.
+
+    That each release notes its own number, and who began it, is no change.
+    """
     from mlconsole.headless.reports import journal_of
     from mlconsole.release.preview import plan_candidate
+    from mlconsole.services.kubernetes.differences import is_only_notes
 
     with journal_of(project) as journal:
         plan = plan_candidate(project, journal)
+    changes = [change for change in plan.changes if change.action != "none" and not is_only_notes(change.diff)]
     for change in plan.changes:
-        narrate(f"{change.action} {change.kind} {change.name}")
-        if change.diff:
+        narrate(f"{change.action if change in changes else 'none'} {change.kind} {change.name}")
+        if change in changes and change.diff:
             say(change.diff.rstrip("\n"))
-    return Exit.REFUSED if any(change.action != "none" for change in plan.changes) else Exit.DONE
+    return Exit.REFUSED if changes else Exit.DONE

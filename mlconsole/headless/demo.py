@@ -74,4 +74,4 @@ def release_and_show(project: Project) -> int:
 
 def stop_cluster(project: Project) -> None:
     """Stop the demonstration's cluster, with all of its pods."""
-    cluster.stop(project)
+    cluster.stop(project.cluster_state)

@@ -14,6 +14,7 @@ from mlconsole.project.preferences import read_preferences
 from mlconsole.project.settings import SETTINGS_FILE, Settings, read_settings
 
 STATE_FOLDER = ".mlconsole"
+CLUSTER_FOLDER = "cluster"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Project:
     @property
     def cluster_state(self) -> Path:
         """The folder of the project's local cluster."""
-        return self.state / "cluster"
+        return self.state / CLUSTER_FOLDER
 
     @property
     def is_local(self) -> bool:
@@ -109,9 +110,7 @@ def open_project(directory: Path, *, personal: bool = True) -> Project:
         WrongUse: there is no such folder.
         SettingsInvalid: its settings, or the person's preferences, can't be read.
     """
-    if not directory.is_dir():
-        raise WrongUse(f"There is no folder {directory}.", "Check the path, or clone first: mlconsole clone URL")
-    root = find_root(directory.resolve())
+    root = _root_of(directory)
     given, settings_file = read_settings(root)
     settings, found, questions = complete(root, given)
     project = Project(root=root, settings=settings, settings_file=settings_file, found=found, questions=questions)
@@ -120,3 +119,18 @@ def open_project(directory: Path, *, personal: bool = True) -> Project:
         where = Found("deploy.context", preferred, "your own config.toml")
         return replace(project.aimed_at(preferred, settings.deploy.namespace), found=(*found, where))
     return project
+
+
+def cluster_state_of(directory: Path) -> Path:
+    """The folder of a project's local cluster, whatever the project's settings say, or whether they can be read.
+
+    Raises:
+        WrongUse: there is no such folder.
+    """
+    return _root_of(directory) / STATE_FOLDER / CLUSTER_FOLDER
+
+
+def _root_of(directory: Path) -> Path:
+    if not directory.is_dir():
+        raise WrongUse(f"There is no folder {directory}.", "Check the path, or clone first: mlconsole clone URL")
+    return find_root(directory.resolve())

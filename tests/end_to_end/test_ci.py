@@ -100,8 +100,6 @@ def runner(bench: Workbench, tmp_path: Path) -> Iterator[Runner]:
     bench.write("mlconsole.toml", '[deploy]\nsettle = "1s"\n')
     bench.write(".gitignore", "__pycache__\n.mlconsole\n")
     yield Runner(bench, tmp_path)
-    # with settings that can't be read, its cluster could not be stopped
-    bench.write("mlconsole.toml", "")
 
 
 def test_github_judges_plans_and_deploys_after_the_environment_let_it(bench: Workbench, runner: Runner) -> None:

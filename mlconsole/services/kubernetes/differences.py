@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import re
 from typing import Any
 
 import msgspec
 
 from mlconsole.services.kubernetes.documents import Body, Manifest, to_yaml
+from mlconsole.services.kubernetes.facts import CHANGE_CAUSE_ANNOTATION, CHANGED_BY_ANNOTATION, RELEASE_ANNOTATION
 from mlconsole.text import clean
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -19,6 +21,10 @@ NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimes
 """What the server alone writes into an object's metadata."""
 
 _NOISY_ANNOTATIONS = ("deployment.kubernetes.io/revision",)
+
+_NOTES = "|".join(re.escape(name) for name in (RELEASE_ANNOTATION, CHANGED_BY_ANNOTATION, CHANGE_CAUSE_ANNOTATION))
+# four spaces: of the object itself, not of its pod template
+_NOTE = re.compile(rf"[-+] {{4}}({_NOTES}): ")
 
 
 def difference(live: Body | None, applied: Body) -> str:
@@ -38,6 +44,15 @@ def difference(live: Body | None, applied: Body) -> str:
         _lines(before), _lines(after), fromfile=f"live/{title}", tofile=f"planned/{title}", lineterm="", n=3
     )
     return clean("\n".join(lines)) + "\n"
+
+
+def is_only_notes(diff: str) -> bool:
+    """Whether a difference is nothing but which release wrote the object, who began it, and why.
+
+    Every release writes that anew, whatever else it changes.
+    """
+    changed = [line for line in diff.splitlines()[2:] if line.startswith(("-", "+"))]
+    return bool(changed) and all(_NOTE.match(line) for line in changed)
 
 
 def tidy(body: Body) -> Body:

@@ -12,7 +12,7 @@ from mlconsole.errors import WrongUse
 from mlconsole.evidence.cluster import DeployOptions
 from mlconsole.services.kubernetes import secrets as kept_secrets
 from mlconsole.services.kubernetes.apply import ApplyUndone, PartlyApplied, apply, commands
-from mlconsole.services.kubernetes.differences import difference
+from mlconsole.services.kubernetes.differences import difference, is_only_notes
 from mlconsole.services.kubernetes.documents import from_yaml
 from mlconsole.services.kubernetes.orphans import prune
 from mlconsole.services.kubernetes.planning import plan
@@ -175,6 +175,19 @@ def test_secret_values_are_masked_but_their_change_is_seen() -> None:
 def test_what_the_server_alone_writes_is_no_difference() -> None:
     live = {"kind": "A", "metadata": {"name": "a", "resourceVersion": "1", "generation": 1}, "status": {"x": 1}}
     assert difference(live, {"metadata": {"name": "a", "uid": "u"}, "kind": "A", "status": {}}) == ""
+
+
+def test_which_release_wrote_an_object_is_told_from_what_it_changed() -> None:
+    def deployment(release: str, image: str = "a", noted_below: str = "1") -> dict[str, Any]:
+        notes = {"mlconsole.dev/release": release, "kubernetes.io/change-cause": f"v1 by release {release}: why"}
+        below = {"metadata": {"annotations": {"mlconsole.dev/release": noted_below}}, "spec": {"image": image}}
+        return {"kind": "Deployment", "metadata": {"name": "d", "annotations": notes}, "spec": {"template": below}}
+
+    assert is_only_notes(difference(deployment("1"), deployment("2")))
+    assert not is_only_notes(difference(deployment("1"), deployment("2", image="b")))
+    assert not is_only_notes(difference(deployment("1"), deployment("2", noted_below="2"))), "a template rolls pods"
+    assert not is_only_notes(difference(deployment("1"), deployment("1")))
+    assert not is_only_notes(difference(None, deployment("1")))
 
 
 @pytest.mark.parametrize("owner", ['"kubectl-client-side-apply" using v1', '"kubectl" using v1', '"kubectl-create"'])
