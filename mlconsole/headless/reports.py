@@ -14,7 +14,19 @@ from mlconsole.evidence.repo import CloneProgress
 from mlconsole.headless.output import narrate, say, say_blocks, say_json
 from mlconsole.headless.output import table_lines as lines_of
 from mlconsole.journal import Journal
-from mlconsole.present import Lines, Table, age, blocks, final_metrics, glyph, needless, reasons, record, word
+from mlconsole.present import (
+    Lines,
+    Table,
+    age,
+    blocks,
+    final_metrics,
+    glyph,
+    needless,
+    reasons,
+    record,
+    why_it_ran,
+    word,
+)
 from mlconsole.project import Project
 from mlconsole.release.record import gather
 from mlconsole.text import number, short_digest, size
@@ -70,6 +82,8 @@ def _show_stage(run: StageRun | None, stage: StageName, release: Release, *, as_
         return
     if run.evidence is not None:
         say_blocks(blocks(run.evidence))
+    if why := why_it_ran(run):
+        say_blocks((Lines("Changed", (why,)),))
     if run.problem is not None:
         say_blocks((Lines("Problem", (run.problem.sentence, run.problem.next_step, *run.problem.tail)),))
     if run.verdict is not None and run.verdict.reasons:

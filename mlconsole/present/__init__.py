@@ -20,7 +20,7 @@ from mlconsole.present.stages import (
     pod_table,
     test_fact,
 )
-from mlconsole.present.words import age, glyph, needless, reasons, word
+from mlconsole.present.words import age, glyph, needless, reasons, why_it_ran, word
 
 __all__ = [
     "Block",
@@ -42,5 +42,6 @@ __all__ = [
     "reasons",
     "record",
     "test_fact",
+    "why_it_ran",
     "word",
 ]

@@ -41,7 +41,7 @@ def _release_words(event: Event) -> str:
         case ReleaseStarted(resumed=resumed):
             return f"release {event.release} {'goes on' if resumed else 'starts'}"
         case StageStarted(because=because):
-            return f"● started{f', because of: {listed(list(because), 5)}' if because else ''}"
+            return f"● started{f', because of: {listed(because, 5)}' if because else ''}"
         case StageReused(release=release):
             return f"↺ unchanged since {release_words(release)}"
         case StageFinished():

@@ -12,7 +12,7 @@ from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import TestEvidence
 from mlconsole.evidence.training import TrainEvidence
 from mlconsole.present.stages import Block, Lines, Table, comparison_lines, fact, final_metrics, test_fact
-from mlconsole.present.words import glyph, reasons, word
+from mlconsole.present.words import glyph, reasons, why_it_ran, word
 from mlconsole.text import count, duration, listed, number, short_digest, size
 
 MOST_PARAMETERS = 12
@@ -22,6 +22,8 @@ MOST_PARAMETERS = 12
 def record(found: ReleaseRecord) -> tuple[Block, ...]:
     """A release on one page: what it was, each stage, what it is made of and judged by, who decided, what serves."""
     blocks: list[Block] = [_head(found.release), _stages(found), Lines("Made of", tuple(_made_of(found)))]
+    if changed := tuple(f"{run.stage}: {why}" for run in found.stages if (why := why_it_ran(run))):
+        blocks.append(Lines("Changed", changed))
     if judged := tuple(_judged(found)):
         blocks.append(Lines("Judged by", judged))
     gates = tuple(f"{run.stage}: {line}" for run in found.stages if run.verdict for line in reasons(run.verdict))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from mlconsole.evidence.base import Verdict
-from mlconsole.evidence.release import Release, ReleaseState, StageState
+from mlconsole.evidence.release import Release, ReleaseState, StageRun, StageState
 from mlconsole.evidence.repo import CloneProgress
-from mlconsole.text import duration
+from mlconsole.text import duration, listed
 
 _GLYPHS: dict[str, str] = {
     "running": "●",
@@ -42,6 +42,11 @@ def word(state: StageState | ReleaseState | None) -> str:
 def needless(release: Release) -> str:
     """Why a release ended before it changed anything; empty where none had done the same."""
     return f"not needed: {release.already} is the same" if release.already else ""
+
+
+def why_it_ran(run: StageRun) -> str:
+    """Which inputs had changed, so that a stage ran; empty where it had not been completed before, or did not run."""
+    return f"It ran because of: {listed(run.because, 5)}." if run.because and run.reused_from is None else ""
 
 
 def age(moment: datetime, now: datetime) -> str:

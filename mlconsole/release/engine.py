@@ -56,7 +56,7 @@ from mlconsole.release.order import Order, Outcome, Stop, has_touched_the_cluste
 from mlconsole.release.versions import imported_version, made_anywhere
 from mlconsole.stages import stage_of
 from mlconsole.stages.already import AlreadyReleased
-from mlconsole.stages.base import ApprovalNeeded, Known, LeftOut, Stage, StageContext, fingerprint_of, why_it_runs
+from mlconsole.stages.base import ApprovalNeeded, Known, LeftOut, Stage, StageContext, fingerprint_of
 from mlconsole.stages.deployed import left_behind
 from mlconsole.text import clean
 from mlconsole.trigger_queue import TriggerQueue
@@ -284,7 +284,8 @@ class Engine:
             return
         except Problem as problem:
             self._fail(self._new_run(stage.name, None, ()), problem)
-        if own is not None and own.evidence is not None and own.fingerprint == fingerprint:
+        same = own is not None and own.fingerprint is not None and own.fingerprint.digest == fingerprint.digest
+        if own is not None and own.evidence is not None and same:
             if own.state in {"done", "reused"}:
                 self._known = self._known.with_evidence(stage.name, own.evidence)
                 return
@@ -295,11 +296,8 @@ class Engine:
         if earlier is not None and earlier.evidence is not None:
             self._reuse(earlier)
         else:
-            self._run_stage(
-                stage,
-                context,
-                self._new_run(stage.name, fingerprint, why_it_runs(self._journal, stage.name, fingerprint)),
-            )
+            because = stage.why_it_runs(context, fingerprint)
+            self._run_stage(stage, context, self._new_run(stage.name, fingerprint, because))
 
     def _new_run(self, name: StageName, fingerprint: Fingerprint | None, because: tuple[str, ...]) -> StageRun:
         attempt = self._journal.attempts(self._number, name) + 1

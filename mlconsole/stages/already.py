@@ -49,7 +49,7 @@ def source_digest(context: StageContext) -> str:
     repo = needed(context.known.repo)
     if repo.commit is None:
         return ""
-    inputs = training_inputs(context.project, context.known.data_digest)
+    inputs = training_inputs(context.project, context.known.data_identity)
     parts = [text for entry in inputs if entry.name != PYTHON_ENVIRONMENT for text in (entry.name, entry.digest)]
     try:
         manifests = to_yaml(given_manifests(context.project))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mlconsole.errors import OutsideFailed, Problem
-from mlconsole.evidence.base import CommandRun, Fingerprint, Input, Reason, StageName, Verdict
+from mlconsole.evidence.base import CommandRun, Fingerprint, Input, InputPart, Reason, StageName, Verdict
 from mlconsole.evidence.cluster import (
     ConflictChoice,
     DeployEvidence,
@@ -23,7 +23,7 @@ from mlconsole.evidence.cluster import (
     ObjectConflict,
     PodsEvidence,
 )
-from mlconsole.evidence.data import DataEvidence
+from mlconsole.evidence.data import DataEvidence, DataIdentity
 from mlconsole.evidence.release import CommandNoted, EventBody, Evidence, Note, Release, StageRun
 from mlconsole.evidence.repo import RepoEvidence
 from mlconsole.evidence.testing import TestEvidence
@@ -31,6 +31,7 @@ from mlconsole.evidence.training import ModelVersion, TrainEvidence
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.services.models.store import ModelStore
+from mlconsole.text import clean_line, short_digest
 
 E = TypeVar("E", RepoEvidence, DataEvidence, TrainEvidence, TestEvidence, DeployEvidence, PodsEvidence)
 R = TypeVar("R")
@@ -38,6 +39,8 @@ R = TypeVar("R")
 
 _MOST_RUNS = 20
 """So many runs are looked through for an earlier one: mostly it is the last."""
+_MOST_PARTS = 2_000
+"""Of so many files an input keeps each one's digest; of more, it is told only that one of them changed."""
 
 
 class ApprovalNeeded(Problem):
@@ -77,9 +80,14 @@ class Known(msgspec.Struct, frozen=True):
         return needed(needed(self.train).version)
 
     @property
+    def data_identity(self) -> DataIdentity:
+        """Which data it is: there from the data stage on."""
+        return needed(self.data).profile.identity
+
+    @property
     def data_digest(self) -> str:
         """The digest of the data: there from the data stage on."""
-        return needed(self.data).profile.identity.digest
+        return self.data_identity.digest
 
 
 def needed(value: R | None) -> R:
@@ -191,7 +199,8 @@ class Stage(ABC, Generic[E]):
         if settings.store.url and changed_elsewhere(context.journal, settings.name):
             return None
         last = context.journal.last_run(self.name)
-        return last if last and last.state == "done" and last.fingerprint == fingerprint else None
+        known = last.fingerprint.digest if last and last.state == "done" and last.fingerprint else ""
+        return last if known == fingerprint.digest else None
 
     def _before_it_served(self, context: StageContext, fingerprint: Fingerprint) -> StageRun | None:
         """The run by which what is the champion now came to be it: nothing but that changed since.
@@ -205,6 +214,11 @@ class Stage(ABC, Generic[E]):
             if run.fingerprint is not None and fingerprint.changed_since(run.fingerprint) == (self.compared_by,):
                 return run
         return None
+
+    def why_it_runs(self, context: StageContext, fingerprint: Fingerprint) -> tuple[str, ...]:
+        """The inputs that changed since the stage was last completed, in words; none where it never was."""
+        last = last_of_its_kind(context.journal, self.name, fingerprint)
+        return fingerprint.words_since(last.fingerprint) if last is not None and last.fingerprint is not None else ()
 
     def conclude(self, context: StageContext, evidence: E) -> None:
         """Write what follows from an accepted stage, in the one transaction that ends it."""
@@ -258,14 +272,37 @@ def digest_of_files(root: Path, paths: Iterable[Path]) -> str:
     Raises:
         OutsideFailed: one of them can't be read.
     """
-    texts: list[str] = []
+    return input_of_files("", root, paths).digest
+
+
+def input_of_files(name: str, root: Path, paths: Iterable[Path]) -> Input:
+    """Small files as an input, by their names and contents.
+
+    Raises:
+        OutsideFailed: one of them can't be read.
+    """
+    texts: list[tuple[str, str]] = []
     for path in sorted(paths):
         try:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise OutsideFailed(f"{path} can't be read: {error.strerror}.") from error
-        texts += [str(path.relative_to(root)) if path.is_relative_to(root) else str(path), content]
-    return digest_of(*texts)
+        texts.append((str(path.relative_to(root)) if path.is_relative_to(root) else str(path), content))
+    digest = digest_of(*(text for pair in texts for text in pair))
+    return Input(name=name, digest=digest, parts=parts_of(texts))
+
+
+def parts_of(digests: Collection[tuple[str, str]]) -> tuple[InputPart, ...]:
+    """Names and digests as the parts of an input; none where they are so many that the journal would swell."""
+    if len(digests) > _MOST_PARTS:
+        return ()
+    return tuple(InputPart(clean_line(name), f"sha256:{short_digest(digest)}") for name, digest in digests)
+
+
+def parts_of_settings(settings: msgspec.Struct) -> tuple[InputPart, ...]:
+    """The keys of a table of settings as the parts of an input, with what each says."""
+    values = msgspec.to_builtins(settings)
+    return tuple(InputPart(name, msgspec.json.encode(value).decode()) for name, value in values.items())
 
 
 def fingerprint_of(inputs: tuple[Input, ...]) -> Fingerprint:
@@ -274,8 +311,8 @@ def fingerprint_of(inputs: tuple[Input, ...]) -> Fingerprint:
     return Fingerprint(digest=digest_of(*texts), inputs=inputs)
 
 
-def why_it_runs(journal: Journal, name: StageName, fingerprint: Fingerprint) -> tuple[str, ...]:
-    """The inputs of a stage that changed since it was last completed; none where it never was.
+def last_of_its_kind(journal: Journal, name: StageName, fingerprint: Fingerprint) -> StageRun | None:
+    """The last completed run of a stage that had inputs in common; None where it never was completed.
 
     A training and a model that was imported have no input in common: each is held against the last of its own.
     """
@@ -283,5 +320,5 @@ def why_it_runs(journal: Journal, name: StageName, fingerprint: Fingerprint) -> 
     for most in (1, _MOST_RUNS):
         for run in journal.done_stages(name, most=most):
             if run.fingerprint is not None and mine & {entry.name for entry in run.fingerprint.inputs}:
-                return fingerprint.changed_since(run.fingerprint)
-    return ()
+                return run
+    return None

@@ -24,7 +24,8 @@ from mlconsole.project import Project
 from mlconsole.project.settings import SettingsInvalid
 from mlconsole.services.datasets import dvc, files, schema
 from mlconsole.services.datasets.faults import DataChanged
-from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, needed
+from mlconsole.stages.base import Stage, StageContext, digest_of, input_of_files, needed
+from mlconsole.stages.training_inputs import data_input
 from mlconsole.text import listed
 
 if TYPE_CHECKING:
@@ -143,22 +144,22 @@ class DataStage(Stage[DataEvidence]):
         if is_elsewhere(project):
             from mlconsole.stages.data_on_cluster import seen_from_here
 
-            dialect, digest = dialect_of(project), seen_from_here(context)
+            dialect, data_now = dialect_of(project), Input(name="data", digest=seen_from_here(context))
         else:
             identity = identify(project)
-            dialect, digest = identity.dialect, identity.digest
+            dialect, data_now = identity.dialect, data_input(identity)
         champion = context.champion
-        reference = "" if champion is None or champion.data_digest == digest else champion.data_digest
+        reference = "" if champion is None or champion.data_digest == data_now.digest else champion.data_digest
         return (
-            Input(name="data", digest=digest),
+            data_now,
             Input(name="target", digest=data.target),
-            Input(name="checks", digest=digest_of_files(root, checks) if checks else ""),
+            input_of_files("checks", root, checks) if checks else Input(name="checks", digest=""),
             *_today(checks),
             Input(name="champion's data", digest=reference),
             Input(
                 name="data settings", digest=digest_of(data.drift, *data.key, *_words_of(dialect), *_place_of(project))
             ),
-            Input(name="DVC pointers", digest=digest_of_files(root, dvc.pointer_files(root, _data_path(project)))),
+            input_of_files("DVC pointers", root, dvc.pointer_files(root, _data_path(project))),
         )
 
     def check(self, project: Project) -> None:

@@ -19,9 +19,18 @@ from mlconsole.project import Project
 from mlconsole.project.settings import seconds
 from mlconsole.services.processes import child_environment
 from mlconsole.services.training import imports
-from mlconsole.stages.base import Stage, StageContext, digest_of, digest_of_files, model_store, needed
+from mlconsole.stages.base import (
+    Stage,
+    StageContext,
+    digest_of,
+    digest_of_files,
+    input_of_files,
+    model_store,
+    needed,
+    parts_of_settings,
+)
 from mlconsole.stages.deployed import taken_back_words
-from mlconsole.stages.training_inputs import project_python
+from mlconsole.stages.training_inputs import project_python, python_input
 from mlconsole.text import count, listed, number
 
 UNSEEN_ROWS_HINT = 'Keep rows out of training, and name their file: [quality] holdout = "data/holdout.csv"'
@@ -134,13 +143,17 @@ class TestStage(Stage[TestEvidence]):
         return (
             Input(name="candidate", digest=candidate.model.digest),
             Input(name="candidate's version", digest=candidate.label),
-            Input(name="tests", digest=digest_of_files(project.root, _test_files(project.root, test_paths(project)))),
+            input_of_files("tests", project.root, _test_files(project.root, test_paths(project))),
             *_configuration(project.root),
             Input(name="test settings", digest=_settings_digest(project)),
-            Input(name="hold-out", digest=digest_of_files(project.root, [path for path in holdout if path.exists()])),
-            Input(name="quality settings", digest=digest_of(msgspec.json.encode(quality).decode())),
+            input_of_files("hold-out", project.root, [path for path in holdout if path.exists()]),
+            Input(
+                name="quality settings",
+                digest=digest_of(msgspec.json.encode(quality).decode()),
+                parts=parts_of_settings(quality),
+            ),
             Input(name="champion", digest=rival.label + rival.model.digest if rival else ""),
-            Input(name="Python environment", digest=project_python(project).digest),
+            python_input(project),
             Input(name="rollbacks", digest=rolled_back_words(context)),
         )
 

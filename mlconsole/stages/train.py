@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mlconsole.evidence.base import Input, Reason, Verdict, now
-from mlconsole.evidence.release import VersionMade
+from mlconsole.errors import Problem
+from mlconsole.evidence.base import Fingerprint, Input, Reason, Verdict, now
+from mlconsole.evidence.release import StageRun, VersionMade
 from mlconsole.evidence.training import ModelFile, ModelVersion, PythonEnvironment, TrainEvidence
 from mlconsole.project import Project
 from mlconsole.project.settings import size_in_bytes
 from mlconsole.services.training import variables
 from mlconsole.services.training.files import remove
 from mlconsole.stages.already import is_unattended, source_digest, stop_where_released
-from mlconsole.stages.base import Stage, StageContext, model_store, needed
+from mlconsole.stages.base import Stage, StageContext, last_of_its_kind, model_store, needed
 from mlconsole.stages.loading import loading_reasons, scanned
-from mlconsole.stages.training_inputs import command_template, manifest_line, project_python, training_inputs
+from mlconsole.stages.training_inputs import (
+    PARAMETERS,
+    command_template,
+    manifest_line,
+    project_python,
+    training_inputs,
+)
 from mlconsole.text import count, listed
 
 if TYPE_CHECKING:
@@ -37,17 +44,19 @@ def _trained(context: StageContext, number: int) -> tuple[Trained, PythonEnviron
     return train_here(context, number, environment), environment
 
 
-def _tell_parameters(context: StageContext) -> None:
-    """Say which parameters are other ones than those of the training before."""
+def _parameter_words(context: StageContext, last: StageRun) -> str:
+    """Which parameters are other ones than those of an earlier training; empty where that can't be told."""
     from mlconsole.services.training import parameters
     from mlconsole.services.triggers.parameters import changed_words
 
-    settings, last = context.project.settings.train, context.journal.done_stage("train")
-    before = last.evidence if last is not None and isinstance(last.evidence, TrainEvidence) else None
-    if not settings.parameters or settings.sweep or before is None or before.environment.found == "elsewhere":
-        return
-    if words := changed_words(parameters.read(context.project.root / settings.parameters), before.parameters):
-        context.note(f"Parameters: {words}")
+    settings, before = context.project.settings.train, last.evidence
+    if not settings.parameters or settings.sweep or not isinstance(before, TrainEvidence):
+        return ""
+    try:
+        found = parameters.read(context.project.root / settings.parameters)
+    except Problem:
+        return ""  # the training says what is wrong with them
+    return changed_words(found, before.parameters) or f"{settings.parameters}, with the same values"
 
 
 class TrainStage(Stage[TrainEvidence]):
@@ -56,7 +65,15 @@ class TrainStage(Stage[TrainEvidence]):
     name = "train"
 
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
-        return training_inputs(context.project, context.known.data_digest)
+        return training_inputs(context.project, context.known.data_identity)
+
+    def why_it_runs(self, context: StageContext, fingerprint: Fingerprint) -> tuple[str, ...]:
+        last = last_of_its_kind(context.journal, self.name, fingerprint)
+        if last is None or last.fingerprint is None:
+            return ()
+        changed = fingerprint.changed_since(last.fingerprint)
+        told = {PARAMETERS: _parameter_words(context, last)} if PARAMETERS in changed else {}
+        return fingerprint.words_since(last.fingerprint, told)
 
     def check(self, project: Project) -> None:
         if not manifest_line(project):
@@ -75,7 +92,6 @@ class TrainStage(Stage[TrainEvidence]):
         if is_unattended(needed(context.release)):
             stop_where_released(context, source_digest(context))
         number = self._next_number(context)
-        _tell_parameters(context)
         trained, environment = _trained(context, number)
         store, result = model_store(project), trained.result
         model = store.adopt(result.model, result.model.name if result.found else result.model.stem)

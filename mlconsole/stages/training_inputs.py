@@ -12,17 +12,21 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import WrongUse
-from mlconsole.evidence.base import Input
+from mlconsole.evidence.base import Input, InputPart
+from mlconsole.evidence.data import DataIdentity
 from mlconsole.evidence.training import PythonEnvironment
 from mlconsole.project import Project
 from mlconsole.project.settings import TrainSettings
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import notebook
 from mlconsole.services.training.environment import find_python
-from mlconsole.stages.base import digest_of, digest_of_files
+from mlconsole.stages.base import digest_of, digest_of_files, input_of_files, parts_of
+from mlconsole.text import clean_line
 
 PYTHON_ENVIRONMENT = "Python environment"
 """The name of the one input that is the machine's, and not the project's."""
+PARAMETERS = "parameters"
+"""The name of the input that is the file of parameters."""
 LOCAL_IMAGE = "local"
 """What the local cluster, which has no images, is told where the settings name none."""
 
@@ -75,7 +79,7 @@ def working_folder(project: Project) -> Path:
     return Path(os.path.normpath(folder))
 
 
-def training_inputs(project: Project, data_digest: str) -> tuple[Input, ...]:
+def training_inputs(project: Project, data: DataIdentity) -> tuple[Input, ...]:
     """What decides what comes out of a training, in the order in which people are told what changed.
 
     Raises:
@@ -86,21 +90,39 @@ def training_inputs(project: Project, data_digest: str) -> tuple[Input, ...]:
     parameters = [project.root / name for name in [project.settings.train.parameters] if name]
     sources = commands.sources(project.root, shlex.split(template), working_folder(project))
     return (
-        Input(name="data", digest=data_digest),
+        data_input(data),
         Input(name="command", digest=template),
-        Input(name="parameters", digest=digest_of_files(project.root, parameters)),
-        Input(name="training code", digest=_digest_of_code(project, sources)),
+        input_of_files(PARAMETERS, project.root, parameters),
+        _code_input(project, sources),
         *_place_inputs(project),
         Input(name="model name", digest=project.settings.name),
         *_more_inputs(project.settings.train),
     )
 
 
-def _digest_of_code(project: Project, sources: tuple[Path, ...]) -> str:
-    """The digest of the code that trains; of notebooks, without what their cells put out."""
+def data_input(data: DataIdentity) -> Input:
+    """Which data it is, as an input."""
+    return Input(name="data", digest=data.digest, parts=parts_of([(file.path, file.digest) for file in data.files]))
+
+
+def python_input(project: Project) -> Input:
+    """The project's Python and what is installed in it, as an input."""
+    found = project_python(project)
+    versions = [("Python", found.version), *((entry.name, entry.version) for entry in found.packages)]
+    parts = tuple(InputPart(clean_line(name), clean_line(version)) for name, version in versions)
+    return Input(name=PYTHON_ENVIRONMENT, digest=found.digest, parts=parts)
+
+
+def _code_input(project: Project, sources: tuple[Path, ...]) -> Input:
+    """The code that trains; of notebooks, without what their cells put out."""
     notebooks = [path for path in sources if path.suffix == notebook.SUFFIX]
-    digest = digest_of_files(project.root, [path for path in sources if path not in notebooks])
-    return digest_of(digest, *map(notebook.code, notebooks)) if notebooks else digest
+    files = input_of_files("training code", project.root, [path for path in sources if path not in notebooks])
+    if not notebooks:
+        return files
+    codes = [notebook.code(path) for path in notebooks]
+    names = [os.path.relpath(path, project.root) for path in notebooks]
+    parts = parts_of([(name, digest_of(code)) for name, code in zip(names, codes, strict=True)])
+    return msgspec.structs.replace(files, digest=digest_of(files.digest, *codes), parts=(*files.parts, *parts))
 
 
 def _inputs_there(project: Project) -> tuple[Input, ...]:
@@ -132,4 +154,4 @@ def _place_inputs(project: Project) -> tuple[Input, ...]:
     """Where it runs, as far as that decides what comes out."""
     if project.settings.train.on == "cluster":
         return _inputs_there(project)
-    return (Input(name=PYTHON_ENVIRONMENT, digest=project_python(project).digest),)
+    return (python_input(project),)

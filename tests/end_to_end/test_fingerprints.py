@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.end_to_end
 
 VERSION = "candidate's version"
+DATA = "data (data/training.csv)"
+PACKAGE = "Python environment (new madeup 1.0)"
 SETTINGS = """\
 [train]
 command = "python train_model.py --data {data} --output {model}"
@@ -58,9 +60,14 @@ def started(bench: Workbench) -> dict[str, list[str]]:
 
 def test_which_parameter_changed_is_told(trained: Workbench) -> None:
     trained.write("params.yaml", "rate: 0.2\ndepth: 3\n")
-    said = trained.type("run", "--until", "train").stdout
-    assert "Parameters: rate 0.1 → 0.2 and depth = 3" in said
-    assert "Parameters:" not in trained.type("run", "--until", "train", "--from", "train").stdout
+    said = "because of: parameters (rate 0.1 → 0.2 and depth = 3)"
+    assert said in trained.type("run", "--until", "train").stdout
+    assert f"train: It ran {said}." in trained.type("show", "2").stdout
+    assert f"It ran {said}." in trained.type("show", "2", "--stage", "train").stdout
+    assert "because of" not in trained.type("run", "--until", "train", "--from", "train").stdout
+
+    trained.write("params.yaml", "depth: 3  # as deep as before\nrate: 0.2\n")
+    assert "parameters (params.yaml, with the same values)" in trained.type("run", "--until", "train").stdout
 
 
 def change_a_row(bench: Workbench) -> None:
@@ -78,24 +85,24 @@ def test_a_change_runs_what_depends_on_it(trained: Workbench) -> None:
     assert started(bench) == {}
 
     change_a_row(bench)
-    assert started(bench) == {"data": ["data"], "train": ["data"], "test": ["candidate", VERSION]}
+    assert started(bench) == {"data": [DATA], "train": [DATA], "test": ["candidate", VERSION]}
 
     bench.write("params.yaml", "rate: 0.2\n")
     bench.commit("Learn faster")
     tree = ["commit and working tree"]
-    assert started(bench) == {"repo": tree, "train": ["parameters"], "test": [VERSION]}
+    assert started(bench) == {"repo": tree, "train": ["parameters (rate 0.1 → 0.2)"], "test": [VERSION]}
 
     bench.write("helper.py", "FACTOR = 2\n")
     bench.commit("Another factor")
-    assert started(bench) == {"repo": tree, "train": ["training code"], "test": [VERSION]}
+    assert started(bench) == {"repo": tree, "train": ["training code (helper.py)"], "test": [VERSION]}
 
     install_a_package(bench)
-    assert started(bench) == {"train": ["Python environment"], "test": [VERSION, "Python environment"]}
+    assert started(bench) == {"train": [PACKAGE], "test": [VERSION, PACKAGE]}
 
     bench.write("tests/test_more.py", "def test_more():\n    pass\n")
     bench.write("tests/test_model_quality.py", (bench.root / "tests/test_model_quality.py").read_text() + "\n# more\n")
     bench.commit("Test more")
-    assert started(bench) == {"repo": tree, "test": ["tests"]}
+    assert started(bench) == {"repo": tree, "test": ["tests (tests/test_model_quality.py)"]}
 
     bench.write("README.md", "A tiny model.\n")
     bench.commit("Say what it is")

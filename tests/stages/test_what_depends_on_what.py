@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlconsole.evidence.base import STAGES, StageName, now
+from mlconsole.evidence.base import STAGES, Fingerprint, Input, InputPart, StageName, now
 from mlconsole.evidence.cluster import ClusterTarget, DeployEvidence, DeployPlan
 from mlconsole.evidence.data import DataEvidence, DataProfile, DataSchema
 from mlconsole.evidence.training import ModelFile, ModelVersion, PythonEnvironment, ResourceUse, TrainEvidence
@@ -241,8 +241,8 @@ def fingerprints(root: Path) -> dict[StageName, Any]:
         journal.close()
 
 
-def concerned(template: Path, before: dict[StageName, Any], changes: list[str]) -> Concerned:
-    """Make some changes in a copy of the project: the stages that are concerned, each with the inputs that it names."""
+def changed(template: Path, changes: list[str]) -> dict[StageName, Any]:
+    """What each stage names as its inputs in a copy of the project with some changes."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         shutil.copytree(template, root, symlinks=True, ignore=shutil.ignore_patterns(".mlconsole"))
@@ -252,7 +252,12 @@ def concerned(template: Path, before: dict[StageName, Any], changes: list[str]) 
         text = toml(place.settings)
         if (root / "mlconsole.toml").read_text() != text:
             (root / "mlconsole.toml").write_text(text)
-        after = fingerprints(root)
+        return fingerprints(root)
+
+
+def concerned(template: Path, before: dict[StageName, Any], changes: list[str]) -> Concerned:
+    """Make some changes: the stages that are concerned, each with the inputs that it names."""
+    after = changed(template, changes)
     return {name: set(after[name].changed_since(before[name])) for name in STAGES if after[name] != before[name]}
 
 
@@ -287,3 +292,46 @@ def test_any_changes_together_concern_what_each_of_them_does(
     template: Path, before: dict[StageName, Any], changes: list[str]
 ) -> None:
     assert concerned(template, before, changes) == expected(changes)
+
+
+WORDS: dict[str, tuple[StageName, str]] = {
+    "a parameter": ("train", "parameters (params.yaml)"),
+    "a comment in the training code": ("train", "training code (train_model.py)"),
+    "a module in a package": ("train", "training code (features/scale.py)"),
+    "a row of data": ("train", "data (data/training.csv)"),
+    "a row of the hold-out": ("test", "hold-out (data/holdout.csv)"),
+    "a rule for the data": ("data", "checks (checks.yaml)"),
+    "a module of the tests": ("test", "tests (tests/tools.py)"),
+    "a package": ("train", "Python environment (numpy 1.0 → 2.0)"),
+    "another package": ("test", "Python environment (new new 1.0)"),
+    "the tolerance": ("test", "quality settings (tolerance 0.01 → 0.2)"),
+    "the command": ("train", "command"),
+}
+
+
+@pytest.mark.parametrize("change", WORDS)
+def test_what_changed_is_named(template: Path, before: dict[StageName, Any], change: str) -> None:
+    stage, words = WORDS[change]
+    assert changed(template, [change])[stage].words_since(before[stage]) == (words,)
+
+
+def test_of_many_files_the_first_are_named(template: Path, before: dict[StageName, Any]) -> None:
+    changes = ["a comment in the training code", "a module that it imports", "a module in a package"]
+    found = changed(template, changes)["train"]
+    expected_words = "training code (features/scale.py, helper.py and train_model.py)"
+    assert found.words_since(before["train"]) == (expected_words,)
+
+    def code(**states: str) -> Fingerprint:
+        parts = tuple(InputPart(name, f"sha256:{state}") for name, state in states.items())
+        return Fingerprint(digest=str(states), inputs=(Input(name="training code", digest=str(states), parts=parts),))
+
+    many = code(a="1", b="1", c="1", d="1", e="1")
+    assert code(a="2", c="1", d="2", e="2", f="1").words_since(many) == ("training code (a, d, e and 2 more)",)
+    assert code(a="1", b="1", c="2", f="1").words_since(many) == ("training code (c, new f, d gone and 1 more)",)
+
+
+def test_what_was_kept_without_its_parts_is_named_as_a_whole(template: Path, before: dict[StageName, Any]) -> None:
+    train = before["train"]
+    old = fingerprint_of(tuple(Input(name=entry.name, digest=entry.digest) for entry in train.inputs))
+    assert old.digest == train.digest
+    assert changed(template, ["a module that it imports"])["train"].words_since(old) == ("training code",)

@@ -28,7 +28,7 @@ from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Document
 from mlconsole.evidence.base import STAGES, StageName
 from mlconsole.evidence.release import StageRun
-from mlconsole.present import blocks
+from mlconsole.present import blocks, why_it_ran
 
 
 class PanelTitle(Widget):
@@ -162,8 +162,8 @@ def run_lines(run: StageRun | None, width: int) -> list[Content]:
         parts.append([heading("Gate"), *verdict_lines(run.verdict, width)])
     if run.reused_from is not None:
         parts.append([line((f"Nothing it depends on has changed: the evidence is {run.taken_from}'s.", DIM))])
-    elif run.because:
-        parts.append([line((f"It ran because of: {', '.join(run.because)}.", DIM))])
+    elif why := why_it_ran(run):
+        parts.append(wrapped(line((why, DIM)), width))
     return sections(*parts)
 
 
