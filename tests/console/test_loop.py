@@ -92,3 +92,29 @@ async def test_quitting_is_quick_wherever_one_is(build: Build, state: str, where
         while app.is_running and time.monotonic() - began < 5:
             await asyncio.sleep(0.005)
     assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
+
+
+@pytest.mark.parametrize("key", ["question_mark", "colon", "h", "P", "i", "f", "d", "a"])
+async def test_the_console_may_end_while_a_screen_comes_up(build: Build, drive: Drive, key: str) -> None:
+    root = build("done", "waiting").project.root
+    for turns in (0, 1, 2, 4, 8, 16):
+        async with drive(root, (120, 40)) as console:
+            console.type(key)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            console.app.exit()
+            await console.until(lambda console=console: not console.app.is_running)
+        assert console.app._exception is None
+
+
+async def test_the_console_may_end_while_it_comes_up(build: Build) -> None:
+    root = build("done", "waiting").project.root
+    for turns in (0, 1, 2, 4, 8, 16, 32, 64, 128):
+        app = MlconsoleApp(open_project(root))
+        async with app.run_test(size=(120, 40)):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            app.exit()
+            while app.is_running:
+                await asyncio.sleep(0.005)
+        assert app._exception is None

@@ -52,19 +52,20 @@ class ChooseScreen(Dialog[str | None]):
         super().__init__()
         self._heading = title
         self._choices = tuple(choices)
+        self._field = Input(placeholder="some letters of its name")
         self._table = Table(("", "", ""), whole=frozenset({0, 1}))
 
     def compose(self) -> ComposeResult:
         """Title, the line, the list, keys."""
         with Vertical():
             yield Static(line(self._heading), classes="title", markup=False)
-            yield Input(placeholder="some letters of its name")
+            yield self._field
             yield self._table
             yield Static(keys([("↓ ↑", "select"), ("Enter", "choose"), ("Esc", "back")]), classes="keys")
 
     def on_mount(self) -> None:
         """List everything."""
-        self.query_one(Input).focus()
+        self._field.focus()
         self._list("")
 
     def on_input_changed(self, message: Input.Changed) -> None:

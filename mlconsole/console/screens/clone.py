@@ -64,6 +64,9 @@ class CloneScreen(Dialog[Path | None]):
         self._progress: CloneProgress | None = None
         self._problem: ProblemRecord | None = None
         self._note = ""
+        self._field = Input(order.url, placeholder="https://example.com/ml-project.git")
+        self._document = Document()
+        self._keys = Static(classes="keys", markup=False)
 
     @property
     def is_cloning(self) -> bool:
@@ -75,13 +78,13 @@ class CloneScreen(Dialog[Path | None]):
         with Vertical():
             yield Static(line("Clone a project"), classes="title", markup=False)
             yield Static(line("The address of its repository:"), markup=False)
-            yield Input(self._url, placeholder="https://example.com/ml-project.git")
-            yield Document()
-            yield Static(classes="keys", markup=False)
+            yield self._field
+            yield self._document
+            yield self._keys
 
     def on_mount(self) -> None:
         """Ask for the address, or begin."""
-        self.query_one(Input).focus()
+        self._field.focus()
         self.set_interval(1.0, self._tick)
         if self._url:
             self._begin()
@@ -89,7 +92,7 @@ class CloneScreen(Dialog[Path | None]):
 
     def on_resize(self) -> None:
         """The last lines of a problem scroll, so that the keys are always there."""
-        self.query_one(Document).styles.max_height = max(self.size.height - 8, 3)
+        self._document.styles.max_height = max(self.size.height - 8, 3)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Clone."""
@@ -101,7 +104,7 @@ class CloneScreen(Dialog[Path | None]):
 
     def _begin(self) -> None:
         self._began, self._progress, self._problem, self._note = now(), None, None, ""
-        self.query_one(Input).disabled = True
+        self._field.disabled = True
         cast("MlconsoleApp", self.app).background.run(GROUP, self._work, self._cloned, self._failed)
 
     def _work(self, stop: threading.Event) -> Path:
@@ -128,9 +131,8 @@ class CloneScreen(Dialog[Path | None]):
             self._note = "It was ended, and nothing is left of it."
         else:
             self._problem = as_record(error)
-        field = self.query_one(Input)
-        field.disabled = False
-        field.focus()
+        self._field.disabled = False
+        self._field.focus()
         self._draw()
 
     def action_leave(self) -> None:
@@ -150,11 +152,11 @@ class CloneScreen(Dialog[Path | None]):
         if not self.is_attached:
             return
         app = cast("MlconsoleApp", self.app)
-        self.query_one(Document).show(self._lines)
+        self._document.show(self._lines)
         idle = "quit" if self._order.url else "back" if app.is_open else "open the empty folder"
         leave = "end it" if self.is_cloning else idle
         pairs = [*([] if self.is_cloning else [("Enter", "clone")]), ("Esc", leave)]
-        self.query_one(".keys", Static).update(keys(pairs))
+        self._keys.update(keys(pairs))
 
     def _lines(self, width: int) -> list[Content]:
         into = str(self._order.target)

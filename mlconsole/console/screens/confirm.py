@@ -54,40 +54,42 @@ class ConfirmScreen(Dialog[Answer | None]):
     def __init__(self, question: Question) -> None:
         super().__init__()
         self.question = question
+        self._document = Document()
+        self._field = Input(id="typed" if question.typed else "reason")
+        self._no, self._yes = Button("No, go back", id="no"), Button(line(question.verb), id="yes", variant="warning")
 
     def compose(self) -> ComposeResult:
         """Title, preview, what is to be typed, buttons."""
         question = self.question
         with Vertical():
             yield Static(line(question.title), classes="title", markup=False)
-            yield Document()
+            yield self._document
             if question.typed:
                 yield Static(line(f"Type the context's name, {question.typed}, to go on:"), markup=False)
-                yield Input(id="typed")
+                yield self._field
             elif question.wants_reason:
                 yield Static(line(question.prompt or "Why? Your reason is kept with the release:"), markup=False)
-                yield Input(id="reason")
+                yield self._field
             with Horizontal():
-                yield Button("No, go back", id="no")
-                yield Button(line(question.verb), id="yes", variant="warning")
+                yield self._no
+                yield self._yes
             yield Static(keys([("Tab →", "choose"), ("Enter", "press"), ("Esc", "no")]), classes="keys")
 
     def on_mount(self) -> None:
         """Show the preview; the focus goes where nothing can happen by mistake."""
-        self.query_one(Document).show(self.question.maker)
+        self._document.show(self.question.maker)
         self._judge("")
-        asks = self.question.typed or self.question.wants_reason
-        self.query_one("Input" if asks else "#no").focus()
+        (self._field if self.question.typed or self.question.wants_reason else self._no).focus()
 
     def on_resize(self) -> None:
         """The preview gets what the rest leaves, so that the buttons are always there."""
         asks = self.question.typed or self.question.wants_reason
-        self.query_one(Document).styles.max_height = max(self.size.height - (10 if asks else 8), 3)
+        self._document.styles.max_height = max(self.size.height - (10 if asks else 8), 3)
 
     def _judge(self, text: str) -> None:
         question = self.question
         ready = text == question.typed if question.typed else bool(text.strip()) or not question.wants_reason
-        self.query_one("#yes", Button).disabled = not ready
+        self._yes.disabled = not ready
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """The button waits until the right thing is typed."""
@@ -97,16 +99,15 @@ class ConfirmScreen(Dialog[Answer | None]):
         """Enter goes on to the button; it does not press it where something changes."""
         # that the line has changed may be told after that it was sent
         self._judge(event.value)
-        button = self.query_one("#yes", Button)
-        if not button.disabled:
-            button.focus() if self.question.changes else button.press()
+        if not self._yes.disabled:
+            self._yes.focus() if self.question.changes else self._yes.press()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer."""
         if event.button.id != "yes":
             self.dismiss(None)
             return
-        reason = self.query_one("#reason", Input).value.strip() if self.question.wants_reason else ""
+        reason = self._field.value.strip() if self.question.wants_reason else ""
         self.dismiss(Answer(reason))
 
     def action_refuse(self) -> None:

@@ -29,19 +29,19 @@ class DetailScreen(Dialog[None]):
         super().__init__()
         self._heading = title
         self._maker = maker
+        self._document = Document()
 
     def compose(self) -> ComposeResult:
         """Title, document, keys."""
         with Vertical():
             yield Static(line(self._heading), classes="title", markup=False)
-            yield Document()
+            yield self._document
             yield Static(keys([("↓ ↑", "scroll"), ("Esc", "back")]), classes="keys")
 
     def on_mount(self) -> None:
         """Show the lines."""
-        document = self.query_one(Document)
-        document.show(self._maker)
-        document.focus()
+        self._document.show(self._maker)
+        self._document.focus()
 
     def action_close(self) -> None:
         """Back to where one was."""
