@@ -15,6 +15,9 @@ from mlconsole.services.datasets.files import COMPRESSIONS
 from mlconsole.text import listed
 
 _BUFFER = 1 << 20
+_HEAD = 4096
+_FEWEST_NULS = 0.1
+"""The part of the characters that are of ASCII in any table of UTF-16: its delimiters and line ends at least."""
 # The marks of UTF-32 begin with those of UTF-16, so that they are looked for first.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -30,7 +33,7 @@ class TextStream:
     Args:
         path: where it is; the ending says how it is compressed.
         name: what to call it in messages.
-        encoding: how its text is encoded; empty: UTF-8, or what its byte order mark says.
+        encoding: how its text is encoded; empty: UTF-8, or what its byte order mark says, or UTF-16 without one.
 
     Raises:
         DataUnfit: there is no such encoding, or the file can't be read.
@@ -60,15 +63,19 @@ class TextStream:
         except LookupError as error:
             sentence = f"There is no encoding {encoding}, which the settings name."
             raise DataUnfit(sentence, 'Set `encoding` under `[data]`: "latin-1", "cp1252", "utf-16", …') from error
+        if name == "utf-16":
+            # without a mark it would be read by the byte order of this machine
+            return self._marked() or name
         return "" if name in ("utf-8", "ascii", "utf-8-sig") else name
 
     def _marked(self) -> str:
         with self._decompressed(None) as stream:
             try:
-                head = stream.read(4)
+                head = stream.read(_HEAD)
             except Exception:  # noqa: BLE001 (whoever reads the rows will meet the same fault, and tell it)
                 return ""
-        return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), "")
+        marked = next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), "")
+        return marked or unmarked_utf16(head)
 
     def _decompressed(self, raw: BinaryIO | None) -> BinaryIO:
         name = self._path.name.lower()
@@ -111,6 +118,25 @@ class TextStream:
             raise DataUnfit(
                 f"{self._name} can't be unpacked: {error}.", "Unpack it, and name what was in it."
             ) from error
+
+
+def unmarked_utf16(head: bytes) -> str:
+    """UTF-16 with its byte order, where the beginning of a file is that without a byte order mark; else empty.
+
+    Delimiters, digits and line ends have a byte that is NUL, always on the same side of the other. In a damaged text
+    NUL bytes are few, or on both sides alike. (Of other characters, few have a NUL on the other side, such as 一.)
+    """
+    head = head[: len(head) // 2 * 2]
+    sides = {"utf-16-be": head[::2].count(0), "utf-16-le": head[1::2].count(0)}
+    (_, fewer), (encoding, more) = sorted(sides.items(), key=lambda side: side[1])
+    if not more or more < len(head) // 2 * _FEWEST_NULS or fewer * 3 > more:
+        return ""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return ""
+    has_lines = "\n" in text or "\r" in text
+    return encoding if has_lines and "\0" not in text else ""
 
 
 class _Recoded(io.RawIOBase):

@@ -65,7 +65,30 @@ def test_an_encoding_that_a_mark_tells_is_read(tmp_path: Path, encoding: str, en
     assert_is_the_table(profiled(tmp_path, f"table.csv{ending}", gzip.compress(content) if ending else content))
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le", "mac-roman"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("said", [None, Dialect(encoding="utf-16")])
+def test_utf_16_without_a_mark_is_told_by_its_bytes(
+    tmp_path: Path, encoding: str, ending: str, said: Dialect | None
+) -> None:
+    content = ROWS.encode(encoding)
+    content = gzip.compress(content) if ending else content
+    assert_is_the_table(profiled(tmp_path, f"table.csv{ending}", content, said))
+    japanese = "番号,一日の値,地域\n" + "".join(f"{row},{row / 2},東京都一\n" for row in range(300))
+    content = japanese.encode(encoding)
+    found = profiled(tmp_path, f"ja.csv{ending}", gzip.compress(content) if ending else content, said)
+    assert [column.name for column in found.columns] == ["番号", "一日の値", "地域"]
+    assert found.columns[2].top[0].value == "東京都一"
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"\0\0", b"\0" * 600, b"x\0" * 30])
+def test_a_damaged_text_is_not_taken_for_utf_16(tmp_path: Path, damage: bytes) -> None:
+    content = ROWS.encode()
+    with pytest.raises(DataUnfit, match="there is a NUL byte"):
+        profiled(tmp_path, "table.csv", content[:1001] + damage + content[1001:])
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman"])
 def test_another_encoding_is_named_in_the_settings(tmp_path: Path, encoding: str) -> None:
     content = ROWS.encode(encoding)
     assert_is_the_table(profiled(tmp_path, "table.csv", content, Dialect(encoding=encoding)))
