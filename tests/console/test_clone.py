@@ -178,11 +178,11 @@ async def test_a_clone_is_ended_with_all_of_its_processes(remote: Serve, tmp_pat
     target = tmp_path / "here"
     async with cloning(CloneOrder(remote(None), target)) as console:
         await console.shows("$ git clone", "Esc end it")
-        await console.until(lambda: len(commands_with(str(target))) >= 2)
+        await console.until(lambda: commands_with(str(target)) and git_is_at_work(target))
         assert "secret" not in console.text.replace("http://ada:secret@127", "", 1)
         await console.press("escape")
         await console.shows("It was ended, and nothing is left of it.", "Enter clone")
-        await console.until(lambda: not commands_with(str(target)))
+        await console.until(lambda: not commands_with(str(target)) and not git_is_at_work(target))
     assert not target.exists()
 
 
