@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -87,6 +88,109 @@ def test_a_hang_beside_the_test_itself_is_named(project: Project, hangs: str, wh
     assert run.ended == "The tests took longer than 4.0 s and were ended in test_it.py::test_b."
     assert "in hang" in run.outcomes[-1].traceback
     assert where in {test.phase for seen in project.running for test in seen if test.nodeid.endswith("test_b")}
+
+
+@pytest.mark.parametrize("act", ["assert False", "pytest.skip('no')", "pass"])
+def test_a_hang_in_a_teardown_is_named_whatever_the_test_itself_said(project: Project, act: str) -> None:
+    source = (
+        "import pytest, time\n@pytest.fixture\ndef slow():\n    yield\n    time.sleep(600)\n"
+        f"def test_a(slow):\n    print('hi')\n    {act}\n"
+    )
+    run = project.write(source).run(timeout=4)
+    assert [test.nodeid for test in run.outcomes] == ["test_it.py::test_a"]
+    assert "teardown" in {test.phase for seen in project.running for test in seen}
+
+
+def test_a_test_whose_teardown_fails_is_not_shown_as_running_after_it(project: Project, tmp_path: Path) -> None:
+    source = (
+        "import pytest, time, pathlib\n@pytest.fixture\ndef bad():\n    yield\n    assert 0\ndef test_a(bad): pass\n"
+    )
+    project.write(source)
+    project.write(
+        "import pathlib, time\ndef pytest_sessionfinish():\n    deadline = time.monotonic() + 60\n"
+        f"    while not pathlib.Path({str(tmp_path / 'seen')!r}).exists() and time.monotonic() < deadline:\n"
+        "        time.sleep(0.01)\n",
+        "conftest.py",
+    )
+    seen: list[object] = []
+
+    def look(use: object) -> None:
+        # half a second after the start, and later: many looks after the test has ended
+        seen.append(use)
+        if project.outcomes and len(seen) > 2:
+            (tmp_path / "seen").touch()
+
+    run = project.run(on_sample=look, args=["-p", "no:faulthandler"])
+    assert (tmp_path / "seen").exists() and run.ended == ""
+    assert not project.running or project.running[-1] == ()
+
+
+def test_outcomes_are_told_while_others_still_hold_pytest_up(project: Project, tmp_path: Path) -> None:
+    told_in_time = tmp_path / "told"
+    project.write("def test_a(): pass\ndef test_b(): pass\n")
+    project.write(
+        f"""
+import pathlib, time, pytest
+def wait_for(name):
+    deadline = time.monotonic() + 40
+    while not pathlib.Path({str(tmp_path)!r}, name).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+def pytest_runtest_logfinish(nodeid): wait_for(nodeid.rpartition(":")[2])
+def pytest_sessionfinish(): pathlib.Path({str(told_in_time)!r}).write_text(str(time.monotonic()))
+""",
+        "conftest.py",
+    )
+    began = time.monotonic()
+
+    def report(outcome: TestOutcome) -> None:
+        Project.report(project, outcome)
+        (tmp_path / outcome.nodeid.rpartition(":")[2]).touch()
+
+    project.report = report  # type: ignore[method-assign]
+    assert project.run().count("passed") == 2
+    assert float(told_in_time.read_text()) - began < 40
+
+
+def test_a_crash_after_the_last_test_loses_no_outcome(project: Project) -> None:
+    project.write("def test_a(): pass\ndef test_b(): pass\n")
+    project.write("import os\ndef pytest_sessionfinish(): os._exit(3)\n", "conftest.py")
+    run = project.run()
+    assert told(project) == {"test_a": "passed", "test_b": "passed"}
+    assert run.ended == "Python ended with exit code 3, before pytest was done."
+
+
+def test_a_crash_in_a_teardown_keeps_what_the_test_recorded(project: Project) -> None:
+    source = """
+import os, pytest
+@pytest.fixture
+def crash():
+    yield
+    os._exit(3)
+def test_a(crash, record_metric): record_metric("mae", 2.5)
+"""
+    run = project.write(source).run()
+    assert told(project) == {"test_a": "error"}
+    assert [(point.name, point.value) for point in run.metrics] == [("mae", 2.5)]
+
+
+def test_reports_of_tests_that_run_side_by_side_are_told_apart(project: Project) -> None:
+    project.write("import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_n(n): assert n != 2\n")
+    together = """
+from _pytest.runner import runtestprotocol
+def pytest_runtestloop(session):
+    logged = [[], [], []]
+    for item in session.items:
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for place, report in enumerate(runtestprotocol(item, log=False, nextitem=None)):
+            logged[place].append(report)
+    for reports in logged:
+        for report in reports:
+            session.config.hook.pytest_runtest_logreport(report=report)
+    return True
+"""
+    run = project.write(together, "conftest.py").run()
+    assert told(project) == {"test_n[0]": "passed", "test_n[1]": "passed", "test_n[2]": "failed", "test_n[3]": "passed"}
+    assert len(project.outcomes) == len(run.outcomes) == 4
 
 
 def test_a_hang_while_tests_are_collected_is_a_sentence(project: Project) -> None:

@@ -216,23 +216,24 @@ class Reporter:
         )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        if self._ended:
-            self._tell_ended()
         if self._alone:
             self._running.begin(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # Told together when the next test begins, which is at once: code that was just run is run again in half the
-        # time. What went wrong is not kept, and where others run the tests, their end is all that is heard.
-        self._ended.append(report)
-        if self._alone and report.outcome == "passed":
+        ended = self._ended
+        ended.append(report)
+        if self._alone:
             self._running.ended(report)
-        else:
-            self._tell_ended()
-
-    def _tell_ended(self) -> None:
-        ended, self._ended = self._ended, []
-        if len(ended) == len(PHASES) and all(map(is_plain, ended)):
+            # Told together with its end: code that was just run is run again in half the time. What says more than
+            # that all is well so far is not kept, and where others run the tests, their end is all that is heard.
+            if (
+                report.when != "teardown"
+                and report.outcome == "passed"
+                and not (report.user_properties or report.sections)
+            ):
+                return
+        self._ended = []
+        if len(ended) == len(PHASES) and is_plain_test(*ended):
             # most tests of most runs come here, so all is done by hand
             setup, call, teardown = ended
             self._passed(
@@ -241,8 +242,8 @@ class Reporter:
                 f' ["teardown", {int(teardown.duration * 1e6)}e-6]',
             )
             return
-        for report in ended:
-            self._tell(report)
+        for each in ended:
+            self._tell(each)
 
     def _tell(self, report: pytest.TestReport) -> None:
         nodeid, when = report.nodeid, report.when
@@ -276,20 +277,34 @@ class Reporter:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        self._tell_ended()
         self._write("SessionFinish", exitstatus=int(exitstatus))
+
+
+def is_plain_test(setup: pytest.TestReport, call: pytest.TestReport, teardown: pytest.TestReport) -> bool:
+    """Whether these are one test, of whose phases there is nothing to say but how long they took."""
+    return (
+        setup.nodeid == call.nodeid == teardown.nodeid
+        and (setup.when, call.when, teardown.when) == PHASES
+        and is_plain(setup)
+        and is_plain(call)
+        and is_plain(teardown)
+    )
 
 
 def is_plain(report: pytest.TestReport) -> bool:
     said = report.__dict__
-    return (
-        said["outcome"] == "passed"
-        and not said["sections"]
-        and not said["user_properties"]
-        and "wasxfail" not in said
-        and type(said["duration"]) is float
-        and 0 <= said["duration"] < LONGEST_SECONDS
-    )
+    try:
+        return (
+            said["outcome"] == "passed"
+            and not said["sections"]
+            and not said["user_properties"]
+            and "wasxfail" not in said
+            and type(said["duration"]) is float
+            and 0 <= said["duration"] < LONGEST_SECONDS
+        )
+    except KeyError:
+        # a report of a plugin's own
+        return False
 
 
 class Only:
