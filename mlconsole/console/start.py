@@ -39,13 +39,11 @@ def run(
         The exit code.
 
     Raises:
-        NoTerminal: input or errors lead elsewhere, as in a pipe or a cron job.
+        NoTerminal: see `check_terminal`.
         SettingsInvalid: a preferred key or theme does not exist.
         Exception: a defect of ours has ended the console.
     """
-    # in a browser there is none: textual-serve names the driver that speaks with it
-    if "TEXTUAL_DRIVER" not in os.environ and not (_is_terminal(sys.__stdin__) and _is_terminal(sys.__stderr__)):
-        raise NoTerminal("The console needs a terminal.", "Without one: mlconsole run, status, show, …; see --help.")
+    check_terminal()
     preferences = preferences or Preferences()
     app = MlconsoleApp(project, readonly=readonly, preferences=preferences, clone=clone)
     # where the one who started it ignores hang-ups, it would go on without its terminal
@@ -54,6 +52,22 @@ def run(
     if app.defect is not None:
         raise app.defect
     return app.return_code or 0
+
+
+def check_terminal() -> None:
+    """Make sure that there is a terminal to draw in.
+
+    Raises:
+        NoTerminal: input or errors lead elsewhere, as in a pipe or a cron job, or the terminal has no cursor to move.
+    """
+    # in a browser there is none: textual-serve names the driver that speaks with it
+    if "TEXTUAL_DRIVER" in os.environ:
+        return
+    without = "Without one: mlconsole run, status, show, …; see --help."
+    if not (_is_terminal(sys.__stdin__) and _is_terminal(sys.__stderr__)):
+        raise NoTerminal("The console needs a terminal.", without)
+    if os.environ.get("TERM") == "dumb":
+        raise NoTerminal("The console needs a terminal that more than lines can be drawn in: TERM is dumb.", without)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -13,6 +13,7 @@ from mlconsole.evidence.cluster import (
     DeployEvidence,
     DeployPlan,
     ObjectChange,
+    ObjectConflict,
     PodRow,
     PodsEvidence,
     PodsSnapshot,
@@ -368,11 +369,11 @@ class Builder:
         self.stage(release, "test", "refused", evidence_of_tests(failing=2), verdict=Verdict.of(reasons))
         return self.end(release, "refused")
 
-    def waiting(self) -> Release:
+    def waiting(self, conflicts: tuple[ObjectConflict, ...] = ()) -> Release:
         """A release that waits for an approval."""
         release = self.begin("ml-model@v2")
         self.first_stages(release, "deploy")
-        plan = a_plan(self.context)
+        plan = msgspec.structs.replace(a_plan(self.context), conflicts=conflicts)
         self.journal.emit(release.number, PlanMade(plan=plan), "deploy")
         command = CommandRun(line="kubectl apply --server-side --field-manager=mlconsole -f manifests.yaml")
         self.stage(release, "deploy", "waiting", DeployEvidence(plan=plan), commands=(command,))

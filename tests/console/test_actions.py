@@ -23,6 +23,7 @@ from mlconsole.console.view import JournalReading, View
 from mlconsole.console.widgets.footer import footer_line
 from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.base import STAGES, StageName
+from mlconsole.evidence.cluster import ObjectConflict
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release import launch as launching
@@ -75,6 +76,23 @@ async def test_approving_shows_the_plan_asks_decides_and_goes_on(
     decision = builder.journal.decisions(2)[0]
     assert (decision.kind, decision.subject) == ("approve", a_plan().digest)
     assert launched == [["resume", "2"]]
+
+
+@pytest.mark.parametrize(("letters", "choice"), [("over", "force"), ("leave", "leave")])
+async def test_approving_asks_first_whose_fields_are_that_others_own(
+    build: Build, drive: Drive, launched: list[list[str]], letters: str, choice: str
+) -> None:
+    builder = build("done")
+    builder.waiting((ObjectConflict(kind="Deployment", name="ml-model", namespace="ml", field=".a", owner="ada"),))
+    async with drive(builder.project.root) as console:
+        await console.press("a")
+        await console.shows("1 field of the plan: set by ada", "take over", "leave to owners")
+        await console.press(*letters, "enter")
+        await console.shows("ada owns", f"$ mlconsole approve 2 --{choice}-conflicts")
+        assert builder.journal.decisions(2) == ()
+        await console.press("tab", "enter")
+        await console.until(lambda: launched)
+    assert [decision.kind for decision in builder.journal.decisions(2)] == [f"{choice}-conflicts", "approve"]
 
 
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("y",), tuple("yes a"), ("a",)])

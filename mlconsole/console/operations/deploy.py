@@ -10,10 +10,13 @@ from mlconsole.console.operations.common import asked, command_preview, decided,
 from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.deploy import DeployPanel, plan_diff, plan_head
 from mlconsole.console.plan_lines import conflict_lines
+from mlconsole.console.screens.choose import Choice, ChooseScreen
 from mlconsole.console.screens.confirm import Question
+from mlconsole.text import count
 
 if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
+    from mlconsole.evidence.cluster import DeployPlan
 
 
 def _panel(app: MlconsoleApp) -> DeployPanel | None:
@@ -48,6 +51,22 @@ async def plan_fold_all(app: MlconsoleApp) -> None:
         panel.fold_all()
 
 
+async def settle(app: MlconsoleApp, plan: DeployPlan) -> None:
+    """Ask whose the fields are that others own, and then for the approval: without that it would be refused."""
+    registry = app.view.registry
+    choices = [
+        Choice(key, registry[key].words, registry[key].way, registry[key].help)
+        for key in ("conflicts_force", "conflicts_leave")
+    ]
+    owners = " and ".join(sorted({found.owner for found in plan.conflicts}))
+    title = f"{count(len(plan.conflicts), 'field')} of the plan: set by {owners}"
+    chosen = await app.push_screen_wait(ChooseScreen(title, choices))
+    if chosen == "conflicts_force":
+        await conflicts_force(app)
+    elif chosen == "conflicts_leave":
+        await conflicts_leave(app)
+
+
 async def conflicts_force(app: MlconsoleApp) -> None:
     """Approve, and take the fields over."""
     await _approve(app, "force", "Approve, and take the fields over?", "Take over")
@@ -62,10 +81,10 @@ async def _approve(app: MlconsoleApp, choice: Literal["force", "leave"], title: 
     release, plan, view = app.view.latest, app.view.plan, app.view
     if release is None or plan is None:
         return
+    command = f"mlconsole approve {release.number} --{choice}-conflicts"
     keys = (view.registry["conflicts_force"].way, view.registry["conflicts_leave"].way)
 
     def preview(width: int) -> list[Content]:
-        command = f"mlconsole approve {release.number} --{choice}-conflicts"
         return sections(
             conflict_lines(plan, width, keys)[:-1],
             command_preview([command], width),
@@ -79,4 +98,4 @@ async def _approve(app: MlconsoleApp, choice: Literal["force", "leave"], title: 
 
     who = decisions.who_am_i()
     if await decided(app, lambda journal: decisions.approve(journal, release.number, who=who, conflicts=choice)):
-        await launch_runner(app, ["resume", str(release.number)], f"Going on with release {release.number}")
+        await launch_runner(app, ["resume", str(release.number)], f"Going on with release {release.number}", command)

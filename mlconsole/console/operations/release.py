@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from mlconsole.console.operations.common import asked, command_preview, decided, launch_runner, typed_name
+from mlconsole.console.operations.deploy import settle
 from mlconsole.console.paint import DIM, STRONG, heading, line, verdict_lines, wrapped
 from mlconsole.console.panels.base import sections
 from mlconsole.console.panels.deploy import plan_diff, plan_head, plan_summary
@@ -49,6 +50,9 @@ async def approve(app: MlconsoleApp) -> None:
     """Show the plan, ask, write the decision, go on."""
     view, release, plan = app.view, app.view.latest, app.view.plan
     if release is None or plan is None:
+        return
+    if plan.is_open:
+        await settle(app, plan)
         return
     run = view.run("deploy")
     commands = [f"mlconsole approve {release.number}", *(found.line for found in (run.commands if run else ()))]

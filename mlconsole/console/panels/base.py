@@ -173,13 +173,15 @@ def evidence_lines(run: StageRun | None, width: int, *, without: tuple[str, ...]
     return block_lines([block for block in found if block.title not in without], width)
 
 
-def command_lines(run: StageRun | None) -> list[Content]:
+def command_lines(run: StageRun | None, width: int) -> list[Content]:
     """The commands that do what the stage did, to be typed by hand."""
     if run is None or not run.commands:
         return []
-    notes = (f"   {command.note}" if command.note else "" for command in run.commands)
-    lines = [line(("$ ", FAINT), command.line, (note, DIM)) for command, note in zip(run.commands, notes, strict=True)]
-    return [heading("By hand"), *lines]
+    lines = [heading("By hand")]
+    for command in run.commands:
+        note = f"   {command.note}" if command.note else ""
+        lines += wrapped(line(("$ ", FAINT), command.line, (note, DIM)), width, indent=2)
+    return lines
 
 
 def quiet(sentence: str, next_step: str = "", *, width: int = 0) -> list[Content]:

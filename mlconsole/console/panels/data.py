@@ -129,7 +129,9 @@ def data_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
         if low:
             return [*head[:2], *_findings_in_short(run, view.registry["zoom"].way, width)]
         waiting = [] if view.past else waiting_lines(view, width)
-        return sections(head, waiting, _findings(run, evidence, width), _drift(evidence, width), command_lines(run))
+        return sections(
+            head, waiting, _findings(run, evidence, width), _drift(evidence, width), command_lines(run, width)
+        )
     if run is not None and run.state == "running":
         return sections(quiet("The data is being read …"), _notes(view))
     if view.past:

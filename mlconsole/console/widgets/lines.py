@@ -147,6 +147,15 @@ class Document(Lines):
         if width != self._made_for or self.virtual_size.height != len(self._lines):
             self._make()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """The bar takes its place from the lines, without a resize: they are made anew for what is left."""
+        if self._made_for > 0 and self.scrollable_content_region.width != self._made_for:
+            self.call_later(self._make_again)
+
+    def _make_again(self) -> None:
+        if self.scrollable_content_region.width not in (0, self._made_for):
+            self._make()
+
     def line_at(self, index: int) -> Content | None:
         """The line of a number from 0."""
         return self._lines[index] if index < len(self._lines) else None

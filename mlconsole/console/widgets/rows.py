@@ -65,7 +65,8 @@ class Rows(Lines):
         """Put a row of the line at a place at the top of the screen."""
         if (place, row) != (self.scroll_offset.y, self.top_row):
             self._goes, self.top_row = True, row
-            self.scroll_to(y=place, animate=False, immediate=True)
+            # forced: where many lines come at once there is no scroll bar yet, and without one nothing is scrolled
+            self.scroll_to(y=place, animate=False, immediate=True, force=True)
             self._goes = False
             self.drag_along()
             self.refresh()

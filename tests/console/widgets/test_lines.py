@@ -1,6 +1,8 @@
-"""Text of documents is selected with the mouse, and copied as it is read."""
+"""Documents: lines for the width that there is, and text that the mouse selects and copies as it is read."""
 
 from __future__ import annotations
+
+import time
 
 import pytest
 from textual import events
@@ -60,3 +62,25 @@ async def test_what_is_scrolled_is_selected_where_it_is_seen() -> None:
         await pilot.pause()
         pilot.app.query_one(Document).scroll_to(y=1, animate=False)
         assert (await drag(pilot, (0, 0), (6, 0))).startswith("second")
+
+
+class Ruled(App[None]):
+    def compose(self) -> ComposeResult:
+        yield Document()
+
+
+async def test_lines_are_made_for_what_the_scroll_bar_leaves() -> None:
+    async with Ruled().run_test(size=(20, 4)) as pilot:
+        document = pilot.app.query_one(Document)
+        document.show(lambda width: [Content("─" * (width - 1) + "╢")] * 9)
+        await settled(pilot, document, "─" * 18 + "╢")
+        document.show(lambda width: [Content("─" * (width - 1) + "╢")] * 2)
+        await settled(pilot, document, "─" * 19 + "╢")
+
+
+async def settled(pilot: Pilot[None], document: Document, line: str) -> None:
+    """Wait until each line of a document is this one."""
+    deadline = time.monotonic() + 20
+    while set(document.plain.split("\n")) != {line}:
+        assert time.monotonic() < deadline, document.plain
+        await pilot.pause(0.01)

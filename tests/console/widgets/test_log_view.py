@@ -50,6 +50,16 @@ async def test_it_follows_until_a_person_scrolls_up() -> None:
         assert first_line(app) == "line 92"
 
 
+async def test_it_is_at_the_end_of_what_comes_at_once_before_there_is_a_scroll_bar() -> None:
+    app = Shown()
+    async with app.run_test(size=(40, 10)) as pilot:
+        view = app.query_one(LogView)
+        await pilot.pause()
+        assert not view.show_vertical_scrollbar
+        view.append([f"line {number}" for number in range(100)])
+        assert (view.scroll_offset.y, view.is_following) == (90, True)
+
+
 async def test_it_keeps_the_latest_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_pane, "MOST_LINES", 50)
     app = Shown()
