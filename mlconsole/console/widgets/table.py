@@ -364,10 +364,11 @@ class Table(Lines):
 
     def _show_cursor(self) -> None:
         top, visible = self.scroll_offset.y, max(self.size.height - 1, 1)
+        # forced: where many rows come at once there is no scroll bar yet, and without one nothing would be scrolled
         if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False, immediate=True)
+            self.scroll_to(y=self._cursor, animate=False, immediate=True, force=True)
         elif self._cursor >= top + visible:
-            self.scroll_to(y=self._cursor - visible + 1, animate=False, immediate=True)
+            self.scroll_to(y=self._cursor - visible + 1, animate=False, immediate=True, force=True)
 
     def action_scroll_down(self) -> None:
         """To the next row."""

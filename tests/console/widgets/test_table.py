@@ -57,6 +57,18 @@ async def test_a_row_that_went_away_leaves_the_cursor_near() -> None:
         await pilot.press("j", "enter", "end", "home")
 
 
+async def test_the_cursor_is_seen_on_rows_that_come_at_once_before_there_is_a_scroll_bar() -> None:
+    app = Shown()
+    async with app.run_test(size=(60, 12)) as pilot:
+        table = app.query_one(Table)
+        await pilot.pause()
+        assert not table.show_vertical_scrollbar
+        found = rows(100)
+        table.show(found)
+        table.move_to(found[-1].key)
+        assert table.scroll_offset.y == 100 - (table.size.height - 1)
+
+
 async def test_ten_thousand_rows_are_replaced_at_once() -> None:
     app = Shown()
     async with app.run_test(size=(160, 50)) as pilot:
