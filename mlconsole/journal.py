@@ -126,7 +126,7 @@ class Journal:
             damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
             move = f"Put it back from a backup, or begin anew without its releases: mv {self._path}{{,.damaged}}"
             raise JournalFailed(
-                f"The journal {self._path} can't be used: {error}.",
+                f"The journal {self._path} can't be used: {getattr(error, 'strerror', None) or error}.",
                 move if damaged else "Check the disk's space and the file's permissions.",
             ) from error
 

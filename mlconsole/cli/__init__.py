@@ -6,9 +6,11 @@ settings, 3 something outside failed, 130 cancelled.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -18,8 +20,29 @@ from mlconsole.cli.models import models
 from mlconsole.errors import Exit, Problem, WrongUse
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has left (`| head`): what was asked for was read, and the command ends quietly."""
+
+
+@contextlib.contextmanager
+def _read_by_someone() -> Iterator[None]:
+    """Turn a broken pipe into `ReaderGone`: click would leave with 1, and here that is what a gate says."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
 class DirectoryGroup(click.Group):
     """A group of commands whose first word may be a folder instead: then the console opens there."""
+
+    def make_context(self, *given: Any, **options: Any) -> click.Context:
+        with _read_by_someone():
+            return super().make_context(*given, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _read_by_someone():
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = next((word for word in args if not word.startswith("-")), None)
@@ -46,7 +69,7 @@ class DirectoryGroup(click.Group):
 
             near = difflib.get_close_matches(args[0], self.commands, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
+            raise click.UsageError(f"There is no command or folder {args[0]!r}.{hint}", ctx) from error
 
 
 @click.group(cls=DirectoryGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,29 +96,45 @@ for _command in (
 
 def main() -> None:
     """Run the command line and exit by the table of exit codes."""
+    _print_in_any_encoding()
+    code = _explained(_run)
+    if code == Exit.DONE:
+        # what is still buffered is written here, where it can be told that it can't be
+        code = _explained(_flush)
+    else:
+        with contextlib.suppress(OSError):
+            _flush()
+    if console.was_open:
+        _leave(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    _check_folder()
+    return int(commands.main(standalone_mode=False) or Exit.DONE)
+
+
+def _explained(work: Callable[[], int]) -> int:
+    """Do some work, and tell what ends it in a sentence; returns the exit code."""
     try:
-        _check_folder()
-        code = commands.main(standalone_mode=False)
+        return work()
     except Problem as problem:
         from mlconsole.headless.output import say_problem
 
         say_problem(problem)
-        code = problem.exit_code
+        return problem.exit_code
     except click.ClickException as error:
         error.show()
-        code = Exit.WRONG_USE
+        return Exit.WRONG_USE
     except (click.Abort, KeyboardInterrupt):
         click.echo("Cancelled.", err=True)
-        code = Exit.CANCELLED
-    except BrokenPipeError:
-        code = _reader_gone()
+        return Exit.CANCELLED
+    except (ReaderGone, BrokenPipeError):
+        return Exit.DONE
     except Exception as error:  # noqa: BLE001 - a defect of ours is told in a sentence, too
-        from mlconsole.headless.output import say_defect
+        from mlconsole.headless.output import say_failure
 
-        code = say_defect(error)
-    if console.was_open:
-        _leave(int(code or 0))
-    sys.exit(int(code or 0))
+        return say_failure(error)
 
 
 def _check_folder() -> None:
@@ -107,7 +146,6 @@ def _check_folder() -> None:
 
 def _leave(code: int) -> NoReturn:
     """End the process now: Python would wait for threads that wait for an answer of the cluster."""
-    import contextlib
     import os
 
     for stream in (sys.stdout, sys.stderr):
@@ -116,9 +154,23 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _reader_gone() -> int:
-    """Whoever read our output has left (`| head`): end quietly, and keep Python from flushing into nowhere."""
+def _print_in_any_encoding() -> None:
+    """What a terminal's or pipe's encoding lacks is printed as an escape (`\\u2713`), and ends nothing."""
+    import io
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> int:
     import os
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    if sys.stdout is None:
+        return Exit.DONE
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Python would try again at its end, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+    return Exit.DONE

@@ -45,7 +45,7 @@ def pods(selector: str, watch: bool, directory: Path, as_json: bool, context: st
 @click.command()
 @click.argument("pod", default="")
 @click.option("-f", "follow", is_flag=True, help="Go on as lines come.")
-@click.option("-n", "lines", default=20, help="How many lines from the end.")
+@click.option("-n", "lines", type=click.IntRange(min=0), default=20, help="How many lines from the end.")
 @target_options(short=False)
 @project_option
 def logs(pod: str, follow: bool, lines: int, directory: Path, context: str, namespace: str) -> None:

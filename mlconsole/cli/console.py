@@ -79,7 +79,7 @@ def open_console(place: str, folder: Path | None, **look: Any) -> int:
 
 
 @click.command()
-@click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path))
+@click.argument("directory", default="mlconsole-demo", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--headless", is_flag=True, help="Without the console: release, wait for ready pods, print the record.")
 @click.option("--year", is_flag=True, help="A year in minutes: months of data arrive, and are released by themselves.")
 @click.option("--months", default="", help="Of the year, only these: 2011-05,2011-08.")
@@ -91,12 +91,21 @@ def demo(directory: Path, headless: bool, year: bool, months: str, stop: bool, *
 
     if year and not headless:
         raise click.UsageError("--year goes with --headless.")
+    if months and not year:
+        raise click.UsageError("--months goes with --year.")
+    # what can't be done is told before anything is copied or started
+    if not headless:
+        from mlconsole.console.start import check_terminal
+
+        check_terminal()
+    elif year:
+        from mlconsole.headless.year import live_through, months_of, prepare_year
+
+        chosen = months_of(tuple(filter(None, months.split(","))))
     project = prepare(directory)
     try:
         if year:
-            from mlconsole.headless.year import live_through, prepare_year
-
-            return live_through(prepare_year(project), tuple(filter(None, months.split(","))))
+            return live_through(prepare_year(project), chosen)
         return release_and_show(project) if headless else _show(project, **look)
     finally:
         if stop:
@@ -105,7 +114,12 @@ def demo(directory: Path, headless: bool, year: bool, months: str, stop: bool, *
 
 @click.command()
 @click.argument("directory", default=".", type=click.Path(path_type=Path))
-@click.option("--port", default=0, help="Where to listen, on loopback; default: wherever there is room.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Where to listen, on loopback; default: wherever there is room.",
+)
 @click.option("--allow-changes", is_flag=True, help="Not read-only: whoever has the address can release.")
 @click.option("--theme", default="", help="Colours: dark, light, high-contrast, …")
 def serve(directory: Path, port: int, allow_changes: bool, theme: str) -> int:
@@ -119,7 +133,12 @@ def serve(directory: Path, port: int, allow_changes: bool, theme: str) -> int:
 
 
 @click.command()
-@click.option("--into", "document", type=click.Path(path_type=Path), help="Put the default keys into this document.")
+@click.option(
+    "--into",
+    "document",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, writable=True),
+    help="Put the default keys into this document.",
+)
 def keys(document: Path | None) -> int:
     """List the console's actions with the keys that you prefer, as a Markdown table."""
     from mlconsole.console.actions import REGISTRY

@@ -57,7 +57,13 @@ def compare_models(first: str, second: str, directory: Path, as_json: bool) -> N
 
 
 @models.command("gc")
-@click.option("--keep", default=5, show_default=True, help="Keep the versions of so many last deploys.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Keep the versions of so many last deploys.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @project_option
 @json_option

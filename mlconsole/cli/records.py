@@ -21,7 +21,7 @@ def status(directory: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("-n", "most", default=20, help="How many.")
+@click.option("-n", "most", type=click.IntRange(min=1), default=20, help="How many.")
 @project_option
 @json_option
 def history(most: int, directory: Path, as_json: bool) -> None:

@@ -22,6 +22,8 @@ def watch(detach: bool, stop: bool, manifest: bool, image: str, directory: Path,
     """Watch what [[watch]] names: new data, a branch, a schedule, parameters; propose or begin releases."""
     if sum((detach, stop, manifest)) > 1:
         raise click.UsageError("--detach, --stop and --manifest exclude each other.")
+    if image and not manifest:
+        raise click.UsageError("--image goes with --manifest.")
     from mlconsole.headless import watching
 
     project = open_project_of(directory)
@@ -35,7 +37,7 @@ def watch(detach: bool, stop: bool, manifest: bool, image: str, directory: Path,
 
 
 @click.group(invoke_without_command=True)
-@click.option("-n", "most", default=20, help="How many.")
+@click.option("-n", "most", type=click.IntRange(min=1), default=20, help="How many.")
 @click.pass_context
 @project_option
 @json_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any, TextIO
@@ -9,14 +10,31 @@ from typing import Any, TextIO
 import click
 import msgspec
 
-from mlconsole.errors import Exit, Problem
+from mlconsole.errors import Exit, OutsideFailed, Problem
 from mlconsole.present import Block, Table
 from mlconsole.text import clean
 
+_MACHINE_FAULTS = {
+    errno.EACCES: "Check who may read and write there.",
+    errno.EPERM: "Check who may read and write there.",
+    errno.EROFS: "Choose a place that can be written to.",
+    errno.ENOSPC: "Make room on the disk.",
+    errno.EDQUOT: "Make room: this user's part of the disk is full.",
+    errno.EIO: "Check the disk.",
+    errno.ENOTDIR: "A file is where a folder has to be.",
+    errno.EISDIR: "A folder is where a file has to be.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EMFILE: "Let this user have more files open: ulimit -n",
+    errno.ENFILE: "Close other programs: the machine has no more files to open.",
+}
+"""What of the operating system's errors is the machine's state and no defect of ours, each with its next step."""
 
-def is_coloured(stream: TextIO) -> bool:
+
+def is_coloured(stream: TextIO | None) -> bool:
     """Whether to colour what goes to a stream: a terminal, and nobody asked for none (https://no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
 
 
 def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
@@ -72,8 +90,18 @@ def say_problem(problem: Problem) -> None:
         narrate(f"  {problem.next_step}")
 
 
-def say_defect(error: Exception) -> int:
-    """Tell of an error that is no `Problem`: a defect of ours. Its traceback goes to a file, not to the person."""
+def say_failure(error: Exception) -> int:
+    """Tell of an error that is no `Problem`: a full disk and the like by what to do, all else as a defect of ours."""
+    next_step = _MACHINE_FAULTS.get(error.errno or 0) if isinstance(error, OSError) else None
+    if next_step is None or not isinstance(error, OSError):
+        return _say_defect(error)
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    say_problem(OutsideFailed(f"{place}{error.strerror}.", next_step))
+    return Exit.OUTSIDE_FAILED
+
+
+def _say_defect(error: Exception) -> int:
+    """Tell that something is wrong with us. The traceback goes to a file, not to the person."""
     import tempfile
     import traceback
 

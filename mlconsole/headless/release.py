@@ -29,17 +29,19 @@ def carry_out(
 ) -> int:
     """Carry out what `begin` asks of an engine, print its events, and return the exit code.
 
-    Where a person sits before it, the approval is asked for on the spot.
+    Where a person sits before it, the approval is asked for on the spot. Where nobody reads its lines any more
+    (`| head`), it is cancelled.
     """
     journal = Journal(project.journal_path)
     try:
         with ended_by_signals() as cancelled:
-            engine = Engine(project, journal, listen=say_json if as_json else Printer(), cancelled=cancelled)
+            listen = _listener(say_json if as_json else Printer(), cancelled)
+            engine = Engine(project, journal, listen=listen, cancelled=cancelled)
             outcome = begin(engine, journal)
             while (
                 outcome.release and outcome.release.state == "waiting" and _person_approves(journal, outcome, as_json)
             ):
-                engine = Engine(project, journal, listen=Printer(), cancelled=cancelled)
+                engine = Engine(project, journal, listen=listen, cancelled=cancelled)
                 outcome = engine.resume(outcome.release.number, order)
     finally:
         journal.close()
@@ -49,6 +51,16 @@ def carry_out(
         else:
             say(outcome.sentence)
     return outcome.exit_code
+
+
+def _listener(show: Callable[[Event], None], cancelled: threading.Event) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        try:
+            show(event)
+        except BrokenPipeError:
+            cancelled.set()
+
+    return listen
 
 
 def _person_approves(journal: Journal, outcome: Outcome, as_json: bool) -> bool:

@@ -12,7 +12,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mlconsole.errors import Exit, OutsideFailed, WrongUse
@@ -130,8 +130,8 @@ def prepare_year(project: Project) -> Project:
     return open_project(project.root)
 
 
-def live_through(project: Project, only: Collection[str] = ()) -> int:
-    """Release the first model, and let the months arrive, or some of them; returns whether all went as it has to.
+def months_of(only: Collection[str] = ()) -> tuple[Path, ...]:
+    """The files of the months that arrive, in order: all, or some by their names.
 
     Raises:
         WrongUse: one of these months is none of the data's.
@@ -141,7 +141,11 @@ def live_through(project: Project, only: Collection[str] = ()) -> int:
         raise WrongUse(
             f"The data has no month {listed(unknown)}.", f"There are {listed([path.stem for path in months])}."
         )
-    months = [path for path in months if not only or path.stem in only]
+    return tuple(path for path in months if not only or path.stem in only)
+
+
+def live_through(project: Project, months: Sequence[Path]) -> int:
+    """Release the first model, and let the months arrive; returns whether all went as it has to."""
     order = Order(approved=True, who=who_am_i(), reason="the first model")
     if carry_out(project, order, lambda engine, journal: engine.run(order)) != Exit.DONE:
         return Exit.REFUSED
@@ -245,7 +249,7 @@ def _drift(journal: Journal, version: str) -> DriftReport | None:
     return window.report if window else None
 
 
-def _tell(project: Project, journal: Journal, traffic: Traffic, months: list[Path], lived: list[Month]) -> int:
+def _tell(project: Project, journal: Journal, traffic: Traffic, months: Sequence[Path], lived: list[Month]) -> int:
     """The table at the end, and whether all went as it has to."""
     first = journal.version(project.settings.name, 1)
     store = model_store(project)

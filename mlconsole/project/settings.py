@@ -326,7 +326,7 @@ def read_settings(root: Path) -> tuple[Settings, Path | None]:
         SettingsInvalid: see there; the sentence names file and key.
     """
     own = root / SETTINGS_FILE
-    if own.is_file():
+    if own.exists():
         return convert(load(own), Settings, own), own
     shared = root / "pyproject.toml"
     if shared.is_file():

@@ -25,10 +25,10 @@ def target_version(journal: Journal, name: str, wanted: str = "") -> ModelVersio
     else:
         earlier = champion if stuck else journal.alias(name, "previous")
         if earlier is None:
-            raise WrongUse(f"There is no earlier version of {name} to go back to.", "See: mlconsole models")
+            raise WrongUse(f"There is no earlier version of {name} to go back to.", "See: mlconsole models list")
         version = earlier
     if champion is not None and champion.label == version.label and not stuck:
-        raise WrongUse(f"{version.label} is the champion already.", "See: mlconsole models")
+        raise WrongUse(f"{version.label} is the champion already.", "See: mlconsole models list")
     return version
 
 

@@ -326,6 +326,14 @@ def test_a_clone_that_fails_says_why_and_leaves_nothing(tmp_path: Path, url: str
     assert "s3cret" not in shown
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+def test_a_folder_that_may_not_be_written_to_is_no_matter_of_credentials(repository: Path, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(git.RemoteRefused, match="can't be made: permission denied"):
+        git.clone(str(repository), closed / "new", report=lambda step: None, cancelled=threading.Event())
+
+
 def test_a_cancelled_clone_leaves_nothing(repository: Path, tmp_path: Path) -> None:
     cancelled = threading.Event()
     cancelled.set()

@@ -36,6 +36,12 @@ Phase = Literal["counting", "compressing", "receiving", "resolving", "writing", 
 
 _NEVER_ASK = "Set up access that needs no typing (an SSH key in the agent, or a credential helper), then try again."
 _REMOTE_FAULTS = (
+    # before what a remote says: that is also called "Permission denied"
+    (
+        "could not create (work tree|leading director)[^\n]*permission denied|cannot mkdir[^\n]*permission denied",
+        "The folder to clone into can't be made: permission denied.",
+        "Name a folder that you may write to.",
+    ),
     (
         "could not read username|could not read password|authentication failed|permission denied|publickey"
         "|terminal prompts disabled|invalid credentials|access denied|error: 40[13]",
