@@ -14,9 +14,17 @@ LABEL = 10
 WORDS = 14
 
 
-def help_screen(view: View, scope: str) -> DetailScreen:
+class HelpScreen(DetailScreen):
+    """A page of keys: the key that opened it closes it."""
+
+    def action_help(self) -> None:
+        """Back to where one was."""
+        self.action_close()
+
+
+def help_screen(view: View, scope: str) -> HelpScreen:
     """The help for a view, in a scope."""
-    return DetailScreen("Keys", lambda width: help_lines(view, scope, width))
+    return HelpScreen("Keys", lambda width: help_lines(view, scope, width))
 
 
 def help_lines(view: View, scope: str, width: int) -> list[Content]:

@@ -1,0 +1,94 @@
+"""Pages over the rest of the screen are searched: what matches is marked, and gone to."""
+
+from __future__ import annotations
+
+import pytest
+from textual.content import Content
+from textual.widgets import Input
+
+from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.console.widgets.searched import ELSEWHERE, HERE, SearchedDocument
+
+from .conftest import Build, Drive, Driven
+
+LINES = [f"line {number}" for number in range(200)]
+LINES[30] = LINES[90] = LINES[150] = "the Key [b] of it"
+
+
+def marked(console: Driven) -> dict[int, str]:
+    """Which lines on the screen have a mark, and which one."""
+    document = console.app.screen.query_one(SearchedDocument)
+    first, last = document.seen
+    found = {}
+    for number in range(first, last + 1):
+        content = document.line_at(number)
+        for span in content.spans if content is not None else ():
+            if span.style in (HERE, ELSEWHERE):
+                found[number] = str(span.style)
+    return found
+
+
+async def page(console: Driven) -> None:
+    """Open a page of lines."""
+    await console.app.push_screen(DetailScreen("A page", lambda width: [Content(text) for text in LINES]))
+    await console.shows("A page", "line 1", "/ search", "Esc back")
+
+
+async def look_for(console: Driven, *keys: str) -> None:
+    """Type an expression into the line for it."""
+    await console.press("slash")
+    await console.until(lambda: isinstance(console.app.focused, Input))
+    await console.press(*keys)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_a_page_is_searched_and_its_matches_are_gone_to(
+    build: Build, drive: Drive, size: tuple[int, int]
+) -> None:
+    async with drive(build("done").project.root, size) as console:
+        await page(console)
+        await look_for(console, *"key", "space", "backslash", *"[b", "enter")
+        await console.shows(r"/key \[b/ 1 of 3", "the Key [b] of it")
+        assert marked(console) == {30: HERE}
+        await console.press("n")
+        await console.shows("2 of 3")
+        assert marked(console) == {90: HERE}
+        await console.press("n", "n")
+        await console.shows("1 of 3")
+        await console.press("N")
+        await console.shows("3 of 3")
+        assert marked(console) == {150: HERE}
+
+
+async def test_what_is_nowhere_is_said_and_so_is_what_is_no_expression(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (80, 24)) as console:
+        await page(console)
+        await look_for(console, *"zebra", "enter")
+        await console.shows("/zebra/ is nowhere")
+        await look_for(console, "(", "enter")
+        await console.shows("is no regular expression")
+        await console.press("escape")
+        await console.until(lambda: "/zebra" not in console.text and "regular expression" not in console.text)
+        assert marked(console) == {}
+        await console.press("escape")
+        await console.until(lambda: not isinstance(console.app.screen, DetailScreen))
+
+
+async def test_where_nothing_is_looked_for_the_next_match_asks_for_what(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (80, 24)) as console:
+        await page(console)
+        await console.press("n")
+        await console.shows("search: regular expression")
+        await console.press(*"line 1", "enter")
+        await console.shows("/line 1/ 1 of")
+        assert marked(console)[1] == HERE
+        assert marked(console)[10] == ELSEWHERE
+
+
+async def test_the_key_that_opens_the_help_closes_it(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (80, 24)) as console:
+        screen = console.app.screen
+        await console.press("question_mark")
+        await console.shows("Keys", "Moving", "? help")
+        await console.press("question_mark")
+        await console.until(lambda: console.app.screen is screen)
