@@ -86,7 +86,9 @@ def too_wide(name: str, columns: int, most: int) -> DataUnfit:
 
 
 def check_names(name: str, columns: Sequence[str]) -> None:
-    """Raise unless every column has a name of its own."""
+    """Raise unless there are columns, and every one has a name of its own."""
+    if not columns:
+        raise DataUnfit(f"{name} has no columns.", "Write it again, or name another file under `[data]`.")
     for position, column in enumerate(columns, 1):
         if not column.strip():
             raise DataUnfit(
@@ -107,10 +109,15 @@ def check_target(target: str, columns: Sequence[str], setting: str = "target") -
     from rapidfuzz import process
 
     nearest = process.extractOne(target, columns, score_cutoff=50)
-    hint = f"Did you mean {nearest[0]}?" if nearest else f"The columns are {_names(columns, 12)}."
+    hint = f"Did you mean {_quoted(nearest[0])}?" if nearest else f"The columns are {_names(columns, 12)}."
     raise DataUnfit(
         f"The data has no column {target}, which is the {setting}.", f"{hint} Set `{setting}` under `[data]`."
     )
+
+
+def _quoted(name: str) -> str:
+    """A name, between marks where it begins or ends with spaces that nobody would see."""
+    return name if name == name.strip() else f'"{name}"'
 
 
 def _names(columns: Iterable[str], most: int = 5) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from mlconsole.evidence.data import ColumnKind, ColumnRule, Comparator, DataSchema, Relation
 from mlconsole.services.datasets.faults import SchemaUnfit, unreadable
+from mlconsole.services.datasets.violations import FAMILY, WORDS
 from mlconsole.text import clean_line
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 _TOP_KEYS = ("learnt_from", "minimum_rows", "maximum_rows", "columns", "relations")
 _RULE_KEYS = tuple(key for key in ColumnRule.__struct_fields__ if key != "name")
+_ONLY_OF: dict[str, tuple[ColumnKind, ...]] = {
+    "minimum": ("integer", "number"),
+    "maximum": ("integer", "number"),
+    "maximum_age_days": ("date",),
+}
+"""The kinds of columns that a key says something of: of others it would hold nothing, and nobody would know."""
 _RELATION = re.compile(r"\s*(.+?)\s*(<=|>=|==|!=|<|>)\s*(.+?)\s*")
 
 
@@ -85,11 +92,12 @@ class _Reading:
         relations = top.get("relations", [])
         if not isinstance(relations, list):
             raise self._wrong("`relations`", 'a list such as ["casual <= bikers"]')
+        rules = tuple(self._rule(name, entry) for name, entry in columns.items())
         return DataSchema(
-            columns=tuple(self._rule(name, entry) for name, entry in columns.items()),
+            columns=rules,
             minimum_rows=minimum,
             maximum_rows=maximum,
-            relations=tuple(self._relation(entry, tuple(columns)) for entry in relations),
+            relations=tuple(self._relation(entry, rules) for entry in relations),
             learnt_from=clean_line(self._text(top.get("learnt_from", ""), "`learnt_from`")),
         )
 
@@ -99,17 +107,22 @@ class _Reading:
             raise self._wrong(what, "a whole number")
         return int(number)
 
-    def _relation(self, entry: object, columns: tuple[str, ...]) -> Relation:
+    def _relation(self, entry: object, rules: tuple[ColumnRule, ...]) -> Relation:
         """A relation is `left <= right`, or that under `rule` with a `severity`."""
         keys = self._mapping(entry if isinstance(entry, dict) else {"rule": entry}, "A relation", ("rule", "severity"))
         text = self._text(keys.get("rule"), "a relation's `rule`")
         match = _RELATION.fullmatch(text)
         if match is None or match[1] == match[3]:
             raise self._wrong(f"the relation {text}", "two columns with <, <=, ==, !=, >= or > between them")
+        kinds = {rule.name: rule.kind for rule in rules}
         for column in (match[1], match[3]):
-            if column not in columns:
+            if column not in kinds:
                 sentence = f"{self._path}: the relation {text} is about a column that is not listed, {column}."
-                raise SchemaUnfit(sentence, self._nearest(column, columns))
+                raise SchemaUnfit(sentence, self._nearest(column, tuple(kinds)))
+        left, right = kinds[match[1]], kinds[match[3]]
+        if "empty" not in (left, right) and FAMILY.get(left, left) != FAMILY.get(right, right):
+            sentence = f"{self._path}: the relation {text} can't be told of {WORDS[left]} and {WORDS[right]}."
+            raise SchemaUnfit(sentence, "Relate columns of one kind.")
         return Relation(
             left=match[1],
             comparator=cast("Comparator", match[2]),
@@ -128,12 +141,17 @@ class _Reading:
         age = (
             self._number(keys["maximum_age_days"], f"{where}`maximum_age_days`") if "maximum_age_days" in keys else None
         )
+        kind = self._choice(keys["kind"], f"{where}`kind`", get_args(ColumnKind))
+        for key, kinds in _ONLY_OF.items():
+            if key in keys and kind not in kinds:
+                sentence = f"{self._path}: column {name} can't have a `{key}`, which is for {WORDS[kinds[-1]]}."
+                raise SchemaUnfit(sentence, f"Take it out; the column's kind is {kind}.")
         values = keys.get("values", [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise self._wrong(f"{where}`values`", "a list of values")
         return ColumnRule(
             name=name,
-            kind=self._choice(keys["kind"], f"{where}`kind`", get_args(ColumnKind)),
+            kind=kind,
             required=self._truth(keys.get("required", "true"), f"{where}`required`"),
             nullable=self._truth(keys.get("nullable", "true"), f"{where}`nullable`"),
             unique=self._truth(keys.get("unique", "false"), f"{where}`unique`"),

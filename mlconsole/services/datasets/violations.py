@@ -15,8 +15,8 @@ MEDIAN = 3
 """The place of the median among the quantiles of a profile."""
 EXAMPLES = 3
 
-_FAMILY = {"integer": "number", "number": "number", "category": "text", "text": "text"}
-_WORDS = {
+FAMILY: dict[str, str] = {"integer": "number", "number": "number", "category": "text", "text": "text"}
+WORDS = {
     "integer": "whole numbers",
     "number": "numbers",
     "boolean": "true or false",
@@ -65,7 +65,7 @@ def check(profile: DataProfile, schema: DataSchema, at: datetime | None = None) 
         if column.name not in of_another_kind:
             found += _mixed(column) if column.mixed else _meant_as_numbers(column)
         if column.name not in known:
-            sentence = f"{column.name} is a new column ({_WORDS[column.kind]})."
+            sentence = f"{column.name} is a new column ({WORDS[column.kind]})."
             found.append(Violation(rule="extra column", column=column.name, sentence=sentence, level="warn"))
     return tuple(found)
 
@@ -127,7 +127,7 @@ def _check_column(column: ColumnProfile, rule: ColumnRule, profile: DataProfile)
     yield from _gaps(column, rule, profile)
     if column.kind == "empty" or rule.kind == "empty":
         return
-    if _FAMILY.get(column.kind, column.kind) != _FAMILY.get(rule.kind, rule.kind):
+    if FAMILY.get(column.kind, column.kind) != FAMILY.get(rule.kind, rule.kind):
         examples = tuple(shorten(entry.value, 40) for entry in column.top[:EXAMPLES])
         sentence = kind_sentence(column, rule, 0, examples)
         yield Violation(
@@ -163,28 +163,28 @@ def _too_old(column: ColumnProfile, rule: ColumnRule, at: datetime) -> Iterator[
 
 def kind_sentence(column: ColumnProfile, rule: ColumnRule, rows: int, examples: tuple[str, ...]) -> str:
     """Say that a column holds other values than expected, in how many rows if that is known."""
-    held = f"text in {count(rows, 'row')}" if rows else _WORDS[column.kind]
+    held = f"text in {count(rows, 'row')}" if rows else WORDS[column.kind]
     what = f": {', '.join(examples)}" if examples else ""
-    return f"{column.name} holds {held}, where {_WORDS[rule.kind]} are expected{what}."
+    expected = f"{WORDS[rule.kind]} {'is' if rule.kind in ('text', 'boolean') else 'are'}"
+    return f"{column.name} holds {held}, where {expected} expected{what}."
 
 
 def _gaps(column: ColumnProfile, rule: ColumnRule, profile: DataProfile) -> Iterator[Violation]:
     if column.kind == "empty" and rule.kind != "empty":
-        sentence = f"{column.name} has no value at all, where {_WORDS[rule.kind]} are expected."
+        sentence = f"{column.name} has no value at all, where {WORDS[rule.kind]} are expected."
         yield Violation(rule="missing values", column=column.name, sentence=sentence, level="fail", count=column.rows)
         return
     if rule.nullable or not column.missing:
         return
     many = column.missing > FEW_MISSING * column.rows or column.name == profile.target
     share = column.missing / column.rows
-    sentence = (
-        f"{column.name} has no value in {count(column.missing, 'row')} ({share:.2%}), where none were missing before."
-    )
+    why = "and it is the target" if column.name == profile.target else "where each is expected to have one"
+    sentence = f"{column.name} has no value in {count(column.missing, 'row')} ({share:.2%}), {why}."
     yield Violation(
         rule="missing values",
         column=column.name,
         sentence=sentence,
-        level="fail" if many else "warn",
+        level="fail" if many else rule.severity,
         count=column.missing,
     )
 
@@ -221,7 +221,8 @@ def range_sentence(column: ColumnProfile, rule: ColumnRule, rows: int) -> str:
     text = f"{column.name} is out of range{how_many}: it goes from {span}, where {bound} is expected"
     median = column.quantiles[MEDIAN] if len(column.quantiles) > MEDIAN else None
     if median is not None and not _inside(median, rule):
-        text += f"; half of the rows are beyond {number(median)}, so the unit may be another one"
+        side = "at most" if rule.minimum is not None and median < rule.minimum else "at least"
+        text += f"; half of the rows are {side} {number(median)}, so the unit may be another one"
     return f"{text}."
 
 

@@ -181,3 +181,16 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, change: str, monke
 
     with pytest.raises(DataChanged, match=r"while it (was|is) read|since it was identified"):
         profile(tmp_path, identity, report=meddle)
+
+
+def test_a_name_with_a_space_at_its_end_is_shown_with_it(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,y \n1,2\n")
+    with pytest.raises(DataUnfit) as caught:
+        profile(tmp_path, identify(tmp_path, "x.csv", tmp_path / "cache"), target="y")
+    assert caught.value.next_step == 'Did you mean "y "? Set `target` under `[data]`.'
+
+
+def test_a_table_without_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({}), tmp_path / "x.parquet")
+    with pytest.raises(DataUnfit, match=r"x\.parquet has no columns"):
+        profile(tmp_path, identify(tmp_path, "x.parquet", tmp_path / "cache"), target="y")

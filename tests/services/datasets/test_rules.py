@@ -58,6 +58,7 @@ def test_a_relation_may_be_grave_and_of_texts_and_moments(tmp_path: Path) -> Non
         ("relations: [casual < casual]", "the relation casual < casual has to be two columns"),
         ('relations: ["casual <= biker"]', "is about a column that is not listed, biker"),
         ('relations: [{rules: "casual <= bikers"}]', "A relation has an unknown key, rules"),
+        ("relations: [start <= casual]", "the relation start <= casual can't be told of dates and numbers"),
         ("maximum_rows: 1.5", "`maximum_rows` has to be a whole number"),
     ],
 )
@@ -208,3 +209,39 @@ def test_what_can_not_be_checked_is_refused_by_name(tmp_path: Path, text: str, s
     with pytest.raises(SchemaUnfit) as caught:
         pandera(tmp_path, f"schema_type: dataframe\n{text}\n")
     assert sentence in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ("word: {kind: category, minimum: 3}", "word can't have a `minimum`, which is for numbers"),
+        ("word: {kind: boolean, maximum: 3}", "word can't have a `maximum`, which is for numbers"),
+        ("id: {kind: integer, maximum_age_days: 3}", "id can't have a `maximum_age_days`, which is for dates"),
+    ],
+)
+def test_a_rule_that_would_hold_nothing_is_refused(tmp_path: Path, rule: str, sentence: str) -> None:
+    (tmp_path / "checks.yaml").write_text(f"columns:\n  {rule}\n")
+    with pytest.raises(SchemaUnfit, match=sentence):
+        read(tmp_path / "checks.yaml")
+
+
+def test_on_which_side_of_the_range_the_values_are_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n" + "".join(f"{row},{row}\n" for row in range(101)))
+    (tmp_path / "checks.yaml").write_text(
+        "columns:\n  a: {kind: integer, minimum: 1000, maximum: 2000}\n  b: {kind: integer, minimum: 1, maximum: 2}\n"
+    )
+    found = check(profile(tmp_path, identify(tmp_path, "x.csv", tmp_path / "cache")), read(tmp_path / "checks.yaml"))
+    assert "half of the rows are at most 50, so the unit" in found[0].sentence
+    assert "half of the rows are at least 50, so the unit" in found[1].sentence
+
+
+def test_a_grave_rule_is_grave_of_few_missing_values_too(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n,1\n" + "1,1\n" * 200)
+    (tmp_path / "checks.yaml").write_text(
+        "columns:\n  a: {kind: integer, nullable: no, severity: fail}\n  b: {kind: text}\n"
+    )
+    found = check(profile(tmp_path, identify(tmp_path, "x.csv", tmp_path / "cache")), read(tmp_path / "checks.yaml"))
+    assert [(entry.level, entry.sentence) for entry in found] == [
+        ("fail", "a has no value in 1 row (0.50%), where each is expected to have one."),
+        ("fail", "b holds whole numbers, where text is expected: 1."),
+    ]

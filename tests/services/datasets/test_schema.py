@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,21 +84,21 @@ def test_good_data_breaks_nothing(good: DataSchema, tmp_path: Path) -> None:
             "hour,weather,temp,bikers",
             "missing values",
             "warn",
-            "hour has no value in 2 rows (0.83%), where none were missing before.",
+            "hour has no value in 2 rows (0.83%), where each is expected to have one.",
         ),
         (
             [(None, *ROWS[0][1:])] * 3 + list(ROWS),
             "hour,weather,temp,bikers",
             "missing values",
             "fail",
-            "hour has no value in 3 rows (1.23%), where none were missing before.",
+            "hour has no value in 3 rows (1.23%), where each is expected to have one.",
         ),
         (
             [(*row[:3], None) if index == 0 else row for index, row in enumerate(ROWS)],
             "hour,weather,temp,bikers",
             "missing values",
             "fail",
-            "bikers has no value in 1 row (0.42%), where none were missing before.",
+            "bikers has no value in 1 row (0.42%), and it is the target.",
         ),
         (
             [(None, *row[1:]) for row in ROWS],
@@ -200,6 +201,11 @@ texts = st.text("abcyesno:#'\"- 01.é\n", min_size=1, max_size=8)
 bounds = st.one_of(st.none(), st.floats(-1e18, 0).map(float))
 
 
+def without_useless_bounds(rule: ColumnRule) -> ColumnRule:
+    """Only numbers have bounds: of other columns the file may not name any."""
+    return rule if rule.kind in ("integer", "number") else msgspec.structs.replace(rule, minimum=None, maximum=None)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     rules=st.lists(
@@ -214,7 +220,7 @@ bounds = st.one_of(st.none(), st.floats(-1e18, 0).map(float))
             maximum=bounds.map(lambda value: None if value is None else -value),
             values=st.lists(texts, max_size=4).map(tuple),
             severity=st.sampled_from(["warn", "fail"]),
-        ),
+        ).map(without_useless_bounds),
         max_size=4,
         unique_by=lambda rule: rule.name,
     )
