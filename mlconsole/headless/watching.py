@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -11,7 +11,7 @@ import click
 
 from mlconsole.errors import Exit, Problem, Refused
 from mlconsole.evidence.base import now
-from mlconsole.evidence.release import Release
+from mlconsole.evidence.release import Release, ReleaseFinished
 from mlconsole.evidence.watching import Trigger, WatcherState
 from mlconsole.headless.output import narrate, say, say_json, styled, table_lines
 from mlconsole.headless.release import ended_by_signals
@@ -19,13 +19,16 @@ from mlconsole.headless.reports import journal_of
 from mlconsole.journal import Journal
 from mlconsole.present import Table, age, word
 from mlconsole.project import Project, open_project
-from mlconsole.text import listed
+from mlconsole.text import duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher import control
 from mlconsole.watcher.loop import Watcher
+from mlconsole.watcher.pace import MOST_TRIES
 from mlconsole.watcher.place import standing_of
 from mlconsole.watcher.telling import Teller
-from mlconsole.watcher.watches import name_of, with_defaults
+from mlconsole.watcher.watches import follows, name_of, with_defaults
+
+HALTED = "the settings can't be read: no release is begun until they can"
 
 
 def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
@@ -33,19 +36,24 @@ def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
     with journal_of(project) as journal, ended_by_signals("Watching no more …") as stopped:
         watcher = _watcher_of(project, journal, stopped, context, namespace)
         while watcher.run():
+            halted = HALTED
             try:
                 fresh = open_project(project.root)
+                halted = ""
                 watcher = _watcher_of(fresh, journal, stopped, context, namespace)
                 project = fresh
             except Refused:
                 raise
             except Problem as problem:
-                _say_line(f"the settings have changed: {problem} Until then, those of before hold.")
-                watcher = _watcher_of(project, journal, stopped, context, namespace)
+                waits = " What arrives waits: no release can be begun." if halted else ""
+                _say_line(f"the settings have changed: {problem} Until then, those of before hold.{waits}")
+                watcher = _watcher_of(project, journal, stopped, context, namespace, halted)
     return Exit.DONE
 
 
-def _watcher_of(project: Project, journal: Journal, stopped: threading.Event, context: str, namespace: str) -> Watcher:
+def _watcher_of(
+    project: Project, journal: Journal, stopped: threading.Event, context: str, namespace: str, halted: str = ""
+) -> Watcher:
     aimed = with_defaults(project.aimed_at(context, namespace))
     watcher = Watcher(
         aimed,
@@ -55,9 +63,10 @@ def _watcher_of(project: Project, journal: Journal, stopped: threading.Event, co
         teller=Teller(aimed, journal, say=_say_line),
         standing=standing_of(aimed, say=_say_line),
         target=[*(["--context", context] if context else []), *(["--namespace", namespace] if namespace else [])],
+        halted=halted,
     )
     for entry in aimed.settings.watch:
-        _say_line(f"watching {name_of(entry, aimed)}: {entry.then}")
+        _say_line(f"watching {name_of(entry, aimed)}: {follows(entry)}")
     return watcher
 
 
@@ -94,6 +103,7 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
         found, watcher = queue.triggers(most=most), queue.watcher()
         taken = {entry.release for entry in found if entry.state == "taken" and entry.release is not None}
         releases = {number: journal.release(number) for number in taken}
+        ends = {number: _end_words(journal, number) for number in taken}
     if as_json:
         for trigger in found:
             say_json(trigger)
@@ -108,7 +118,7 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
             age(trigger.seen_at, moment),
             trigger.kind,
             trigger.words,
-            trigger.sentence or _release_words(releases.get(trigger.release or 0)),
+            trigger.sentence or _release_words(releases.get(trigger.release or 0), trigger, ends),
         )
         for trigger in found
     )
@@ -117,12 +127,22 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
         say(line)
 
 
-def _release_words(release: Release | None) -> str:
+def _end_words(journal: Journal, release: int) -> str:
+    last = journal.last_event(release)
+    return last.body.sentence if last is not None and isinstance(last.body, ReleaseFinished) else ""
+
+
+def _release_words(release: Release | None, trigger: Trigger, ends: Mapping[int, str]) -> str:
     """How the release stands that has taken a trigger."""
     if release is None:
         return ""
     if release.state == "waiting":
         return f"It waits for an approval: mlconsole approve {release.number}"
+    if release.state in {"failed", "interrupted", "cancelled"}:
+        # one that is not tried again has ended its triggers
+        left = max(0.0, (trigger.not_before - now()).total_seconds()) if trigger.not_before is not None else 0.0
+        again = f"{word(release.state).capitalize()}, try {trigger.tries + 1} of {MOST_TRIES} in {duration(left)}."
+        return f"{again} {ends[release.number]}".rstrip()
     return f"The release is {word(release.state)}."
 
 

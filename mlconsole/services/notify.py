@@ -117,9 +117,11 @@ def post(address: str, body: bytes, key: str) -> None:
         with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS)) as pool:
             status = pool.request("POST", address, body=body, headers=headers, redirect=False).status
     except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-        raise NotTold(f"The webhook can't be reached ({type(error).__name__}).", "Check its address.") from None
+        sentence = f"The webhook can't be reached ({type(error).__name__})."
+        raise NotTold(sentence, "It is tried again; else check its address.") from None
     if status >= 300:
-        raise NotTold(f"The webhook did not take the notification: HTTP status {status}.", "Check its address.")
+        advice = "It is tried again." if status >= 500 or status == 429 else "Check its address."
+        raise NotTold(f"The webhook did not take the notification: HTTP status {status}.", advice)
 
 
 def terminal_text(form: Literal["no", "bell", "osc9"], text: str) -> str:

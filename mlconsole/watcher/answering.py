@@ -159,14 +159,15 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
         if release.trigger is not None and is_unfinished(journal, release):
             given_up = all(found.tries >= MOST_TRIES for found in queue.taken_by(number))
             outcome = "failed" if given_up else ""
+        sentence = _sentence(journal, number)
         if not outcome and number != latest.number and release.state != "running":
-            outcome = "replaced"
+            outcome, sentence = "replaced", f"Release {latest.number} came after it."
         changed = [found for found in queue.taken_by(number) if outcome and found.outcome != outcome]
         changed = [found for found in changed if found.outcome != "dismissed"]
         if outcome in {"refused", "failed"}:
             changed = _judged_apart(journal, changed)
         if changed:
-            queue.end(changed, outcome, _sentence(journal, number))
+            queue.end(changed, outcome, sentence)
         for trigger in changed:
             if trigger.adds and outcome in {"released", "elsewhere"}:
                 kept_content(project, trigger).unlink(missing_ok=True)

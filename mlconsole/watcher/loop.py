@@ -16,17 +16,18 @@ import msgspec
 
 from mlconsole.errors import Problem, Refused
 from mlconsole.evidence.base import now
+from mlconsole.evidence.release import Release, ReleaseFinished
 from mlconsole.evidence.watching import WatcherState
 from mlconsole.journal import Journal, this_runner
 from mlconsole.project import Project
 from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.launch import runner_process
 from mlconsole.stages.deploy import context_name
-from mlconsole.text import count, listed
+from mlconsole.text import count, duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.adding import sweep
 from mlconsole.watcher.answering import is_answered, settle_outcomes
-from mlconsole.watcher.pace import Begin, GoOn, Wait, count_try, next_move
+from mlconsole.watcher.pace import Begin, GoOn, Wait, count_try, is_unfinished, next_move
 from mlconsole.watcher.standing import Alone, Standing
 from mlconsole.watcher.telling import Teller
 from mlconsole.watcher.waking import Waker
@@ -50,6 +51,7 @@ class Watcher:
         teller: notifies people.
         standing: says whether this process is the one that acts, where others watch the same target.
         target: options that lead releases elsewhere than the settings do, such as `--context staging`.
+        halted: why no release can be begun at the moment; empty: it can.
 
     Raises:
         Refused: another process of this project watches already.
@@ -66,6 +68,7 @@ class Watcher:
         teller: Teller | None = None,
         standing: Standing | None = None,
         target: Sequence[str] = (),
+        halted: str = "",
     ) -> None:
         self._project, self._journal, self._say = project, journal, say
         self._stopped = stopped
@@ -77,12 +80,13 @@ class Watcher:
         self._standing = standing or Alone()
         self._runner: subprocess.Popen[bytes] | None = None
         self._asked: tuple[int, ...] = ()
-        self._target = list(target)
+        self._target, self._halted = list(target), halted
         for watch in self._watches:
             if isinstance(watch, MonitorWatch):
                 watch.attend(say, self._target)
         self._state = WatcherState(runner=this_runner(), started_at=now(), beat_at=now())
         self._beaten_at = 0.0
+        self._end = self._last_end()
         self._queue.save_watcher(self._state)
         sweep(project.state / KEPT)
 
@@ -114,6 +118,8 @@ class Watcher:
     def close(self) -> None:
         """Let go of everything, and say that nobody watches any more."""
         self._waker.stop()
+        for watch in self._watches:
+            watch.close()
         self._standing.close()
         self._teller.close()
         with contextlib.suppress(Problem):
@@ -166,6 +172,9 @@ class Watcher:
             if self._runner.poll() is None:
                 return "a release is on its way", LOOK_SECONDS
             self._runner_ended()
+        self._say_ended()
+        if self._halted:
+            return self._halted, BEAT_SECONDS
         move = next_move(self._journal)
         if isinstance(move, Wait):
             return move.why, move.seconds if move.seconds is not None else LOOK_SECONDS if move.why else BEAT_SECONDS
@@ -184,10 +193,12 @@ class Watcher:
     def _begin(self, move: Begin) -> None:
         self._asked = move.triggers
         options = [option for number in move.triggers for option in ("--trigger", str(number))]
-        if move.to_the_end and self._project.settings.deploy.protects(context_name(self._project)):
+        if (move.to_the_end or move.words) and self._project.settings.deploy.protects(context_name(self._project)):
             self._say("the context is protected: the release waits for its approval")
         elif move.to_the_end:
             options.append("--approve")
+        elif move.words:
+            self._say(move.words)
         self._say(f"a release begins for {count(len(move.triggers), 'trigger')}")
         self._launch(["run", *options, *self._target])
 
@@ -209,11 +220,7 @@ class Watcher:
         assert self._runner is not None
         self._runner = None
         settle_outcomes(self._project, self._journal)
-        latest = self._journal.latest_release()
-        if latest is not None and latest.trigger is not None and set(self._asked) & set(latest.trigger.ids):
-            last = self._journal.last_event(latest.number)
-            sentence = getattr(last.body, "sentence", "") if last else ""
-            self._say(f"release {latest.number} {latest.state}: {sentence}".rstrip(": "))
+        self._say_ended()
         asked = [self._queue.trigger(number) for number in self._asked]
         for trigger in asked:
             if trigger.release is None and trigger.state == "ended":
@@ -223,6 +230,35 @@ class Watcher:
             self._say(f"each of these is judged by itself now: {listed([trigger.words for trigger in apart])}")
             self._asked = tuple(trigger.id for trigger in asked if trigger not in apart)
         self._count_tries()
+
+    def _say_ended(self) -> None:
+        """Say how the latest release ended, once, whichever process began it or went on with it."""
+        end = self._last_end()
+        if end is None or end == self._end:
+            return
+        self._end = end
+        release, last = self._journal.release(end[0]), self._journal.last_event(end[0])
+        if release.trigger is None:
+            return
+        told = last.body.sentence if last is not None and isinstance(last.body, ReleaseFinished) else ""
+        words = f"{told or 'its process has ended.'}{self._again(release)}"
+        self._say(f"release {release.number} {release.state}: {words}")
+
+    def _last_end(self) -> tuple[int, str, int] | None:
+        """What tells one end of a release from another; None where none has ended, or the latest is on its way."""
+        latest = self._journal.latest_release()
+        if latest is None or latest.state == "running":
+            return None
+        last = self._journal.last_event(latest.number)
+        return latest.number, latest.state, last.id if last is not None else 0
+
+    def _again(self, release: Release) -> str:
+        """When a release is tried again, if it is."""
+        move = next_move(self._journal)
+        if isinstance(move, GoOn) and move.release == release.number:
+            return " It goes on."
+        waits = isinstance(move, Wait) and move.seconds is not None and is_unfinished(self._journal, release)
+        return f" It is tried again in {duration(move.seconds or 0)}." if waits and isinstance(move, Wait) else ""
 
     def _count_tries(self) -> None:
         """Triggers whose runner ended without taking them wait a while before the next."""

@@ -26,6 +26,7 @@ class Begin(Record, frozen=True, kw_only=True):
     triggers: tuple[int, ...]
     to_the_end: bool
     words: str = ""
+    """Why it is not carried through to the end, where that does not follow from the triggers."""
 
 
 class GoOn(Record, frozen=True, kw_only=True):
@@ -56,10 +57,31 @@ def next_move(journal: Journal, moment: datetime | None = None) -> Begin | GoOn 
     if not due:
         return _until([trigger.not_before for trigger in waiting], moment)
     due = next(((trigger,) for trigger in reversed(due) if trigger.alone), due)
+    asked = all(trigger.then == "release" for trigger in due)
+    open_release = _unapproved(journal) if asked else None
+    words = f"what came with release {open_release} was not approved yet: the release waits" if open_release else ""
     return Begin(
-        triggers=tuple(sorted(trigger.id for trigger in due)),
-        to_the_end=all(trigger.then == "release" for trigger in due),
+        triggers=tuple(sorted(trigger.id for trigger in due)), to_the_end=asked and not open_release, words=words
     )
+
+
+def _unapproved(journal: Journal) -> int | None:
+    """The latest release that was to stop before the cluster, and whose commits or parameters are still in the tree.
+
+    Whatever is released next has them, too: it has to stop there as well, until one was carried through.
+    """
+    queue = TriggerQueue(journal)
+    for release in journal.releases():
+        if release.kind != "release":
+            continue
+        if release.state == "done" or release.already:
+            return None
+        for number in release.trigger.ids if release.trigger is not None else ():
+            trigger = queue.trigger(number)
+            stays = trigger.kind in {"branch", "parameters"} or release.state == "waiting"
+            if trigger.then != "release" and stays:
+                return release.number
+    return None
 
 
 def _left_to_a_person(latest: Release, moment: datetime) -> float:

@@ -36,6 +36,8 @@ KEPT = "batches"
 """The folder below the project's state where contents are kept that are still to be added to the data."""
 
 SLOWEST_LOOK = 3600.0
+WHILE_TRAINING = 1.0
+"""After how many seconds parameters are looked at again that a training may be about to take."""
 
 
 class Watch(ABC):
@@ -191,6 +193,19 @@ class ParametersWatch(_Files):
     def __init__(self, settings: WatchSettings, project: Project, journal: Journal) -> None:
         super().__init__(settings, project, journal, settings.path or project.settings.train.parameters)
 
+    def look(self) -> float:
+        if self._is_training_to_come():
+            return min(self._every, WHILE_TRAINING)
+        return super().look()
+
+    def _is_training_to_come(self) -> bool:
+        """Whether a release is on its way whose training may have just these parameters: then they count no more."""
+        latest = self.journal.latest_release()
+        if latest is None or latest.state != "running":
+            return False
+        trainings = [run.state for run in self.journal.stage_runs(latest.number) if run.stage == "train"]
+        return not trainings or "running" in trainings
+
     def take(self, file: WholeFile) -> str:
         digest = self.read(file)
         found = parameters.read(Path(file.path))
@@ -294,6 +309,11 @@ def name_of(settings: WatchSettings, project: Project) -> str:
         "monitor": "",
     }
     return f"{settings.kind} {clean(found[settings.kind])}".strip()
+
+
+def follows(settings: WatchSettings) -> str:
+    """What follows from what a watch sees, in words."""
+    return "as [monitor] says" if settings.kind == "monitor" else settings.then
 
 
 def watches_of(project: Project, journal: Journal) -> tuple[Watch, ...]:

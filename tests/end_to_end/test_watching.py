@@ -34,7 +34,10 @@ def test_the_watcher_is_a_process_of_its_own_that_reads_changed_settings(bench: 
     bench.write("mlconsole.toml", '[deploy]\ncontext = "local"\n[[watch]]\nkind = "schedule"\ncron = "never"\n')
     log = bench.root / ".mlconsole" / "runner.log"
     _until(lambda: "those of before hold" in log.read_text())
-    assert "watches schedule 0 6 * * 1" in bench.type("triggers").stderr
+    assert "no release can be begun" not in log.read_text(), "only what is watched is said badly"
+    _until(lambda: "watches schedule 0 6 * * 1" in bench.type("triggers").stderr)
+    bench.write("mlconsole.toml", "[deploy\n")
+    _until(lambda: "What arrives waits: no release can be begun." in log.read_text())
     bench.write("mlconsole.toml", '[deploy]\ncontext = "local"\n')
     dismissed = bench.type("triggers", "dismiss", "1")
     assert dismissed.returncode == 0, dismissed.stderr

@@ -78,6 +78,10 @@ def test_what_is_not_taken_is_told_without_the_address(hook: Hook) -> None:
     hook.status = 302
     with pytest.raises(NotTold, match="HTTP status 302"):
         post(hook.address, b"{}", "n3")
+    hook.status = 500
+    with pytest.raises(NotTold) as later:
+        post(hook.address, b"{}", "n3")
+    assert (refused.value.next_step, later.value.next_step) == ("Check its address.", "It is tried again.")
     with pytest.raises(NotTold) as gone:
         post("http://127.0.0.1:1/sEcReT", b"{}", "n3")
     for problem in (refused.value, gone.value):

@@ -270,6 +270,7 @@ def test_an_open_release_that_a_later_one_replaced_ends_its_triggers(
     settle_outcomes(folder, journal)
     assert [trigger.state for trigger in reversed(queue.triggers())] == ["ended", "taken"]
     assert outcomes(queue) == ["replaced", ""]
+    assert queue.trigger(1).sentence == "Release 2 came after it.", "not how to approve what can't be any more"
 
 
 def test_a_folder_named_by_a_glob_takes_only_files_that_match(

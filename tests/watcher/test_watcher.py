@@ -16,7 +16,7 @@ import pytest
 
 from mlconsole.errors import Refused
 from mlconsole.evidence.base import now
-from mlconsole.evidence.release import ProblemRecord, ReleaseTrigger, StageRun
+from mlconsole.evidence.release import ProblemRecord, ReleaseState, ReleaseTrigger, StageRun
 from mlconsole.evidence.training import Parameter, PythonEnvironment, ResourceUse, TrainEvidence
 from mlconsole.evidence.watching import Then, Trigger
 from mlconsole.journal import Journal
@@ -206,6 +206,50 @@ def test_to_the_end_only_where_all_ask_for_it_and_no_name_has_to_be_typed(
     assert "the context is protected: the release waits for its approval" in said
 
 
+def begun(journal: Journal, queue: TriggerQueue, trigger: Trigger, state: ReleaseState) -> None:
+    """A release that a trigger set off, as it ended."""
+    with journal.transaction():
+        release = journal.begin_release(kind="release", who="w", approved=False, trigger=merged([trigger]))
+        queue.take(release.number, release.trigger)
+    journal.save_release(msgspec.structs.replace(release, state=state, finished_at=now()))
+
+
+def test_what_nobody_approved_is_not_carried_along_by_what_needs_no_approval(
+    journal: Journal, queue: TriggerQueue
+) -> None:
+    commits = queue.put("branch", "c0ffee", "origin/main: 1 commit", then="run")
+    assert commits is not None
+    begun(journal, queue, commits, "waiting")
+    july = put(queue, "july", "release")
+    words = "what came with release 1 was not approved yet: the release waits"
+    assert next_move(journal) == Begin(triggers=(july.id,), to_the_end=False, words=words)
+    begun(journal, queue, july, "refused")
+    august = put(queue, "august", "release")
+    assert next_move(journal) == Begin(triggers=(august.id,), to_the_end=False, words=words), "the commits are in there"
+    begun(journal, queue, august, "done")
+    later = put(queue, "september", "release")
+    assert next_move(journal) == Begin(triggers=(later.id,), to_the_end=True)
+
+
+def test_data_that_was_refused_keeps_nothing_from_the_cluster(journal: Journal, queue: TriggerQueue) -> None:
+    begun(journal, queue, put(queue, "july", "run", adds=True), "refused")
+    august = put(queue, "august", "release", adds=True)
+    assert next_move(journal) == Begin(triggers=(august.id,), to_the_end=True)
+
+
+def test_no_release_is_begun_while_the_settings_cant_be_read(
+    project: Project, journal: Journal, queue: TriggerQueue, world: Any, runners: list[Runner]
+) -> None:
+    put(queue, "may", "release")
+    watched = watching(project, WatchSettings(kind="monitor"))
+    halted = Watcher(watched, journal, stopped=threading.Event(), halted="the settings can't be read")
+    halted.step()
+    watcher = queue.watcher()
+    assert watcher is not None
+    assert (watcher.busy, runners, queue.trigger(1).tries) == ("the settings can't be read", [], 0)
+    steps(a_watcher(watched, journal), lambda: queue.trigger(1).outcome == "released")
+
+
 def test_a_proposal_waits_for_a_person(
     project: Project, journal: Journal, queue: TriggerQueue, world: Any, runners: list[Runner]
 ) -> None:
@@ -391,19 +435,65 @@ def test_parameters_count_by_what_they_say(project: Project, journal: Journal, q
     assert len(queue.triggers()) == 2
 
 
+def test_how_a_release_ended_is_said_whoever_went_on_with_it(
+    project: Project, journal: Journal, queue: TriggerQueue, world: Any, runners: list[Runner]
+) -> None:
+    said: list[str] = []
+    watcher = a_watcher(watching(project, WatchSettings(kind="monitor")), journal, said)
+    number = interrupted(journal, queue)
+    steps(watcher, lambda: queue.trigger(1).outcome == "released" and any("release 1 done" in words for words in said))
+    ends = [words for words in said if words.startswith(f"release {number} ")]
+    assert ends[:2] == ["release 1 interrupted: its process has ended. It goes on.", "release 1 goes on"]
+    assert [words.partition(":")[0] for words in ends[2:]] == ["release 1 done"]
+    after: list[str] = []
+    a_watcher(watching(project, WatchSettings(kind="monitor")), journal, after).step()
+    assert not any(words.startswith("release 1") for words in after), "what ended before it began is no news"
+
+
+def test_when_a_release_is_tried_again_is_said(project: Project, journal: Journal, queue: TriggerQueue) -> None:
+    said: list[str] = []
+    watcher = a_watcher(watching(project, WatchSettings(kind="monitor")), journal, said)
+    number = interrupted(journal, queue, "failed")
+    problem = ProblemRecord(sentence="Can't reach the cluster.", exit_code=3)
+    run = StageRun(release=number, stage="deploy", attempt=1, state="failed", started_at=now(), problem=problem)
+    journal.save_stage(run)
+    later = now() + timedelta(minutes=20)
+    queue.save(msgspec.structs.replace(queue.trigger(1), tries=3, not_before=later))
+    watcher.step()
+    assert any(words.startswith("release 1 failed") and "It is tried again in" in words for words in said), said
+
+
+def test_parameters_that_a_training_is_about_to_take_are_judged_after_it(
+    project: Project, journal: Journal, queue: TriggerQueue
+) -> None:
+    (project.root / "params.yaml").write_text("depth: 3\n")
+    settings = WatchSettings(kind="parameters", path="params.yaml", settle="0s", then="run")
+    (watch,) = watches_of(watching(project, settings), journal)
+    release = journal.begin_release(kind="release", who="w", approved=True)
+    watch.step()
+    assert queue.triggers() == ()
+    journal.save_stage(train_run(release.number, "3"))
+    watch.step()
+    assert queue.triggers() == ()
+    (project.root / "params.yaml").write_text("depth: 4\n")
+    watch.step()
+    assert [trigger.words for trigger in queue.triggers()] == ["params.yaml: depth 3 → 4"]
+
+
+def train_run(release: int, depth: str, **python: Any) -> StageRun:
+    """A training that was done with this depth."""
+    environment = PythonEnvironment(executable="", version="", digest="", **python)
+    parameters = (Parameter(name="depth", value=depth),)
+    use = ResourceUse(seconds=0)
+    evidence = TrainEvidence(command="", environment=environment, parameters=parameters, exit_code=0, use=use)
+    return StageRun(release=release, stage="train", attempt=1, state="done", started_at=now(), evidence=evidence)
+
+
 def test_parameters_of_a_model_that_was_imported_are_not_those_of_the_file(
     project: Project, journal: Journal, queue: TriggerQueue
 ) -> None:
-    def trained(release: int, depth: str, **python: Any) -> None:
-        environment = PythonEnvironment(executable="", version="", digest="", **python)
-        parameters = (Parameter(name="depth", value=depth),)
-        use = ResourceUse(seconds=0)
-        evidence = TrainEvidence(command="", environment=environment, parameters=parameters, exit_code=0, use=use)
-        run = StageRun(release=release, stage="train", attempt=1, state="done", started_at=now(), evidence=evidence)
-        journal.save_stage(run)
-
-    trained(1, "3")
-    trained(2, "99", found="elsewhere")
+    journal.save_stage(train_run(1, "3"))
+    journal.save_stage(train_run(2, "99", found="elsewhere"))
     (project.root / "params.yaml").write_text("depth: 3\n")
     settings = WatchSettings(kind="parameters", path="params.yaml", settle="0s", then="run")
     (watch,) = watches_of(watching(project, settings), journal)
