@@ -47,6 +47,7 @@ FLOOD = PIPE_SIZE // 8
 """Output that comes faster than this from one time to the next is taken without a pause."""
 FASTEST_GROWTH = 4e9
 """Bytes a second that a process can hardly take faster; how long it is not looked at follows from it."""
+MOST_MISSED = 20
 PSS_COST = 0.05
 """The part of the guard's time that exact figures of shared memory may take."""
 
@@ -83,12 +84,13 @@ def running() -> list[int]:
     """The processes below this one that have not ended."""
     if sys.platform != "linux":
         return _running_by_psutil()
-    parents: dict[int, int] = {}
+    parents, ended = dict[int, int](), set[int]()
     for pid in _all_processes():
-        state, parent = _state_and_parent(pid)
-        if state not in ("Z", "X"):
-            parents[pid] = parent
-    return list(_below({os.getpid()}, parents))
+        state, parents[pid], threads = _state_parent_and_threads(pid)
+        # one whose first thread has ended is like a zombie, and still has its children, as long as it has others
+        if state == "X" or (state == "Z" and threads <= 1):
+            ended.add(pid)
+    return list(_below({os.getpid()}, parents) - ended)
 
 
 def signal_all(group: int, number: int) -> int:
@@ -111,11 +113,15 @@ def end_all(group: int, grace: float, codes: dict[int, int], output: Output) -> 
             output.take()
             reap(codes)
             left = signal_all(group, 0)
-    while signal_all(group, signal.SIGKILL):
+    # Where this process is the reaper, it has no child left only when nothing at all is left: to look at one process
+    # after the other may miss one whose parent ends meanwhile. What is not found again and again is not ours to kill.
+    missed = 0
+    while missed < MOST_MISSED:
+        missed = 0 if signal_all(group, signal.SIGKILL) else missed + 1
+        if not reap(codes) and missed:
+            return
         time.sleep(0.01)
         output.take()
-        reap(codes)
-    reap(codes)
 
 
 class Output:
@@ -220,10 +226,14 @@ class Memory:
         there = _all_processes()
         self._mine &= there
         self._foreign &= there
-        parents = {pid: _state_and_parent(pid)[1] for pid in there - self._mine - self._foreign}
+        told = {pid: _state_parent_and_threads(pid) for pid in there - self._mine - self._foreign}
+        parents = {pid: parent for pid, (state, parent, _) in told.items() if state != "X"}
         found = _below(self._mine, parents)
         self._mine |= found
-        self._foreign |= parents.keys() - found
+        others = parents.keys() - found
+        # one whose parent has just ended may be ours: it has another parent the next time
+        known = others | self._foreign | {0}
+        self._foreign |= {pid for pid in others if parents[pid] in known}
 
     def _proportional(self, pid: int) -> int:
         for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
@@ -263,13 +273,13 @@ def _read(path: str) -> str:
         os.close(descriptor)
 
 
-def _state_and_parent(pid: int) -> tuple[str, int]:
-    """A process's state (`proc(5)`) and its parent; the name before them in the file may hold anything, brackets too.
+def _state_parent_and_threads(pid: int) -> tuple[str, int, int]:
+    """A process's state (`proc(5)`), its parent and how many threads it has. Of one that is gone: `X` (dead) and zeros.
 
-    Of one that is gone: `X` (dead) and 0.
+    The name before them in the file may hold anything, brackets too.
     """
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (fields[0], int(fields[1])) if len(fields) > 1 else ("X", 0)
+    return (fields[0], int(fields[1]), int(fields[17])) if len(fields) > 17 else ("X", 0, 0)
 
 
 def _group(pid: int) -> int:

@@ -171,6 +171,28 @@ def test_a_cancel_reaches_ten_forked_children_that_ignore_it_and_their_daemons(
     assert alive(folder) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans to the guard")
+def test_a_cancel_reaches_what_a_process_started_whose_first_thread_has_ended(
+    run: Callable[..., ChildResult], tmp_path: Path
+) -> None:
+    # such a process is shown as a zombie, as those with many threads are while they end
+    script = """
+        import ctypes, os, subprocess, sys, threading, time
+        if len(sys.argv) == 2:
+            subprocess.run([sys.executable, *sys.orig_argv[1:], "again"], start_new_session=True)
+        own = "import os, sys, time; open(sys.argv[1] + '/' + str(os.getpid()), 'w').close(); time.sleep(60)"
+        subprocess.Popen([sys.executable, "-c", own, sys.argv[1]], start_new_session=True)
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        ctypes.CDLL(None).pthread_exit(None)
+    """
+    folder = tmp_path / "ids"
+    folder.mkdir()
+    cancelled = threading.Event()
+    run(python(script, str(folder)), cancelled=cancelled, on_look=lambda: cancelled.set() if alive(folder) else None)
+    assert cancelled.is_set()
+    assert alive(folder) == []
+
+
 def test_daemons_do_not_outlive_a_child_that_ended_well(
     run: Callable[..., ChildResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -116,6 +117,7 @@ class Tally:
         self._report, self._on_collected, self._left = report, collected, left
         self._phases: dict[str, list[Line]] = {}
         self._failed_before: dict[str, list[Line]] = {}
+        self._attempts: Counter[str] = Counter()
         self._warnings: dict[tuple[str, str, str], TestWarning] = {}
 
     @property
@@ -185,6 +187,7 @@ class Tally:
         if line.when == "setup":
             if any(phase.outcome == "rerun" for phase in phases):
                 self._failed_before.setdefault(line.nodeid, list(phases))
+                self._attempts[line.nodeid] += 1
             phases.clear()
         phases.append(line)
         # A worker of xdist that crashed has its test reported with a phase of no name, and nothing after that.
@@ -217,6 +220,7 @@ class Tally:
         test = _told(nodeid, phases, outcome, message, left)
         if before:
             test = told_again(_told(nodeid, before, "failed", "", Left()), test)
+            test = msgspec.structs.replace(test, attempts=self._attempts.pop(nodeid) + 1)
         self.outcomes[nodeid] = test
         self._report(test)
 

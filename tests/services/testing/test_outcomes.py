@@ -58,6 +58,16 @@ def test_a_test_that_a_plugin_runs_again_and_that_passes_then_is_flaky(teardown:
     assert (test.outcome, test.message, test.attempts) == ("flaky", "no answer", 2)
 
 
+def test_each_attempt_of_a_plugin_counts() -> None:
+    taken = tally()
+    for outcome in ("rerun", "rerun", "failed"):
+        for line in [phase("setup"), phase("call", outcome)]:
+            taken.take(line)
+    taken.take(phase("teardown"))
+    (test,) = taken.outcomes.values()
+    assert (test.outcome, test.attempts) == ("failed", 3)
+
+
 def test_a_file_that_several_workers_could_not_collect_is_told_once() -> None:
     taken = tally()
     for _ in range(2):
