@@ -46,13 +46,28 @@ def pods(selector: str, watch: bool, directory: Path, as_json: bool, context: st
 @click.argument("pod", default="")
 @click.option("-f", "follow", is_flag=True, help="Go on as lines come.")
 @click.option("-n", "lines", type=click.IntRange(min=0), default=20, help="How many lines from the end.")
+@click.option("-c", "--container", default="", help="Of this container, instead of the pods' default one.")
+@click.option("--all-containers", is_flag=True, help="Of all containers, those that come before the others included.")
 @target_options(short=False)
 @project_option
-def logs(pod: str, follow: bool, lines: int, directory: Path, context: str, namespace: str) -> None:
+def logs(
+    pod: str,
+    follow: bool,
+    lines: int,
+    container: str,
+    all_containers: bool,
+    directory: Path,
+    context: str,
+    namespace: str,
+) -> None:
     """Print the log of POD, or those of all pods that serve in order of time."""
-    from mlconsole.headless.cluster import show_logs
+    from mlconsole.headless.logs import show_logs
+    from mlconsole.services.kubernetes.containers import ALL
 
-    show_logs(open_project_of(directory).aimed_at(context, namespace), pod, follow=follow, lines=lines)
+    if container and all_containers:
+        raise click.UsageError("--container and --all-containers don't go together.")
+    project = open_project_of(directory).aimed_at(context, namespace)
+    show_logs(project, pod, follow=follow, lines=lines, container=ALL if all_containers else container)
 
 
 @click.command("port-forward")

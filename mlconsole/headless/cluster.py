@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,63 +135,6 @@ def _cells(row: PodRow, snapshot: PodsSnapshot) -> tuple[str, ...]:
     from mlconsole.services.kubernetes.rows import age
 
     return (row.name, row.ready, row.status, row.restarts, age(row.created_at, snapshot.at), row.version)
-
-
-def show_logs(project: Project, pod: str, *, follow: bool, lines: int) -> None:
-    """Print the last lines of a pod's log, or of every pod's in order of time; go on as lines come if asked."""
-    from mlconsole.services.kubernetes import logs
-    from mlconsole.services.kubernetes.merged_logs import tail_all
-    from mlconsole.stages.deploy import connect
-
-    with closing(connect(project)) as connection:
-        if pod and not follow:
-            for text in logs.tail(connection, connection.namespace, pod, lines=lines):
-                say(text)
-        elif pod:
-            place = connection.namespace
-            logs.follow(connection, place, pod, tail_lines=lines, on_line=say, cancelled=threading.Event())
-        elif not follow:
-            for line in tail_all(connection, _pod_names(project), lines):
-                say(f"{line.pod} | {line.text}")
-    if follow and not pod:
-        _follow_all(project, lines)
-
-
-def _pod_names(project: Project) -> list[str]:
-    from mlconsole.services.kubernetes.watch import PodWatcher
-    from mlconsole.stages.deploy import connect, selector_of
-
-    changed = threading.Event()
-    watcher = PodWatcher(lambda: connect(project), selector_of(project), changed.set)
-    watcher.start()
-    try:
-        return [row.name for row in _first(watcher, changed).rows]
-    finally:
-        watcher.stop()
-
-
-def _follow_all(project: Project, lines: int) -> None:
-    """Print the logs of all pods that serve, also of those that come later, until the person ends it."""
-    from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs
-    from mlconsole.stages.deploy import connect, selector_of
-
-    gone = threading.Event()
-
-    def show(found: Sequence[LogLine]) -> None:
-        try:
-            for line in found:
-                say(f"{line.pod} | {line.text}") if line.pod else narrate(line.text)
-        except BrokenPipeError:
-            # Whoever read our output has left.
-            gone.set()
-
-    merged = MergedLogs(lambda: connect(project), selector_of(project), show, tail=lines)
-    merged.start()
-    try:
-        while not gone.wait(1):
-            continue
-    finally:
-        merged.stop()
 
 
 def show_diff(project: Project) -> int:

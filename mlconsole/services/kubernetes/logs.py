@@ -67,7 +67,7 @@ def tail(
         connection: to the cluster.
         namespace: the pod's.
         pod: its name.
-        container: the pod's only one, or its first, where empty.
+        container: the pod's default one where empty.
         lines: how many.
         previous: those of the run before the last restart.
         timestamps: begin each line with the moment at which it was written, and a blank.
@@ -87,9 +87,9 @@ def tail(
     try:
         data = connection.request("GET", path, query=query)
     except Invalid as problem:
-        named = _first_container(problem.sentence)
-        if not named:
+        if "choose one of: [" not in problem.sentence:
             return ()
+        named = default_container(decode(connection.request("GET", PODS.path(namespace, pod)), Pod))
         try:
             data = connection.request("GET", path, query={**query, "container": named})
         except Invalid:
@@ -345,12 +345,6 @@ def split_stamp(text: str) -> tuple[Stamp | None, str, str]:
     moment = datetime.fromisoformat(f"{seconds}{'+00:00' if zone == 'Z' else zone}")
     whole = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return (moment.timestamp(), (fraction or "").ljust(9, "0")), text[found.end() :], whole
-
-
-def _first_container(message: str) -> str:
-    """`a container name must be specified for pod p, choose one of: [a b]` → `a`."""
-    found = re.search(r"choose one of: \[([^\s\]]+)", message)
-    return found.group(1) if found else ""
 
 
 def _path(namespace: str, pod: str) -> str:

@@ -108,6 +108,7 @@ def follow_containers(
     on_lines: Callable[[Sequence[LogLine]], None],
     *,
     since_seconds: int | None = None,
+    tail_lines: int | None = None,
     cancelled: threading.Event,
 ) -> None:
     """Hand over the lines of several containers of a pod in order of time, until all of them have ended for good.
@@ -119,6 +120,7 @@ def follow_containers(
         containers: their names; each line's `pod` is one of them.
         on_lines: called in this thread.
         since_seconds: begin with lines of so many seconds ago; with the first line where None.
+        tail_lines: begin with so many lines from the end of each.
         cancelled: once set, this returns within moments.
     """
     merger = Merger()
@@ -132,6 +134,7 @@ def follow_containers(
                     pod,
                     container=name,
                     since_seconds=since_seconds,
+                    tail_lines=tail_lines,
                     on_stamped=lambda stamp, text: merger.add(LogLine(name, text, stamp), name),
                     cancelled=cancelled,
                 )

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes import logs
+from mlconsole.services.kubernetes.containers import DEFAULT
 from mlconsole.services.kubernetes.logs import Position, _Seen, follow, split_stamp, tail
 from mlconsole.services.kubernetes.problems import NotFound
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
@@ -154,16 +155,23 @@ def test_the_beginning_is_asked_for_by_seconds(tmp_path: Path) -> None:
     assert container.asked[0]["sinceSeconds"] == "30"
 
 
-def test_the_tail_of_a_pod_of_several_containers_is_that_of_its_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("annotations", "name"), [({}, "m"), ({DEFAULT: "side"}, "side")])
+def test_the_tail_of_a_pod_of_several_containers_is_that_of_its_default_one(
+    tmp_path: Path, annotations: dict[str, str], name: str
+) -> None:
     message = "a container name must be specified for pod p, choose one of: [m side]"
+    containers = [{"name": "m"}, {"name": "side"}]
+    pod = {"metadata": {"name": "p", "annotations": annotations}, "spec": {"containers": containers}}
 
     def respond(request: Request) -> Reply:
+        if not request.path.endswith("/log"):
+            return Reply(body=pod)
         if "container" not in request.query:
             return Reply(400, {"kind": "Status", "code": 400, "message": message})
         return Reply(body=f"log of {request.query['container']}\n".encode())
 
     with serving(respond, tmp_path) as (_, connection):
-        assert tail(connection, "lab", "p") == ("log of m",)
+        assert tail(connection, "lab", "p") == (f"log of {name}",)
 
 
 def test_the_tail_of_what_has_not_run_is_empty(tmp_path: Path) -> None:
