@@ -23,7 +23,7 @@ from mlconsole.project import Project
 from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.launch import runner_process
 from mlconsole.stages.deploy import context_name
-from mlconsole.text import count, duration, listed
+from mlconsole.text import clean_line, count, duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.adding import sweep
 from mlconsole.watcher.answering import is_answered, settle_outcomes
@@ -93,23 +93,25 @@ class Watcher:
     def run(self) -> bool:
         """Watch, until it is stopped, or the settings were changed; returns whether they were.
 
-        What goes wrong outside, such as a journal that is locked, is said, and it goes on.
+        What goes wrong outside, such as a journal that is locked or a disk that is full, is said once, and it goes on.
 
         Raises:
             Refused: another process has taken its place.
         """
-        settings = _stamps(self._project)
+        settings, told = _stamps(self._project), ""
         try:
             while not self._stopped.is_set():
                 if _stamps(self._project) != settings:
                     return True
                 try:
-                    seconds = self.step()
+                    seconds, wrong = self.step(), ""
                 except Refused:
                     raise
-                except Problem as problem:
-                    self._say(str(problem))
-                    seconds = BEAT_SECONDS
+                except (Problem, OSError) as error:
+                    seconds, wrong = BEAT_SECONDS, _words_of(error)
+                if wrong and wrong != told:
+                    self._say(wrong)
+                told = wrong
                 self._wait(seconds)
             return False
         finally:
@@ -276,6 +278,13 @@ class Watcher:
             self._beaten_at = time.monotonic()
             self._state = msgspec.structs.replace(fresh, beat_at=now())
             self._queue.save_watcher(self._state)
+
+
+def _words_of(error: Problem | OSError) -> str:
+    if isinstance(error, Problem):
+        return str(error)
+    place = clean_line(str(error.filename)) if error.filename else "A file"
+    return f"{place} can't be used: {error.strerror}. Check the disk's space and the file's permissions."
 
 
 def _stamps(project: Project) -> tuple[tuple[int, int], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 import time
@@ -448,6 +449,28 @@ def test_how_a_release_ended_is_said_whoever_went_on_with_it(
     after: list[str] = []
     a_watcher(watching(project, WatchSettings(kind="monitor")), journal, after).step()
     assert not any(words.startswith("release 1") for words in after), "what ended before it began is no news"
+
+
+def test_a_disk_that_takes_nothing_more_is_said_once_and_does_not_end_the_watcher(
+    project: Project, journal: Journal, queue: TriggerQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    stopped = threading.Event()
+    watched = watching(project, WatchSettings(kind="schedule", cron="0 0 1 1 *"))
+    watcher = Watcher(watched, journal, stopped=stopped, say=said.append)
+    failures = iter([OSError(errno.EROFS, "Read-only file system", "/p/answering.lock")] * 3)
+
+    def step() -> float:
+        for failure in failures:
+            raise failure
+        stopped.set()
+        return 0.0
+
+    monkeypatch.setattr(watcher, "step", step)
+    monkeypatch.setattr(loop_module, "BEAT_SECONDS", 0.0)
+    assert watcher.run() is False
+    advice = "Check the disk's space and the file's permissions."
+    assert said == [f"/p/answering.lock can't be used: Read-only file system. {advice}"]
 
 
 def test_when_a_release_is_tried_again_is_said(project: Project, journal: Journal, queue: TriggerQueue) -> None:
