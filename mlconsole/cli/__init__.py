@@ -17,6 +17,7 @@ import click
 from mlconsole import __version__
 from mlconsole.cli import ci, cluster, console, projects, records, releases, watching
 from mlconsole.cli.models import models
+from mlconsole.cli.options import Call
 from mlconsole.errors import Exit, Problem, WrongUse
 
 
@@ -97,21 +98,22 @@ for _command in (
 def main() -> None:
     """Run the command line and exit by the table of exit codes."""
     _print_in_any_encoding()
-    code = _explained(_run)
+    call = Call()
+    code = _explained(lambda: _run(call))
     if code == Exit.DONE:
         # what is still buffered is written here, where it can be told that it can't be
         code = _explained(_flush)
     else:
         with contextlib.suppress(OSError):
             _flush()
-    if console.was_open:
+    if call.showed_console:
         _leave(code)
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(call: Call) -> int:
     _check_folder()
-    return int(commands.main(standalone_mode=False) or Exit.DONE)
+    return int(commands.main(standalone_mode=False, obj=call) or Exit.DONE)
 
 
 def _explained(work: Callable[[], int]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlconsole.cli.options import Call
 from mlconsole.errors import Exit
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 
     from mlconsole.console.cloning import CloneOrder
     from mlconsole.project import Project
-
-
-was_open = False
-"""Whether the console was shown in this process: all that its threads still do is for nobody."""
 
 
 def look_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,8 +50,7 @@ def _show(
         ascii=preferences.ascii if ascii_only is None else ascii_only,
         mouse=preferences.mouse and not no_mouse,
     )
-    global was_open
-    was_open = True
+    click.get_current_context().ensure_object(Call).showed_console = True
     return run(project, readonly=readonly, preferences=preferences, clone=clone)
 
 

@@ -1,8 +1,9 @@
-"""The options that most commands have."""
+"""The options that most commands have, and what they leave behind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,14 @@ import click
 
 if TYPE_CHECKING:
     from mlconsole.project import Project
+
+
+@dataclass
+class Call:
+    """One call of the command line: what a command leaves for its end."""
+
+    showed_console: bool = False
+    """All that the console's threads still do is for nobody."""
 
 
 def project_option(function: Callable[..., Any]) -> Callable[..., Any]:
