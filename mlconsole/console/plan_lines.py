@@ -8,7 +8,7 @@ from typing import NamedTuple
 from textual.content import Content
 
 from mlconsole.console.paint import BAD, DIM, FAINT, GOOD, KEY, STRONG, WARN, heading, line, wrapped
-from mlconsole.console.yaml_lines import yaml_diff_line
+from mlconsole.console.yaml_lines import yaml_diff_lines
 from mlconsole.evidence.cluster import DeployPlan, ObjectChange
 from mlconsole.text import count
 
@@ -78,7 +78,7 @@ def diff_lines(
         )
         if key not in folded:
             shown = (text for text in change.diff.splitlines() if not text.startswith(("---", "+++")))
-            lines += [yaml_diff_line(text, width) for text in shown]
+            lines += yaml_diff_lines(shown, width)
     return lines, anchors
 
 

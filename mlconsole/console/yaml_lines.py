@@ -1,7 +1,7 @@
 """YAML with colours: keys, values, comments and signs told apart by the lexer of Pygments.
 
-A diff shows pieces of YAML that no parser takes as a whole, so there each line is coloured for itself. Pygments is
-imported with what keys will need, beside the screen.
+A diff shows pieces of YAML that no parser takes as a whole, so there each line is coloured for itself, but for the text
+of a block that begins in the same piece. Pygments is imported with what keys will need, beside the screen.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ SIGNS = {"+": (GOOD, "$added"), "-": (BAD, "$removed")}
 LONGEST = 1_000
 """Of a longer line in a diff, the rest has no colours."""
 _LITERAL = re.compile(r"-?\d+(?:\.\d+)?|true|false|null|~")
+_BLOCK = re.compile(r"(?P<lead> *(?:- +)*)(?P<key>[^\s#].*?: +)?(?:[!&]\S* +)*[|>][-+0-9]{0,2} *(?: #.*)?")
+"""The line that begins a block: `key: |`, `- >-`, `- key: !!str |2 # why`."""
 
 Parts = tuple[tuple[str, str], ...]
 
@@ -39,18 +41,60 @@ def yaml_lines(lines: Iterable[str]) -> list[Content]:
     return [Content.assemble(*parts) for parts in found]
 
 
-def yaml_diff_line(text: str, width: int = 0) -> Content:
-    """One line of a unified diff of YAML: its sign says what colour repeats, behind all of `width` cells."""
+def yaml_diff_lines(lines: Iterable[str], width: int = 0) -> list[Content]:
+    """The lines of a unified diff of YAML; text in a block that begins in the same piece has no colours of YAML."""
+    found = []
+    old, new = _Block(), _Block()
+    for text in lines:
+        sign, rest = text[:1], text[1:]
+        if sign == "@":
+            old, new = _Block(), _Block()
+        # both are asked: each goes along with the lines of its side
+        within = [block.holds(rest) for block, without in ((old, "+"), (new, "-")) if sign not in ("@", without)]
+        found.append(yaml_diff_line(text, width, plain=any(within)))
+    return found
+
+
+class _Block:
+    """Whether lines, one after another, are the text of a block (`key: |`)."""
+
+    def __init__(self) -> None:
+        self._deeper_than: int | None = None
+
+    def holds(self, text: str) -> bool:
+        """Whether the next line is such text: it is deeper than what the block belongs to, or empty."""
+        if not text.strip():
+            return self._deeper_than is not None
+        depth = len(text) - len(text.lstrip(" "))
+        if self._deeper_than is not None and depth > self._deeper_than:
+            return True
+        begins = _BLOCK.fullmatch(text) if len(text) <= LONGEST else None
+        self._deeper_than = None
+        if begins:
+            # the text of an item without a key is deeper than its dash
+            self._deeper_than = len(begins["lead"]) if begins["key"] else begins["lead"].rfind("-")
+        return False
+
+
+def yaml_diff_line(text: str, width: int = 0, *, plain: bool = False) -> Content:
+    """One line of a unified diff of YAML: its sign says what colour repeats, behind all of `width` cells.
+
+    Args:
+        text: the line.
+        width: in cells.
+        plain: whether it is text in a block.
+    """
     text = one_line(text)
     if text.startswith("@@"):
         return Content.assemble((text, FAINT))
     if text.startswith(("+++", "---")):
         return Content.assemble((text, f"bold {DIM}"))
     sign, rest = text[:1], text[1:]
+    parts = ((rest, ""),) if plain else _parts(rest)
     if sign not in SIGNS:
-        return Content.assemble(sign, *_parts(rest))
+        return Content.assemble(sign, *parts)
     style, behind = SIGNS[sign]
-    content = Content.assemble((sign, f"bold {style}"), *_parts(rest))
+    content = Content.assemble((sign, f"bold {style}"), *parts)
     return content.pad_right(max(width - content.cell_length, 0)).stylize_before(f"on {behind}")
 
 

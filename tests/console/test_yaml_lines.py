@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from textual.content import Content
 
 from mlconsole.console.paint import DIM
-from mlconsole.console.yaml_lines import KEY_STYLE, VALUE_STYLE, yaml_diff_line, yaml_lines
+from mlconsole.console.yaml_lines import KEY_STYLE, VALUE_STYLE, yaml_diff_line, yaml_diff_lines, yaml_lines
 
 
 def styled(content: Content, style: str) -> str:
@@ -56,6 +56,31 @@ def test_in_a_whole_document_a_block_is_no_yaml() -> None:
     found = yaml_lines(text.splitlines())
     assert "\n".join(line.plain for line in found) == text.rstrip()
     assert [styled(line, KEY_STYLE) for line in found] == ["args", "", "", "", "image"]
+
+
+@pytest.mark.parametrize(
+    ("diff", "keys"),
+    [
+        (["+a: |", "+  key: x", "+", "+  - b: 1", "+c: 2"], ["a", "", "", "", "c"]),
+        ([" - name: a", "   value: >-", "     not: a key", "   after: b"], ["name", "value", "", "after"]),
+        (["+- |2", "+   key: x", "+- b: 1"], ["", "", "b"]),
+        (["-a: one", "+a: | # why", "+  key: x", " b: 1"], ["a", "a", "", "b"]),
+        ([" a: |", "   x: 1", "-  y: 2", "+  y: 3", "   z: 4", " b: 1"], ["a", "", "", "", "", "b"]),
+        (["-a: |", "-  x: 1", "+a:", "+  x: 1", " b: 1"], ["a", "", "a", "x", "b"]),
+        ([" a: |", "@@ -9 +9 @@", "   b: 1"], ["a", "", "b"]),
+        (["+a: x |", "+  b: 1"], ["a", "b"]),
+        (['+a: "b: |"', "+c: 1"], ["a", "c"]),
+    ],
+)
+def test_in_a_diff_a_block_that_begins_in_it_is_no_yaml(diff: list[str], keys: list[str]) -> None:
+    found = yaml_diff_lines(diff)
+    assert [line.plain for line in found] == diff
+    assert [styled(line, KEY_STYLE) for line in found] == keys
+
+
+@given(st.lists(st.text(st.sampled_from("+-@ a:|>#"), max_size=12)))
+def test_whatever_a_diff_is_all_of_it_is_shown(diff: list[str]) -> None:
+    assert [line.plain for line in yaml_diff_lines(diff)] == diff
 
 
 def test_a_very_long_line_is_shown_whole() -> None:
