@@ -31,7 +31,7 @@ def marked(console: Driven) -> dict[int, str]:
 async def page(console: Driven) -> None:
     """Open a page of lines."""
     await console.app.push_screen(DetailScreen("A page", lambda width: [Content(text) for text in LINES]))
-    await console.shows("A page", "line 1", "/ search", "Esc back")
+    await console.shows("A page", "line 1", "/ search", "? help", "Esc back")
 
 
 async def look_for(console: Driven, *keys: str) -> None:
@@ -92,3 +92,9 @@ async def test_the_key_that_opens_the_help_closes_it(build: Build, drive: Drive)
         await console.shows("Keys", "Moving", "? help")
         await console.press("question_mark")
         await console.until(lambda: console.app.screen is screen)
+
+
+async def test_a_narrow_log_tells_where_all_of_its_keys_are(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (60, 20)) as console:
+        await console.press("3", "l")
+        await console.shows("Log of train, release 1", "/ filter", "? help", "Esc back")

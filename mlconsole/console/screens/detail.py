@@ -66,7 +66,8 @@ class DetailScreen(Dialog[None]):
             return
         registry = cast("MlconsoleApp", self.app).view.registry
         own = [(action.key, action.words) for action in registry.of(self.scope)]
-        self._keys.update(keys_in([("↓ ↑", "scroll"), *own, (registry["help"].key, "help"), ("Esc", "back")], width))
+        pairs = [("↓ ↑", "scroll"), *own, (registry["help"].key, "help"), ("Esc", "back")]
+        self._keys.update(keys_in(pairs, width, last=2))
         found = line((fault, WARN)) if fault else line((self._document.words, DIM))
         self._title.update(split(line(self._heading), found, width))
 

@@ -102,9 +102,11 @@ class LogScreen(Dialog[None]):
 
     def on_resize(self) -> None:
         """The lines above and below are made for the width."""
-        actions = cast("MlconsoleApp", self.app).view.registry.of(self.scope)
-        pairs = [(action.key, action.words) for action in sorted(actions, key=lambda one: one.footer) if action.footer]
-        self._keys.update(keys_in([*pairs, ("Esc", "back")], max(self.size.width - 2, 10)))
+        registry = cast("MlconsoleApp", self.app).view.registry
+        actions = sorted(registry.of(self.scope), key=lambda one: one.footer)
+        pairs = [(action.key, action.words) for action in actions if action.footer]
+        ends = [(registry["help"].key, "help"), ("Esc", "back")]
+        self._keys.update(keys_in([*pairs, *ends], max(self.size.width - 2, 10), last=2))
         self._tell()
 
     # what comes
