@@ -16,7 +16,7 @@ from mlconsole.services.models.metrics import Metric, find_metric, metric_direct
 from mlconsole.services.models.predict_child import separator
 from mlconsole.services.models.predictions import Answer, Asking, Kind, NotComparable, ask
 from mlconsole.services.models.segments import Segment, segments_of
-from mlconsole.text import count, shorten
+from mlconsole.text import clean_line, count, shorten
 
 if TYPE_CHECKING:
     from mlconsole.services.models.bootstrap import Difference
@@ -304,10 +304,32 @@ def _aligned(metric: Metric, actual: Any, answers: Sequence[Answer]) -> tuple[An
             raise NotComparable("The two models tell different classes apart.")
         if len(classes) != 2:
             raise NotComparable(f"{metric.name} needs two classes, and the target holds {len(classes)}.")
-        actual = np.array([str(value) == str(classes[1]) for value in actual.tolist()], dtype=np.int64)
+        actual = _is_second(actual.tolist(), classes)
     words = actual.dtype.kind not in "biuf"
     predictions = [_array(answer, words, metric) for answer in answers]
-    return (actual.astype(str) if words else actual.astype(np.float64)), predictions
+    actual = actual.astype(str) if words else actual.astype(np.float64)
+    if metric.of_classes:
+        _refuse_fractions(metric, actual, predictions)
+    return actual, predictions
+
+
+def _is_second(actual: Sequence[Any], classes: Sequence[Any]) -> Any:
+    """Whether each row is of the second class, (n,) of 0 and 1; 1 is 1.0 whichever the file or the model has."""
+    import numpy as np
+
+    written = {str(value): place for place, value in enumerate(classes)}
+    numbers = {float(value): place for place, value in enumerate(classes) if isinstance(value, bool | int | float)}
+    found = [
+        written.get(str(value), numbers.get(value) if isinstance(value, bool | int | float) else None)
+        for value in actual
+    ]
+    if None in found:
+        strange, known = actual[found.index(None)], " and ".join(map(str, classes))
+        raise NotComparable(
+            f"The target holds {shorten(clean_line(str(strange)), 40)}, and the models tell {known} apart.",
+            "Train on rows of each class, or leave these rows out of the hold-out.",
+        )
+    return np.array(found, dtype=np.int64)
 
 
 def _array(answer: Answer, words: bool, metric: Metric) -> Any:
@@ -320,3 +342,11 @@ def _array(answer: Answer, words: bool, metric: Metric) -> Any:
         kinds = ("text", "numbers") if predicted_words else ("numbers", "text")
         raise NotComparable(f"{answer.label} predicts {kinds[0]}, but the target holds {kinds[1]}.")
     return np.array(answer.predictions, dtype=str if words else np.float64)
+
+
+def _refuse_fractions(metric: Metric, actual: Any, predictions: Sequence[Any]) -> None:
+    """What judges classes would call each number with a fraction a class of its own: no two are ever the same."""
+    for what, values in (("the target holds", actual), *(("a model predicts", entry) for entry in predictions)):
+        if values.dtype.kind == "f" and (values != values.round()).any():
+            advice = "Compare by mean_absolute_error or another metric of numbers."
+            raise NotComparable(f"{metric.name} judges classes, but {what} numbers with fractions.", advice)

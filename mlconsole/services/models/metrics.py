@@ -37,6 +37,9 @@ ALIASES = {
     "average_precision": "average_precision_score",
     "logloss": "log_loss",
     "mcc": "matthews_corrcoef",
+    "explained_variance": "explained_variance_score",
+    "jaccard": "jaccard_score",
+    "brier_score": "brier_score_loss",
 }
 
 LOWER_IS_BETTER = (
@@ -76,7 +79,14 @@ HIGHER_IS_BETTER = (
     "average_precision_score",
 )
 FROM_PROBABILITIES = ("roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss")
+AVERAGED = tuple(
+    f"{name}_{average}"
+    for name in ("f1", "precision", "recall", "jaccard")
+    for average in ("macro", "micro", "weighted")
+)
+"""Scorers of scikit-learn that are no functions of `sklearn.metrics`: what is counted per class, over all classes."""
 OF_CLASSES = (
+    *AVERAGED,
     "accuracy_score",
     "balanced_accuracy_score",
     "f1_score",
@@ -118,14 +128,14 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 def full_name(metric: str) -> str:
-    """The name in `sklearn.metrics` of a metric as people write it: `mae`, `neg_mean_absolute_error`.
+    """The name in `sklearn.metrics` of a metric as people write it: `mae`, `neg_mean_absolute_error`, `f1_macro`.
 
     Raises:
         MetricUnknown: there is none; the nearest is named.
     """
     name = metric.strip().lower().replace(" ", "_").replace("-", "_").removeprefix("neg_")
     name = ALIASES.get(name, name)
-    known = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
+    known = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER, *AVERAGED)
     if name in known:
         return name
     from sklearn import metrics
@@ -223,12 +233,18 @@ def _of_counts() -> dict[str, Callable[[Floats, Any], Floats]]:
     def split(sums: Floats) -> tuple[Floats, Floats, Floats]:
         return sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
 
-    def each(part: Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]) -> Callable[[Floats, Any], Floats]:
-        def value(sums: Floats, _rows: Any) -> Floats:
+    def each(
+        part: Callable[[Floats, Floats, Floats], tuple[Floats, Floats]], average: str = ""
+    ) -> Callable[[Floats, Any], Floats]:
+        def value(sums: Floats, rows: Any) -> Floats:
             right, found, real = split(sums)
             above, below = part(right, found, real)
+            if average == "micro":
+                return np.asarray(above.sum(axis=-1) / np.maximum(below.sum(axis=-1), 1), dtype=np.float64)
             scores = np.where(found + real > 0, above / np.maximum(below, 1), np.nan)
-            if scores.shape[-1] <= 2:
+            if average == "weighted":
+                return np.asarray(np.nansum(scores * real, axis=-1) / rows, dtype=np.float64)
+            if scores.shape[-1] <= 2 and not average:
                 return np.asarray(np.nan_to_num(scores[..., -1]), dtype=np.float64)
             return np.asarray(np.nanmean(scores, axis=-1), dtype=np.float64)
 
@@ -247,11 +263,15 @@ def _of_counts() -> dict[str, Callable[[Floats, Any], Floats]]:
         spread = (rows**2 - (found**2).sum(axis=-1)) * (rows**2 - (real**2).sum(axis=-1))
         return np.asarray(np.where(spread > 0, agreed / np.sqrt(np.maximum(spread, 1)), 0.0), dtype=np.float64)
 
+    parts: dict[str, Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]] = {
+        "f1": lambda right, found, real: (2 * right, found + real),
+        "precision": lambda right, found, real: (right, found),
+        "recall": lambda right, found, real: (right, real),
+        "jaccard": lambda right, found, real: (right, found + real - right),
+    }
     return {
-        "f1_score": each(lambda right, found, real: (2 * right, found + real)),
-        "precision_score": each(lambda right, found, real: (right, found)),
-        "recall_score": each(lambda right, found, real: (right, real)),
-        "jaccard_score": each(lambda right, found, real: (right, found + real - right)),
+        **{f"{name}_score": each(part) for name, part in parts.items()},
+        **{name: each(parts[name.partition("_")[0]], name.partition("_")[2]) for name in AVERAGED},
         "balanced_accuracy_score": balanced,
         "matthews_corrcoef": correlation,
     }
@@ -286,7 +306,7 @@ def by_scikit_learn(name: str) -> Callable[[Any, Any], float]:
             warnings.simplefilter("ignore")
             try:
                 return float(function(actual, predicted))
-            except ValueError:
+            except (ValueError, TypeError):  # it needs more than these two, such as a beta
                 return float("nan")
 
     return value

@@ -72,6 +72,26 @@ def test_values_of_classes_are_those_of_scikit_learn(name: str, classes: tuple[s
     assert found.champion == pytest.approx(1)
 
 
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+@pytest.mark.parametrize("name", ["f1", "precision", "recall", "jaccard"])
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c", "d")])
+def test_averaged_scorers_are_those_of_scikit_learn(name: str, average: str, classes: tuple[str, ...]) -> None:
+    random = np.random.default_rng(4)
+    shares = np.arange(1, len(classes) + 1) / np.arange(1, len(classes) + 1).sum()
+    actual, guess = random.choice(classes, 200, p=shares), random.choice(classes[1:], 200)
+    found = paired(find_metric(f"{name}_{average}"), actual, guess, actual, threading.Event())
+    function = getattr(sklearn_metrics, f"{name}_score")
+    assert found.candidate == pytest.approx(function(actual, guess, average=average, zero_division=0))
+    assert found.champion == pytest.approx(1)
+    assert not metric_direction(f"{name}_{average}")
+
+
+def test_a_metric_that_needs_more_than_predictions_is_not_defined() -> None:
+    values = np.array([0.0, 1.0] * 20)
+    found = paired(find_metric("fbeta_score"), values, values, values, threading.Event())
+    assert np.isnan(found.candidate)
+
+
 @pytest.mark.parametrize("name", ["log_loss", "brier_score_loss", "roc_auc", "average_precision"])
 def test_values_of_probabilities_are_those_of_scikit_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
@@ -244,6 +264,8 @@ def test_a_verdict_needs_both_size_and_certainty(low: float, high: float, rows: 
         ("roc_auc_score", False),
         ("f1", False),
         ("d2_log_loss_score", False),
+        ("explained_variance", False),
+        ("neg_brier_score", True),
         ("mean_pinball_loss", True),
     ],
 )

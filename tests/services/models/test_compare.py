@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import log_loss
 
 from mlconsole.errors import Cancelled
 from mlconsole.evidence.testing import Comparison
@@ -196,6 +197,38 @@ def test_classes_are_compared_too(bench: Bench, metric: str, monkeypatch: pytest
     found = bench(sharp, blunt, target="busy", metric=metric)
     assert found.verdict == "better"
     assert found.lower_is_better is (metric == "log_loss")
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro"])
+def test_numbers_with_fractions_are_no_classes(bench: Bench, good: Path, bad: Path, metric: str) -> None:
+    with pytest.raises(NotComparable, match=r"judges classes, but the target holds numbers with fractions"):
+        bench(good, bad, metric=metric)
+    bench.frame.assign(bikers=bench.frame["bikers"].round()).to_csv(bench.rows, index=False)
+    with pytest.raises(NotComparable, match=r"judges classes, but a model predicts numbers with fractions"):
+        bench(good, bad, metric=metric)
+
+
+def test_a_class_is_the_same_whether_it_is_written_with_a_fraction_or_not(
+    bench: Bench, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 200)
+    busy = (frame["busy"] == "yes").astype(int)
+    models = [
+        bench.put(f"{kind}.pkl", LogisticRegression().fit(frame[["temp", "hour"]], busy.astype(kind)))
+        for kind in (int, float)
+    ]
+    for kind in (int, float, bool):
+        frame.assign(busy=busy.astype(kind)).to_csv(bench.rows, index=False)
+        found = bench(models[0], models[1], target="busy", metric="log_loss")
+        expected = log_loss(busy, joblib.load(models[0]).predict_proba(frame[["temp", "hour"]])[:, 1])
+        assert (found.verdict, found.candidate_value) == ("equal", pytest.approx(expected))
+
+
+def test_a_class_that_the_models_do_not_know_is_told(bench: Bench, frame: pd.DataFrame) -> None:
+    frame.assign(busy=np.where(frame.index == 7, "perhaps", frame["busy"])).to_csv(bench.rows, index=False)
+    model = bench.helper("Chance", 0.5)
+    with pytest.raises(NotComparable, match="The target holds perhaps, and the models tell no and yes apart"):
+        bench(model, model, target="busy", metric="roc_auc")
 
 
 def test_a_segment_where_the_candidate_is_worse_is_found(bench: Bench, frame: pd.DataFrame, good: Path) -> None:
