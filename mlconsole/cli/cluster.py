@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlconsole.cli.options import json_option, open_project_of, project_option, target_options
+
+if TYPE_CHECKING:
+    from mlconsole.project import Project
+
+
+def _asked(directory: Path, context: str, namespace: str) -> Project:
+    """The project, aimed at the cluster that is asked."""
+    from mlconsole.headless.cluster import check_local
+
+    project = open_project_of(directory).aimed_at(context, namespace)
+    check_local(project)
+    return project
 
 
 @click.command()
@@ -16,7 +29,7 @@ def diff(directory: Path, context: str, namespace: str) -> int:
     """Show what a deploy of the candidate would change in the cluster."""
     from mlconsole.headless.cluster import show_diff
 
-    return show_diff(open_project_of(directory).aimed_at(context, namespace))
+    return show_diff(_asked(directory, context, namespace))
 
 
 @click.command()
@@ -39,7 +52,7 @@ def pods(selector: str, watch: bool, directory: Path, as_json: bool, context: st
     """List the pods that serve, with the model version that each of them runs."""
     from mlconsole.headless.cluster import show_pods
 
-    show_pods(open_project_of(directory).aimed_at(context, namespace), selector, watch=watch, as_json=as_json)
+    show_pods(_asked(directory, context, namespace), selector, watch=watch, as_json=as_json)
 
 
 @click.command()
@@ -66,7 +79,7 @@ def logs(
 
     if container and all_containers:
         raise click.UsageError("--container and --all-containers don't go together.")
-    project = open_project_of(directory).aimed_at(context, namespace)
+    project = _asked(directory, context, namespace)
     show_logs(project, pod, follow=follow, lines=lines, container=ALL if all_containers else container)
 
 
@@ -79,7 +92,7 @@ def port_forward(pod: str, port: str, directory: Path, context: str, namespace: 
     """Bring a PORT of POD to this machine: REMOTE, LOCAL:REMOTE or :REMOTE. Default: the first of a ready pod."""
     from mlconsole.headless.forward import forward_port
 
-    forward_port(open_project_of(directory).aimed_at(context, namespace), pod, port)
+    forward_port(_asked(directory, context, namespace), pod, port)
 
 
 @click.group()

@@ -7,6 +7,7 @@ from contextlib import closing
 from mlconsole.errors import Exit
 from mlconsole.evidence.base import now
 from mlconsole.evidence.serving import Serving, Whereabouts
+from mlconsole.headless.cluster import check_local
 from mlconsole.headless.output import narrate, say, say_blocks, say_json
 from mlconsole.headless.reports import journal_of
 from mlconsole.present import Lines, age
@@ -24,6 +25,7 @@ def show_where(project: Project, *, selector: str, context: str, namespace: str,
     from mlconsole.services.kubernetes.serving import OURS, serving
     from mlconsole.stages.deploy import connect
 
+    check_local(project.aimed_at(context, namespace))
     chosen = selector or project.settings.deploy.selector or OURS
     opened = Connection.open(context=context, namespace=namespace) if context else connect(project, namespace)
     with closing(opened) as connection:

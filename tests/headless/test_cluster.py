@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from mlconsole.cli import commands
+from mlconsole.errors import OutsideFailed
 from mlconsole.localcluster import control
+from mlconsole.localcluster.records import remember_port
 
 
 @pytest.fixture
@@ -33,3 +35,17 @@ def test_a_cluster_is_stopped_whose_projects_settings_cant_be_read(project: Path
     assert told("status", project).startswith("running at https://127.0.0.1")
     assert told("stop", project) == "The local cluster is stopped.\n"
     assert told("status", project).startswith("The local cluster is not running.")
+
+
+@pytest.mark.parametrize(
+    "command", [["pods"], ["logs"], ["diff"], ["where"], ["port-forward"], ["monitor", "--once"]], ids=" ".join
+)
+def test_who_asks_a_cluster_that_was_stopped_is_told_how_to_start_it(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "mlconsole.toml").write_text('[deploy]\ncontext = "local"\nselector = "app=m"\n')
+    state = tmp_path / ".mlconsole" / "cluster"
+    state.mkdir(parents=True)
+    remember_port(state, 1)
+    (state / "kubeconfig").touch()
+    ended = CliRunner().invoke(commands, [*command, "-C", str(tmp_path)])
+    assert isinstance(ended.exception, OutsideFailed)
+    assert str(ended.exception) == "The local cluster is not running. Start it: mlconsole cluster start"
