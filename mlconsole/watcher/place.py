@@ -34,7 +34,7 @@ class OneOfSeveral:
         self._connection: Connection | None = None
         self._lease: Lease | None = None
         self._allowed = True
-        self._told = ""
+        self._told: str | None = None
 
     def other(self) -> str:
         """Who else acts, or why it can't be known; empty where it is us."""
@@ -48,7 +48,7 @@ class OneOfSeveral:
             return ""
         except Problem as problem:
             return self._noted(f"who acts is not known ({problem.sentence})")
-        return self._noted(f"{holder_words(holder)} acts" if holder is not None else "")
+        return self._noted(f"another acts: {holder_words(holder)}" if holder is not None else "")
 
     def close(self) -> None:
         """Let others act."""

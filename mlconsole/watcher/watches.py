@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -36,6 +36,8 @@ KEPT = "batches"
 """The folder below the project's state where contents are kept that are still to be added to the data."""
 
 SLOWEST_LOOK = 3600.0
+CLOCK_LOOK = 30.0
+"""After how many seconds a schedule asks the clock again, which may have been set, or the machine asleep."""
 WHILE_TRAINING = 1.0
 """After how many seconds parameters are looked at again that a training may be about to take."""
 
@@ -70,16 +72,19 @@ class Watch(ABC):
     @property
     def state(self) -> WatchState:
         """How it stands."""
-        due_in = self.due_at - time.monotonic()
-        next_at = now() + timedelta(seconds=due_in) if self.settings.kind == "schedule" and not self._problem else None
         return WatchState(
             name=self.name,
             kind=self.settings.kind,
             then=self.settings.then,
             words=self.words,
             problem=self._problem,
-            next_at=next_at.replace(microsecond=0) if next_at else None,
+            next_at=None if self._problem else self.next_at,
         )
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The moment that it waits for, if it waits for one."""
+        return None
 
     @property
     def words(self) -> str:
@@ -241,6 +246,11 @@ class ScheduleWatch(Watch):
     def __init__(self, settings: WatchSettings, project: Project, journal: Journal) -> None:
         super().__init__(settings, project, journal)
         self._schedule = Schedule(settings.cron, settings.zone)
+        self._next: datetime | None = None
+
+    @property
+    def next_at(self) -> datetime | None:
+        return self._next
 
     def look(self) -> float:
         begun, _ = self.queue.since(self.name)
@@ -249,7 +259,8 @@ class ScheduleWatch(Watch):
         if last > begun:
             local = last.astimezone()
             self.put(f"{self.settings.cron} {last.isoformat()}", f"schedule {self.settings.cron}, {local:%d %b %H:%M}")
-        return (self._schedule.next_after(moment) - moment).total_seconds() + 0.01
+        self._next = self._schedule.next_after(moment)
+        return min((self._next - moment).total_seconds() + 0.01, CLOCK_LOOK)
 
 
 class MonitorWatch(Watch):

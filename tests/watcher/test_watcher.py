@@ -540,6 +540,17 @@ def test_a_schedule_that_passed_while_nobody_watched_counts_once(
     assert queue.triggers()[0].words.startswith("schedule * * * * *")
 
 
+def test_a_schedule_asks_the_clock_often_and_says_when_it_is_next(project: Project, journal: Journal) -> None:
+    settings = WatchSettings(kind="schedule", cron="0 0 1 1 *", zone="UTC")
+    (watch,) = watches_of(watching(project, settings), journal)
+    before = now()
+    watch.step()
+    assert watch.due_at - time.monotonic() <= 30, "the machine may sleep, or its clock be set, meanwhile"
+    new_year = watch.state.next_at
+    assert new_year is not None
+    assert (new_year.month, new_year.day, new_year > before) == (1, 1, True)
+
+
 def test_what_was_released_by_hand_does_not_count(
     project: Project, journal: Journal, queue: TriggerQueue, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -26,9 +27,9 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def write(connection: Connection, holder: str, seconds: int, *, over: bool = False) -> None:
-    """Write a lease as somebody who never renews it; `over` another's."""
-    moment = now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def write(connection: Connection, holder: str, seconds: int, *, over: bool = False, ago: float = 0) -> None:
+    """Write a lease as somebody who never renews it, or whose clock goes after; `over` another's."""
+    moment = (now() - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds, "acquireTime": moment, "renewTime": moment}
     body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "release"}, "spec": spec}
     path = LEASES.path(connection.namespace, "release" if over else "")
@@ -62,6 +63,21 @@ def test_one_that_is_not_renewed_is_taken_over(connection: Connection) -> None:
     assert other.name == "crashed"
     until(lambda: bob.acquire() is None)
     assert spec_of(connection)["holderIdentity"] == "bob"
+    bob.release()
+
+
+def test_one_whose_holders_clock_goes_after_is_not_taken_away(connection: Connection) -> None:
+    write(connection, "ada", 60, ago=300)
+    bob = Lease(connection, "release", "bob")
+    other = bob.acquire()
+    assert other is not None
+    assert other.name == "ada", "it may be renewed all the while"
+
+
+def test_one_that_was_left_long_ago_is_taken_over_at_once(connection: Connection) -> None:
+    write(connection, "crashed", 60, ago=3600)
+    bob = Lease(connection, "release", "bob")
+    assert bob.acquire() is None
     bob.release()
 
 
