@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -80,6 +83,29 @@ def test_every_command_has_a_help_of_its_own() -> None:
     for name, command in commands.commands.items():
         assert command.help, name
         assert CliRunner().invoke(commands, [name, "--help"]).exit_code == 0
+
+
+def paths_of(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield (*path, name)
+            yield from paths_of(inner, (*path, name))
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = Path(__file__).parents[1] / "README.md"
+    told = readme.read_text(encoding="utf-8").partition("\n## Commands\n")[2].partition("\n## ")[0]
+    lines = told.replace("\n        ", " ").splitlines()
+    # `mlconsole DIR` is `open`
+    missing = [
+        path for path in paths_of(commands) if path != ("open",) and not any(_names(path, line) for line in lines)
+    ]
+    assert missing == []
+
+
+def _names(path: tuple[str, ...], line: str) -> bool:
+    words = re.findall(r"[a-z-]+", line)
+    return words[:1] == ["mlconsole"] and set(path) <= set(words)
 
 
 def test_a_folder_that_is_gone_is_told_in_a_sentence(tmp_path: Path) -> None:
