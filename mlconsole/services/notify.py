@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ from mlconsole.errors import OutsideFailed, WrongUse
 from mlconsole.evidence.base import Record
 from mlconsole.services.git.common import masked
 from mlconsole.text import clean_line, shorten
+
+if TYPE_CHECKING:
+    import urllib3
 
 NotificationKind = Literal["proposed", "waiting", "released", "refused", "failed", "monitor"]
 LONGEST = 600
@@ -100,7 +103,7 @@ def address_of(variable: str, environment: Mapping[str, str] | None = None) -> s
 
 
 def post(address: str, body: bytes, key: str) -> None:
-    """Post a body to a webhook.
+    """Post a body to a webhook, by the environment's proxy where there is one.
 
     Args:
         address: of the webhook.
@@ -112,16 +115,38 @@ def post(address: str, body: bytes, key: str) -> None:
     """
     import urllib3
 
+    from mlconsole.services.kubernetes.problems import NoCluster
+
     headers = {"Content-Type": "application/json", "User-Agent": "mlconsole", "Idempotency-Key": key}
     try:
-        with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(SECONDS)) as pool:
+        with _pool(address) as pool:
             status = pool.request("POST", address, body=body, headers=headers, redirect=False).status
+    except urllib3.exceptions.ReadTimeoutError:
+        sentence = f"The webhook did not answer within {SECONDS:.0f} s: nobody knows whether it took the notification."
+        raise NotTold(sentence, "It is tried again.") from None
+    except NoCluster as problem:
+        raise NotTold(problem.sentence, problem.next_step) from None
     except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
         sentence = f"The webhook can't be reached ({type(error).__name__})."
         raise NotTold(sentence, "It is tried again; else check its address.") from None
     if status >= 300:
         advice = "It is tried again." if status >= 500 or status == 429 else "Check its address."
         raise NotTold(f"The webhook did not take the notification: HTTP status {status}.", advice)
+
+
+def _pool(address: str) -> urllib3.PoolManager:
+    """Connections to a webhook, or to the proxy on the way there."""
+    import urllib3
+
+    from mlconsole.services.kubernetes.proxies import proxy_for
+
+    timeout = urllib3.Timeout(SECONDS)
+    proxy = proxy_for(address)
+    if proxy is None:
+        return urllib3.PoolManager(retries=False, timeout=timeout)
+    user = f"{proxy.user}:{proxy.password}" if proxy.user else None
+    headers = urllib3.make_headers(proxy_basic_auth=user)
+    return urllib3.ProxyManager(proxy.url, proxy_headers=headers, retries=False, timeout=timeout)
 
 
 def terminal_text(form: Literal["no", "bell", "osc9"], text: str) -> str:

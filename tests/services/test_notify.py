@@ -30,12 +30,15 @@ class Hook:
     def __init__(self) -> None:
         self.posted: list[tuple[str, bytes]] = []
         self.status = 200
+        self.waits_for: threading.Event | None = None
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.posted.append((self.path, body))
+                if hook.waits_for is not None:
+                    hook.waits_for.wait(60)
                 self.send_response(hook.status)
                 self.send_header("Location", "http://127.0.0.1:1/")
                 self.end_headers()
@@ -87,6 +90,30 @@ def test_what_is_not_taken_is_told_without_the_address(hook: Hook) -> None:
     for problem in (refused.value, gone.value):
         assert "sEcReT" not in str(problem)
         assert problem.__cause__ is None, "nothing behind it repeats the address either"
+
+
+def test_a_webhook_behind_a_proxy_is_reached_by_it(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = hook.address.partition("/services")[0].replace("http://", "http://ada:pass%20word@")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    post("http://hooks.example.test/T0", b"{}", "n4")
+    assert hook.posted == [("http://hooks.example.test/T0", b"{}")]
+    post(hook.address, b"{}", "n5")
+    assert hook.posted[-1][0] == "/services/T0/B0/sEcReT", "not by the proxy"
+    monkeypatch.setenv("HTTP_PROXY", "gopher://ada:sEcReT@proxy.example.test")
+    with pytest.raises(NotTold, match="The proxy of HTTP_PROXY can't be used") as wrong:
+        post("http://hooks.example.test/T0", b"{}", "n7")
+    assert "sEcReT" not in str(wrong.value)
+
+
+def test_one_that_does_not_answer_may_have_taken_it(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr("mlconsole.services.notify.SECONDS", 0.2)
+    hook.waits_for = answered
+    with pytest.raises(NotTold, match="nobody knows whether it took the notification"):
+        post(hook.address, b"{}", "n6")
+    answered.set()
 
 
 def test_the_address_comes_from_the_environment() -> None:
