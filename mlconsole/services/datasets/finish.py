@@ -87,7 +87,8 @@ def _numbers(name: str, type_name: str, summary: NumberSummary, missing: int) ->
         quantiles = summary.tally.quantiles() if summary.count else ()
     elif len(sample):
         distinct = max(DISTINCT_LIMIT, len(np.unique(sample)))
-        quantiles = tuple(float(value) for value in np.quantile(sample, QUANTILES))
+        with np.errstate(over="ignore", invalid="ignore"):
+            quantiles = tuple(float(value) for value in np.quantile(sample, QUANTILES))
     if summary.grid is not None:
         histogram = summary.grid.histogram(summary.minimum, summary.maximum)
     deviation = math.sqrt(summary.squares / (summary.count - 1)) if summary.count > 1 else 0.0

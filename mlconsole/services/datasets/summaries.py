@@ -82,7 +82,12 @@ class Tally:
         places = (ends[-1] - 1) * np.asarray(QUANTILES)
         low = self.values[np.searchsorted(ends, np.floor(places), side="right")].astype(float)
         high = self.values[np.searchsorted(ends, np.ceil(places), side="right")].astype(float)
-        return tuple(float(value) for value in low + (high - low) * (places - np.floor(places)))
+        part = places - np.floor(places)
+        with np.errstate(over="ignore", invalid="ignore"):
+            span = high - low
+            # neighbours may be further apart than the largest number
+            found = np.where(np.isfinite(span), low + span * part, low * (1 - part) + high * part)
+        return tuple(float(value) for value in found)
 
     def top(self) -> tuple[ValueCount, ...]:
         """The most frequent values, the smaller first where two are as frequent."""

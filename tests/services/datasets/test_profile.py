@@ -474,3 +474,14 @@ def test_whatever_the_header_is_ends_in_a_profile_or_a_sentence(body: bytes) -> 
             assert error.sentence.startswith("data.csv")
             return
     assert found.columns
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("times", [1, 6000])
+def test_numbers_as_far_apart_as_there_are_warn_nobody(tmp_path: Path, times: int) -> None:
+    rows = [sign * (1.7e308 - row * 1e300) for row in range(times) for sign in (-1, 1)]
+    (tmp_path / "x.csv").write_text("a\n" + "".join(f"{row!r}\n" for row in rows))
+    (column,) = profile(tmp_path, identify(tmp_path, "x.csv", tmp_path / "cache")).columns
+    assert (column.minimum, column.maximum) == (-1.7e308, 1.7e308)
+    if times == 1:
+        assert column.quantiles[3] == 0.0
