@@ -71,7 +71,7 @@ def complete(root: Path, given: Settings) -> Completed:
         given,
         data=data,
         train=train,
-        test=fill(given.test, "test.", {"paths": _tests(files) if not given.test.paths else None}),
+        test=fill(given.test, "test.", {"paths": _tests(files, script, data.path) if not given.test.paths else None}),
         quality=fill(given.quality, "quality.", {"holdout": _first(files, HOLDOUT_NAMES)}),
         deploy=deploy,
     )
@@ -98,8 +98,12 @@ def _training(files: Files, script: scripts.Script | None) -> dict[str, Found | 
     """The training command, and the folder that it has to run in."""
     recipe = recipes.recipe(files)
     takes_both = script is not None and script.first("data") is not None and script.first("model") is not None
-    if recipe is not None and not (takes_both and script is not None and not script.unknown):
+    runs = script is not None and not script.unknown and not script.only_defines
+    if recipe is not None and not (takes_both and runs):
         return {"command": recipe}
+    if script is not None and script.only_defines:
+        sentence = f"{script.name} only defines functions, and nothing says which of them trains."
+        return {"command": Question("train.command", sentence, _COMMAND_HINT)}
     if script is not None:
         if script.unknown:
             needs = listed(script.unknown)
@@ -219,7 +223,7 @@ def _target(files: Files, parameters: str, script: scripts.Script | None, data_p
     return None
 
 
-def _tests(files: Files) -> Found | Question:
+def _tests(files: Files, script: scripts.Script | None, data_path: str) -> Found | Question:
     if usual := next((name for name in TEST_NAMES if files.has(name)), ""):
         return Found("", (usual,), usual)
     named = [name for name in files.with_suffix(".py") if re.match(r"test_|.*_test\.py$", PurePosixPath(name).name)]
@@ -227,8 +231,21 @@ def _tests(files: Files) -> Found | Question:
         hint = 'Name them in mlconsole.toml: [test] paths = ["tests/test_model_quality.py"]'
         sentence = "No tests were found: nothing would say whether the model may be released."
         return Question("test.paths", sentence, hint)
+    if script is not None and (home := _home(script.name, data_path)) != ".":
+        # of several parts of a repository, one is the model's
+        beside = [name for name in named if PurePosixPath(name).is_relative_to(home)]
+        if beside and len(beside) < len(named):
+            depth = len(PurePosixPath(home).parts)
+            tops = sorted({PurePosixPath(*PurePosixPath(name).parts[: depth + 1]).as_posix() for name in beside})
+            return Found("", tuple(tops), f"the tests of {home}; {len(named) - len(beside)} elsewhere are left out")
     tops = sorted({PurePosixPath(name).parts[0] for name in named})
     return Found("", tuple(tops), f"{len(named)} test {'file' if len(named) == 1 else 'files'} there")
+
+
+def _home(script: str, data_path: str) -> str:
+    """The folder that has both the script that trains and the data; a dot for the project's own."""
+    shared = [part.as_posix() for part in PurePosixPath(script).parents if part in PurePosixPath(data_path).parents]
+    return shared[0] if shared else "."
 
 
 def _no_selector(entries: tuple[str, ...], render: str) -> Question | None:

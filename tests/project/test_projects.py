@@ -114,16 +114,16 @@ def test_what_is_found_is_never_run(tmp_path: Path) -> None:
     ("script", "command"),
     [
         (
-            "import click\n@click.option('--data')\n@click.option('-m', '--model-path')\ndef main(): 0",
+            "import click\n@click.option('--data')\n@click.option('-m', '--model-path')\ndef main(): 0\nmain()",
             "--data {data} --model-path {model}",
         ),
-        ("import click\n@click.argument('data')\n@click.argument('out')\ndef main(): 0", "{data} {model}"),
+        ("import click\n@click.argument('data')\n@click.argument('out')\ndef main(): 0\nmain()", "{data} {model}"),
         (
             "from absl import flags\nflags.DEFINE_string('data', None, '')\nflags.DEFINE_string('output', '', '')",
             "--data {data} --output {model}",
         ),
         (
-            "import typer\napp = typer.Typer()\n@app.command()\ndef main(data: str, output: str = 'm.pkl'): 0",
+            "import typer\napp = typer.Typer()\n@app.command()\ndef main(data: str, output: str = 'm.pkl'): 0\napp()",
             "--output {model} {data}",
         ),
         ("p.add_argument('--model', choices=['a', 'b'])\np.add_argument('--verbose', action='store_true')", ""),
@@ -167,6 +167,43 @@ def test_what_could_be_several_things_is_asked_about(tmp_path: Path) -> None:
 def test_an_argument_that_nobody_knows_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("p.add_argument('--data')\np.add_argument('--region', required=True)\n")
     assert question(tmp_path, "train.command") == "train.py needs --region, and nothing says what to give it."
+
+
+DEFINES = """
+import logging, pathlib
+logger = logging.getLogger(__name__)
+ROOT = pathlib.Path(__file__).resolve().parent
+def main():
+    p.add_argument("--data")
+    p.add_argument("--output")
+"""
+
+
+def test_a_script_that_only_defines_functions_is_run_as_the_project_says_or_asked_about(tmp_path: Path) -> None:
+    write(tmp_path, {"src/bikes/train.py": DEFINES})
+    words = "src/bikes/train.py only defines functions, and nothing says which of them trains."
+    assert question(tmp_path, "train.command") == words
+    write(tmp_path, {"pyproject.toml": '[project.scripts]\ntrain = "bikes.train:main"\n'})
+    settings = complete(tmp_path, Settings()).settings
+    assert settings.train.command == 'PYTHONPATH=src python -c "from bikes.train import main; main()"'
+    write(tmp_path, {"src/bikes/train.py": f"{DEFINES}model = main()\n"})
+    settings = complete(tmp_path, Settings()).settings
+    assert settings.train.command == "python src/bikes/train.py --data {data} --output {model}"
+
+
+def test_of_several_scripts_those_that_only_define_functions_do_not_train(tmp_path: Path) -> None:
+    write(tmp_path, {"lib/train_tools.py": DEFINES, "jobs/train_all.py": f"{DEFINES}main()\n"})
+    settings = complete(tmp_path, Settings()).settings
+    assert settings.train.command == "python jobs/train_all.py --data {data} --output {model}"
+
+
+def test_of_a_repository_of_several_parts_the_tests_beside_the_model_are_run(tmp_path: Path) -> None:
+    write(tmp_path, {"ml/bikes/train.py": f"{DEFINES}main()\n", "ml/bikes/data/rides.csv": "x,y\n1,2\n"})
+    write(tmp_path, {"ml/bikes/tests/test_it.py": "", "web/tests/test_page.py": ""})
+    _, found, _ = complete(tmp_path, Settings())
+    (tests,) = [entry for entry in found if entry.key == "test.paths"]
+    assert tests.value == ("ml/bikes/tests",)
+    assert tests.where == "the tests of ml/bikes; 1 elsewhere are left out"
 
 
 def test_data_on_a_remote_is_said_to_be_there(tmp_path: Path) -> None:

@@ -73,7 +73,10 @@ def _of_pyproject(files: Files) -> Found | None:
                 is_entry_point = re.fullmatch(r"[\w.]+:\w+", entry)
                 # the script of an entry point is there only where the project is installed; its function always is
                 module, _, function = entry.partition(":")
-                line = f'python -c "from {module} import {function}; {function}()"' if is_entry_point else entry
+                in_src = files.has(f"src/{module.partition('.')[0]}")
+                before = "PYTHONPATH=src " if in_src else ""
+                run = f'{before}python -c "from {module} import {function}; {function}()"'
+                line = run if is_entry_point else entry
                 return Found("", line, f"pyproject.toml: {'.'.join(place)}.{name}")
     return None
 

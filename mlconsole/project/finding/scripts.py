@@ -28,6 +28,8 @@ _MODEL = re.compile(
     r"([-_]?(path|file|out|output|to|pkl|model|modell|datei|pfad))?",
     re.I,
 )
+_HARMLESS = {"getLogger", "get_logger", "Typer", "Console", "Path", "resolve", "absolute", "joinpath", "join", "getenv"}
+"""What modules call to set up what their functions use; nothing is trained by these."""
 _MODEL_FIRST = re.compile(r"model|modell|modelo|mod[eè]le|modello|модель", re.I)
 Role = Literal["data", "model", ""]
 
@@ -72,6 +74,8 @@ class Script:
     fits: bool = False
     saves: bool = False
     as_module: bool = False
+    only_defines: bool = False
+    """Whether it does nothing when it is run: its functions are there for others to call."""
 
     def first(self, role: Role) -> Option | None:
         """The option of a role; of several the one that says most plainly that it is a file."""
@@ -125,7 +129,21 @@ def read(files: Files, name: str) -> Script:
         return script
     for node in ast.walk(tree):
         _take(node, script, files)
+    has_functions = any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in tree.body)
+    script.only_defines = has_functions and all(map(_defines, tree.body))
     return script
+
+
+def _defines(node: ast.stmt) -> bool:
+    """Whether a statement for certain does no more than to define something."""
+    match node:
+        case ast.Expr(value=value):
+            return isinstance(value, ast.Constant)
+        case ast.Assign() | ast.AnnAssign():
+            calls = [_name(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)]
+            return all(name.rpartition(".")[2] in _HARMLESS for name in calls)
+        case _:
+            return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
 def training_scripts(files: Files) -> list[str]:
@@ -137,7 +155,7 @@ def training_scripts(files: Files) -> list[str]:
     named = [name for name in scripts if TRAINS.search(PurePosixPath(name).stem)][:MOST_SCRIPTS]
     runnable = [name for name in named if (script := read(files, name)).saves or script.fits or script.options]
     if runnable or len(scripts) > MOST_SCRIPTS:
-        return runnable
+        return [name for name in runnable if not read(files, name).only_defines] or runnable
     fitting = [name for name in scripts if ".fit(" in files.text(name)]
     return [name for name in fitting if (script := read(files, name)).saves and script.fits]
 

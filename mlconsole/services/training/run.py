@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,10 @@ def train(
     if child.ended != "by itself" or child.exit_code:
         raise _failure(training, child)
     model, found = search.find(child.tail)
+    if found and training.alone and not collector.last:
+        beside = model.with_name("metrics.json")
+        if search.is_of_this_run(beside):
+            collector.add(metric_files.MetricFiles([beside]).present())
     outputs, missing = _outputs(training, search)
     return TrainResult(
         child=child,
@@ -164,6 +169,13 @@ def _outputs(training: Training, search: ModelSearch) -> tuple[tuple[tuple[str, 
     return tuple(kept.items()), tuple(missing)
 
 
+def _unset_variable(tail: Sequence[str]) -> str:
+    """The environment variable that a Python script asked for in vain, by its last lines; else nothing."""
+    missed = re.fullmatch(r"KeyError: '(\w+)'", tail[-1]) if tail else None
+    asked = any(re.search(r'"<frozen os>"|/os\.py"', line) for line in tail[-4:])
+    return missed[1] if missed and asked else ""
+
+
 def _failure(training: Training, child: ChildResult) -> TrainingFailed:
     line = shlex.join(training.command)
     if child.ended == "timed out":
@@ -178,6 +190,13 @@ def _failure(training: Training, child: ChildResult) -> TrainingFailed:
             f"Training took {size(child.memory)} of memory, more than the {size(training.memory or 0)} that it may, "
             f"and was ended after {duration(child.use.seconds)}.",
             "Allow it more (`memory` under [train]), or train on less data or in smaller batches.",
+            command=line,
+            tail=child.tail,
+        )
+    if name := _unset_variable(child.tail):
+        return TrainingFailed(
+            f"Training needs the environment variable {name}, which is not set.",
+            f'Set it where mlconsole is started, or in the settings: [train] command = "{name}=… …"',
             command=line,
             tail=child.tail,
         )

@@ -391,3 +391,26 @@ def test_a_training_that_takes_too_much_memory_is_ended_with_a_sentence(training
         training(script, memory=150_000_000)
     assert "more than the 143 MiB that it may, and was ended after" in caught.value.sentence
     assert "`memory` under [train]" in caught.value.next_step
+
+
+def test_a_variable_that_is_not_set_is_named(training: Project) -> None:
+    with pytest.raises(TrainingFailed) as failed:
+        training("import os\nos.environ['NO_SUCH_FOLDER']\n")
+    assert failed.value.sentence == "Training needs the environment variable NO_SUCH_FOLDER, which is not set."
+    with pytest.raises(TrainingFailed, match="exit code 1"):
+        training("{}['NO_SUCH_COLUMN']\n")
+
+
+def test_metrics_beside_a_model_in_a_folder_of_its_run_are_read(training: Project) -> None:
+    (training.root / "runs" / "monday").mkdir(parents=True)
+    (training.root / "runs" / "monday" / "metrics.json").write_text('{"mae": 9}')
+    let_the_clock_tick()
+    script = """
+        import os
+        os.makedirs('runs/tuesday')
+        open('runs/tuesday/model.pkl', 'wb').write(b'model')
+        open('runs/tuesday/metrics.json', 'w').write('{"mae": 0.5}')
+    """
+    result = training(script, given=None)
+    assert result.model == training.root / "runs" / "tuesday" / "model.pkl"
+    assert [(point.name, point.value) for point in result.metrics] == [("mae", 0.5)]
