@@ -25,7 +25,7 @@ from mlconsole.release.monitor_source import source_of
 from mlconsole.release.monitor_words import point_words
 from mlconsole.services.training import parameters
 from mlconsole.services.triggers.branch import new_commits, remote_branch
-from mlconsole.services.triggers.files import FileScan, Look, NotWhole, WholeFile, read_digest
+from mlconsole.services.triggers.files import FileScan, Look, NotWhole, WholeFile, kept_path, read_digest
 from mlconsole.services.triggers.objects import ObjectListing, is_address
 from mlconsole.services.triggers.parameters import changed_words, digest_of_parameters
 from mlconsole.services.triggers.schedule import Schedule
@@ -177,11 +177,19 @@ class DataWatch(_Files):
         super().__init__(settings, project, journal, settings.path or project.settings.data.path)
 
     def take(self, file: WholeFile) -> str:
-        digest = self.read(file, self.project.state / KEPT if self.settings.add else None)
+        kept = self.project.state / KEPT if self.settings.add else None
+        digest = self.read(file, kept)
         if digest not in self._released():
             words = f"{file.place} ({size(file.size)})"
             self.put(digest, words, place=file.place, size=file.size, adds=self.settings.add)
+        if kept is not None and not self._is_still_to_be_added(digest):
+            kept_path(kept, digest).unlink(missing_ok=True)
         return digest
+
+    def _is_still_to_be_added(self, digest: str) -> bool:
+        """Whether a content may yet be added to the data; what was released once, or is in it, needs no copy."""
+        trigger = self.queue.find("data", digest)
+        return trigger is not None and trigger.adds and trigger.outcome not in {"released", "elsewhere"}
 
     def _released(self) -> frozenset[str]:
         """The files of the data that was released last."""

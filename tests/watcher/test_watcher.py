@@ -30,7 +30,7 @@ from mlconsole.watcher.answering import answer, settle_outcomes
 from mlconsole.watcher.loop import Watcher
 from mlconsole.watcher.pace import MOST_TRIES, Begin, GoOn, Wait, count_try, next_move
 from mlconsole.watcher.telling import Teller
-from mlconsole.watcher.watches import watches_of, with_defaults
+from mlconsole.watcher.watches import KEPT, watches_of, with_defaults
 
 DEADLINE = 60.0
 
@@ -133,6 +133,24 @@ def test_new_files_are_released_and_a_second_copy_is_not(
     there = queue.watcher()
     assert there is not None
     assert [watch.name for watch in there.watches] == ["data inbox/*.csv"]
+
+
+def test_no_copy_is_kept_of_what_is_never_added_again(project: Project, journal: Journal, queue: TriggerQueue) -> None:
+    kept, folder = project.state / KEPT, project.root / "inbox"
+    folder.mkdir()
+    (watch,) = watches_of(watching(project, inbox(add=True)), journal)
+    (folder / "may.csv").write_text("a\n1\n")
+    watch.step()
+    (folder / "waits-too.csv").write_text("a\n1\n")
+    watch.step()
+    (may,) = queue.triggers()
+    (content,) = kept.iterdir()
+    assert content.read_text() == "a\n1\n", "it is still to be added"
+    queue.end([may], "released")
+    content.unlink()
+    (folder / "once-more.csv").write_text("a\n1\n")
+    watch.step()
+    assert (queue.triggers()[0].outcome, list(kept.iterdir())) == ("released", [])
 
 
 def test_what_waits_while_a_release_runs_is_merged_into_the_next(
