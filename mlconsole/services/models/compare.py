@@ -16,7 +16,7 @@ from mlconsole.services.models.metrics import Metric, find_metric, metric_direct
 from mlconsole.services.models.predict_child import separator
 from mlconsole.services.models.predictions import Answer, Asking, Kind, NotComparable, ask
 from mlconsole.services.models.segments import Segment, segments_of
-from mlconsole.text import clean_line, count, shorten
+from mlconsole.text import clean_line, count, listed, shorten
 
 if TYPE_CHECKING:
     from mlconsole.services.models.bootstrap import Difference
@@ -115,7 +115,7 @@ def compare(
     )
     judged = _judge_all(asking, measures, columns[target].to_numpy())
     if order:
-        rank = columns.reset_index(drop=True).sort_values(list(dict.fromkeys(order)), kind="stable").index.to_numpy()
+        rank = _rank(columns, list(dict.fromkeys(order)))
         columns, judged = columns.iloc[rank], [entry.in_order(rank) for entry in judged]
     parts = segments_of(columns, segments)
     compared = _Compared(rows, (candidate_label, champion_label), tolerance, cancelled)
@@ -281,6 +281,15 @@ def _read_columns(rows: Path, names: Sequence[str]) -> Any:
             "Leave them out of the file.",
         )
     return frame
+
+
+def _rank(columns: Any, order: list[str]) -> Any:
+    """The places of the rows, (n,), in the order in which they go together."""
+    try:
+        return columns.reset_index(drop=True).sort_values(order, kind="stable").index.to_numpy()
+    except TypeError as error:
+        sentence = f"The rows to compare on can't be brought in order by {listed(order)}: it holds what has no order."
+        raise RowsUnusable(sentence, "Name a column of dates, numbers or texts alone: [quality] order.") from error
 
 
 def _aligned(metric: Metric, actual: Any, answers: Sequence[Answer]) -> tuple[Any, list[Any]]:

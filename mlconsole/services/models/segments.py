@@ -40,14 +40,14 @@ def segments_of(frame: Any, columns: Sequence[str]) -> tuple[Segment, ...]:
 
 
 def _of_column(name: str, column: Any) -> Iterator[Segment]:
-    shown = shorten(clean_line(name), 40)
+    shown, column = shorten(clean_line(name), 40), _comparable(column)
     if column.nunique() > MOST_VALUES and column.dtype.kind in "iuf":
         yield from _quartiles(shown, column)
     else:
         counts = column.value_counts()
         kept = sorted(counts.index[:MOST_VALUES].tolist(), key=lambda value: (str(type(value)), value))
         for value in kept:
-            yield Segment(f"{shown} = {_word(value)}", (column == value).to_numpy(dtype=bool))
+            yield Segment(f"{shown} = {_word(value)}", (column == value).fillna(False).to_numpy(dtype=bool))
         if len(counts) > MOST_VALUES:
             rest = ~column.isin(kept) & column.notna()
             yield Segment(f"{shown} = {OTHER}", rest.to_numpy(dtype=bool))
@@ -55,11 +55,25 @@ def _of_column(name: str, column: Any) -> Iterator[Segment]:
         yield Segment(f"{shown} = {MISSING}", column.isna().to_numpy(dtype=bool))
 
 
+def _comparable(column: Any) -> Any:
+    """The column, with lists and the like as texts: a column of Parquet may hold anything."""
+    try:
+        column.nunique()
+    except TypeError:
+        return column.map(str, na_action="ignore")
+    return column
+
+
 def _quartiles(name: str, column: Any) -> Iterator[Segment]:
-    edges = sorted(set(column.quantile([0, 0.25, 0.5, 0.75, 1]).tolist()))
-    for index, (low, high) in enumerate(pairwise(edges)):
-        above = column >= low if index == 0 else column > low
-        mask = (above & (column <= high)).to_numpy(dtype=bool)
+    """The quarters of the finite numbers; infinite ones are with the lowest or the highest."""
+    import numpy as np
+
+    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges = np.unique(np.quantile(values[np.isfinite(values)], [0, 0.25, 0.5, 0.75, 1])).tolist()
+    bounds = [-np.inf, *edges[1:-1], np.inf]
+    for (low, high), (above, most) in zip(pairwise(edges), pairwise(bounds), strict=True):
+        mask = (values > above if above > -np.inf else ~np.isnan(values)) & (values <= most)
         yield Segment(f"{name} {number(low)} … {number(high)}", mask)
 
 

@@ -21,6 +21,7 @@ from mlconsole.services.models import bootstrap
 from mlconsole.services.models.bootstrap import Difference
 from mlconsole.services.models.compare import NotComparable, RowsUnusable, compare, verdict
 from mlconsole.services.models.metrics import MetricUnknown
+from mlconsole.services.models.segments import segments_of
 from mlconsole.services.training.command import CommandUnusable
 
 HELPERS = """
@@ -254,6 +255,34 @@ def test_a_column_of_many_numbers_is_cut_at_its_quartiles(bench: Bench, good: Pa
     assert len(found) == 5
     assert [entry.rows for entry in found[1:]] == [100] * 4
     assert all(" … " in entry.segment for entry in found[1:])
+
+
+def segment_columns() -> dict[str, Any]:
+    """Columns as Parquet files hold them, of 400 rows."""
+    numbers = np.random.default_rng(7).normal(size=400)
+    return {
+        "lists": [[row % 3] for row in range(400)],
+        "numbers with holes": pd.array([None if row % 7 == 0 else row for row in range(400)], dtype="Int64"),
+        "numbers without bounds": np.where(numbers > 1, np.inf, np.where(numbers < -1, -np.inf, numbers)),
+        "truths with holes": pd.array([None if row % 5 == 0 else row % 2 == 0 for row in range(400)], dtype="boolean"),
+        "skewed": np.where(numbers < 1, 0, numbers),
+        "nothing": [None] * 400,
+        "texts and numbers": [row % 3 if row % 2 else "x" for row in range(400)],
+    }
+
+
+@pytest.mark.parametrize("name", segment_columns())
+@pytest.mark.filterwarnings("error")
+def test_every_row_is_in_one_segment_of_whatever_a_column_holds(name: str) -> None:
+    parts = segments_of(pd.DataFrame({"a": pd.Series(segment_columns()[name])}), ["a"])
+    assert (np.stack([part.mask for part in parts]).sum(axis=0) == 1).all()
+    assert not any("nan" in part.name or "inf" in part.name for part in parts)
+
+
+def test_what_has_no_order_can_not_order_the_rows(bench: Bench, good: Path) -> None:
+    bench.frame.assign(at=[{"a": 1}] * len(bench.frame)).to_parquet(bench.root / "holdout.parquet")
+    with pytest.raises(RowsUnusable, match="can't be brought in order by at: it holds what has no order"):
+        bench(good, good, rows=bench.root / "holdout.parquet", order=["at"])
 
 
 def test_a_segment_that_is_no_column_is_told(bench: Bench, good: Path) -> None:
