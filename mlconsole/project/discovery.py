@@ -98,12 +98,17 @@ def _training(files: Files, script: scripts.Script | None) -> dict[str, Found | 
     """The training command, and the folder that it has to run in."""
     recipe = recipes.recipe(files)
     takes_both = script is not None and script.first("data") is not None and script.first("model") is not None
-    runs = script is not None and not script.unknown and not script.only_defines
+    runs = script is not None and not (script.unknown or script.only_defines or script.subcommands)
     if recipe is not None and not (takes_both and runs):
         return {"command": recipe}
     if script is not None and script.only_defines:
         sentence = f"{script.name} only defines functions, and nothing says which of them trains."
         return {"command": Question("train.command", sentence, _COMMAND_HINT)}
+    if script is not None and script.subcommands:
+        likely = next(filter(scripts.TRAINS.search, script.subcommands), script.subcommands[0])
+        sentence = f"{script.name} has subcommands, {listed(script.subcommands)}: nothing says how it is called."
+        hint = f'Say it: [train] command = "python {scripts.quoted(script.name)} {likely} …"'
+        return {"command": Question("train.command", sentence, hint)}
     if script is not None:
         if script.unknown:
             needs = listed(script.unknown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,7 @@ def test_what_is_found_is_never_run(tmp_path: Path) -> None:
         ("p.add_argument('--model', default='forest')\np.add_argument('--save-path')", "--save-path {model}"),
         ("p.add_argument('--input', type=Path)\np.add_argument('--out-dir', default='models')", "--input {data}"),
         ("def broken(:", ""),
+        ("\ufeffp.add_argument('--data')\r\np.add_argument('--output')\r\n", "--data {data} --output {model}"),
     ],
 )
 def test_options_of_a_script_are_read_from_its_syntax(tmp_path: Path, script: str, command: str) -> None:
@@ -167,6 +169,20 @@ def test_what_could_be_several_things_is_asked_about(tmp_path: Path) -> None:
 def test_an_argument_that_nobody_knows_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("p.add_argument('--data')\np.add_argument('--region', required=True)\n")
     assert question(tmp_path, "train.command") == "train.py needs --region, and nothing says what to give it."
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "s = p.add_subparsers()\nt = s.add_parser('train')\nt.add_argument('--data')\ns.add_parser('evaluate')\n",
+        "@app.command()\ndef evaluate(model: str): 0\n@app.command()\ndef train(data: str): 0\napp()\n",
+    ],
+)
+def test_of_subcommands_a_person_says_which_one_trains(tmp_path: Path, script: str) -> None:
+    (tmp_path / "train.py").write_text(script)
+    (asked,) = [entry for entry in complete(tmp_path, Settings()).questions if entry.key == "train.command"]
+    assert re.fullmatch(r"train.py has subcommands, (\w+) and (\w+): nothing says how it is called\.", asked.sentence)
+    assert asked.next_step == 'Say it: [train] command = "python train.py train …"'
 
 
 DEFINES = """

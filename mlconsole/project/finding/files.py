@@ -67,7 +67,7 @@ class Files:
         """The beginning of a file; empty where it can't be read."""
         if name not in self._texts:
             try:
-                with (self.root / name).open(encoding="utf-8", errors="replace") as file:
+                with (self.root / name).open(encoding="utf-8-sig", errors="replace") as file:
                     self._texts[name] = file.read(_MOST_READ)
             except OSError:
                 self._texts[name] = ""

@@ -71,9 +71,11 @@ class Script:
     options: list[Option] = field(default_factory=list)
     strings: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
+    subcommands: list[str] = field(default_factory=list)
     fits: bool = False
     saves: bool = False
     as_module: bool = False
+    takes_subcommand: bool = False
     only_defines: bool = False
     """Whether it does nothing when it is run: its functions are there for others to call."""
 
@@ -130,6 +132,8 @@ def read(files: Files, name: str) -> Script:
     for node in ast.walk(tree):
         _take(node, script, files)
     has_functions = any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in tree.body)
+    if len(script.subcommands) == 1 and not script.takes_subcommand:
+        script.subcommands.clear()
     script.only_defines = has_functions and all(map(_defines, tree.body))
     return script
 
@@ -174,6 +178,7 @@ def _take(node: ast.AST, script: Script, files: Files) -> None:
             _take_call(node, script)
         case ast.FunctionDef(decorator_list=decorators):
             if any(_name(decorator).endswith(".command") for decorator in decorators):
+                script.subcommands.append(node.name.replace("_", "-"))
                 script.options += _parameters(node, script)
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
             _take_assignment(name, value, script)
@@ -190,6 +195,10 @@ def _take_call(node: ast.Call, script: Script) -> None:
         script.saves = True
     elif last == "pop" and (target := _constant(node.args[0] if node.args else None)):
         script.targets.append(target)
+    elif last == "add_subparsers":
+        script.takes_subcommand = True
+    elif last == "add_parser" and (name_of_it := _constant(node.args[0] if node.args else None)):
+        script.subcommands.append(name_of_it)
     elif last == "drop":
         script.targets += [text for key in node.keywords if key.arg == "columns" for text in _constants(key.value)]
     if last == "add_argument" or name in {"click.option", "click.argument", "option", "argument"}:
