@@ -123,6 +123,26 @@ async def test_a_failed_rollout_says_why(build: Build, drive: Drive) -> None:
         )
 
 
+async def test_after_a_failed_rollout_going_back_is_one_of_the_next_keys(build: Build, drive: Drive) -> None:
+    async with drive(build("done", "rollout_failed").project.root) as console:
+        await console.shows("was refused at Deploy.", "n try again b roll back o override")
+        # where there is less room, the first of them stay
+        await console.pilot.resize_terminal(66, 20)
+        await console.shows("was refused at Deploy.", "n try again b roll back")
+        assert "b roll back o override" not in console.flowing
+
+
+async def test_the_pods_panel_comes_back_as_it_was(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (160, 50)) as console:
+        for size, is_low in (((160, 50), False), ((80, 24), True)):
+            await console.pilot.resize_terminal(*size)
+            await console.press("6")
+            panel = console.app.main.panel
+            await console.until(lambda panel=panel, is_low=is_low: panel.has_class("-low") is is_low)
+            await console.press("1", "6")
+            assert panel.has_class("-low") is is_low, "nothing jumps in the first moments"
+
+
 async def test_pods_are_live_whatever_release_there_is(build: Build, drive: Drive) -> None:
     async with drive(build().project.root) as console:
         console.app.watching.pods.stop()

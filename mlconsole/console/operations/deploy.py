@@ -53,11 +53,8 @@ async def plan_fold_all(app: MlconsoleApp) -> None:
 
 async def settle(app: MlconsoleApp, plan: DeployPlan) -> None:
     """Ask whose the fields are that others own, and then for the approval: without that it would be refused."""
-    registry = app.view.registry
-    choices = [
-        Choice(key, registry[key].words, registry[key].way, registry[key].help)
-        for key in ("conflicts_force", "conflicts_leave")
-    ]
+    found = [app.view.registry[key] for key in ("conflicts_force", "conflicts_leave")]
+    choices = [Choice(action.id, action.words, help=action.help) for action in found]
     owners = " and ".join(sorted({found.owner for found in plan.conflicts}))
     title = f"{count(len(plan.conflicts), 'field')} of the plan: set by {owners}"
     chosen = await app.push_screen_wait(ChooseScreen(title, choices))

@@ -106,7 +106,6 @@ class PodsPanel(Panel):
         """Bring all three up to a view."""
         self._take(view)
         self.set_class(not self.model.tally.pods, "-no-pods")
-        self.set_class(self.size.height < LOW, "-low")
         self.show_state()
         self._share_out()
         run, monitored = view.run("pods"), view.monitored
@@ -128,7 +127,7 @@ class PodsPanel(Panel):
     def _share_out(self) -> None:
         """Leave what the table does not need to the monitor's curves, where there are any."""
         rows = len(self.model) + 1
-        is_shown = bool(self.view.monitored.points) and (self.size.height >= LOW or rows <= FEW_ROWS)
+        is_shown = bool(self.view.monitored.points) and (not self.has_class("-low") or rows <= FEW_ROWS)
         self.set_class(is_shown, "-monitored")
         # not None: that asks the whole screen for a new layout each time, where another value asks when it is another
         self.table.styles.max_height = max(rows, 2) if is_shown else "100%"
@@ -166,8 +165,12 @@ class PodsPanel(Panel):
         self.state.show(lines)
 
     def on_resize(self) -> None:
-        """Another width takes other room."""
+        """Another width takes other room, and another height shares it out in another way."""
         self._room = 0
+        # while it is hidden it has no size: it comes back as it was, and nothing jumps
+        if self.size.height:
+            self.set_class(self.size.height < LOW, "-low")
+            self._share_out()
 
     def _connect(self) -> Connection:
         from mlconsole.console.app import MlconsoleApp

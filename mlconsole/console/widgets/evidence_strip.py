@@ -24,6 +24,7 @@ from mlconsole.console.paint import (
 from mlconsole.console.trigger_lines import proposal_banner
 from mlconsole.console.view import View
 from mlconsole.evidence.base import STAGES
+from mlconsole.evidence.cluster import DeployEvidence
 from mlconsole.evidence.release import Release, StageRun
 from mlconsole.present import glyph, word
 from mlconsole.text import count
@@ -147,19 +148,27 @@ def _reasons(view: View, release: Release, width: int) -> list[Content]:
 
 
 def _with_keys(head: Content, view: View, state: str | None, width: int) -> Content:
-    """The head with the keys that come next at its right, where they fit."""
+    """The head with the keys that come next at its right, as many as fit."""
     if view.past:
         pairs = [("Esc", "back to the latest")]
     else:
-        found = ((view.registry[name], words) for name, words in _NEXT.get(state, ()))
+        found = ((view.registry[name], words) for name, words in _next(view, state))
         pairs = [
             (action.key, words or action.words)
             for action, words in found
             if action.key and action.why_not(view) is None
         ]
-    hints = keys(pairs)
-    space = width - head.cell_length - hints.cell_length
-    return Content.assemble(head, " " * space, hints) if space >= 2 else head
+    while pairs and (space := width - head.cell_length - keys(pairs).cell_length) < 2:
+        pairs.pop()
+    return Content.assemble(head, " " * space, keys(pairs)) if pairs else head
+
+
+def _next(view: View, state: str | None) -> tuple[tuple[str, str], ...]:
+    """The actions that come next; where the cluster was changed, and then it failed, going back is one of them."""
+    found = _NEXT.get(state, ())
+    run = view.run("deploy")
+    applied = run is not None and isinstance(run.evidence, DeployEvidence) and run.evidence.applied
+    return (found[0], ("roll_back", ""), *found[1:]) if applied and state in ("refused", "failed") else found
 
 
 def _with_cancel(head: Content, view: View, width: int) -> Content:
