@@ -120,13 +120,13 @@ def conflict_lines(plan: DeployPlan, width: int, keys: tuple[str, str]) -> list[
     return lines
 
 
-def orphan_lines(plan: DeployPlan) -> list[Content]:
+def orphan_lines(plan: DeployPlan, width: int) -> list[Content]:
     """What the last release had and this one no longer has."""
     if not plan.orphans:
         return []
     note = "deleted once the rollout has succeeded" if plan.prune else "they stay: mlconsole run --prune deletes them"
     return [
-        heading("No longer in the manifests", note),
+        *wrapped(heading("No longer in the manifests", note), width, indent=2),
         *(
             line(("- ", BAD if plan.prune and not found.kept else FAINT), f"{found.kind.lower()}/{found.name}",
                  (f"  kept: {found.kept}" if found.kept else "", DIM))

@@ -123,3 +123,32 @@ async def test_a_container_is_chosen_and_kept_for_the_run_before(
             f"{name} -c fetch-model --previous",
         ]
         assert lines[4].endswith(f"{name} --all-containers --prefix -f")
+
+
+async def test_where_the_last_minutes_have_no_line_the_key_to_all_lines_is_named(
+    build: Build, drive: Drive, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(
+        *_: object,
+        since_seconds: int | None,
+        on_stamped: Callable[[tuple[float, str], str], None],
+        cancelled: threading.Event,
+        **__: object,
+    ) -> None:
+        if since_seconds is None:
+            on_stamped((1.0, "0"), "an old line")
+        cancelled.wait(60)
+
+    monkeypatch.setattr(logs, "follow", follow)
+    async with drive(build().project.root, (100, 30)) as console:
+        console.app.watching.pods.stop()
+        monkeypatch.setattr(console.app, "connect", NoConnection)
+        await console.press("6")
+        console.app.post_message(PodsSeen(snapshot(pod(1))))
+        await console.shows("1/1 ready")
+        await console.press("enter", "l")
+        await console.shows("an old line")
+        await console.press("2")
+        await console.shows("No line of the last 5 min yet: 5 shows all.")
+        await console.press("5")
+        await console.shows("an old line")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mlconsole.console.messages import PodsSeen
 from mlconsole.console.panels.deploy import DeployPanel, verdict_of
 from mlconsole.console.panels.pods import PodsPanel
+from mlconsole.console.plan_lines import orphan_lines
 from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.log import LogScreen
-from mlconsole.evidence.cluster import RolloutVerdict, WorkloadRef
+from mlconsole.evidence.cluster import Orphan, RolloutVerdict, WorkloadRef
 from mlconsole.release import launch as launching
 
-from .builder import pod, snapshot
+from .builder import a_plan, pod, snapshot
 from .conftest import Build, Drive, Driven
 
 KUBECONFIG = """
@@ -200,3 +202,12 @@ def test_why_a_rollout_is_stuck_is_said_once_and_where(reason: str) -> None:
     assert sum("can't be pulled" in text for text in lines) == 1
     assert any("m-1" in text for text in lines)
     assert all(len(text) <= 80 for text in lines), "events are wrapped"
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_how_what_the_manifests_no_longer_have_goes_away_is_said_in_any_width(width: int) -> None:
+    orphan = Orphan(api_version="v1", kind="ConfigMap", name="notes", namespace="ml")
+    lines = orphan_lines(msgspec.structs.replace(a_plan(), orphans=(orphan,)), width)
+    assert all(found.cell_length <= width for found in lines)
+    words = " ".join(" ".join(found.plain for found in lines).split())
+    assert words == "No longer in the manifests they stay: mlconsole run --prune deletes them - configmap/notes"

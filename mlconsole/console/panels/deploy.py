@@ -102,7 +102,7 @@ class DeployPanel(DocumentPanel):
             conflict_lines(plan, width, keys) if plan else [],
             run_lines(run, width),
             plan_head(plan, evidence, view) if plan else [],
-            orphan_lines(plan) if plan else [],
+            orphan_lines(plan, width) if plan else [],
         )
         if plan is not None and shown_changes(plan):
             start = len(before) + 1

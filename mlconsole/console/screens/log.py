@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from mlconsole.console.actions.log import SINCE
 from mlconsole.console.faults import as_record
 from mlconsole.console.live_words import kubectl
 from mlconsole.console.log_ask import PodAsk
@@ -65,6 +66,7 @@ class LogScreen(Dialog[None]):
         self.heading = title
         self._open = source
         self.ask = PodAsk()
+        self._empty = empty
         self.source = source(self.ask)
         self.folder = folder
         self.view = LogView(empty=empty, lines=self.source.lines)
@@ -175,6 +177,9 @@ class LogScreen(Dialog[None]):
         self.source.stop()
         self.ask, self._said = ask, None
         self.source = self._open(ask)
+        key = cast("MlconsoleApp", self.app).view.registry[f"log_since_{len(SINCE)}"].way
+        narrow = f"No line of the {ask.words} yet: {key} shows all." if ask.since and not ask.previous else ""
+        self.view.say_when_empty(narrow or self._empty)
         self.view.lines = self.source.lines
         self.view.start_anew()
         self.view.follow(True)
