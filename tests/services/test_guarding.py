@@ -23,6 +23,8 @@ from mlconsole.services.guarding import Guard, Order, Report
 from mlconsole.services.processes import run_child
 from tests.living import runs
 
+told_by_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that nothing was read")
+
 
 def until(condition: Callable[[], bool], seconds: float = 40) -> None:
     deadline = time.monotonic() + seconds
@@ -120,6 +122,7 @@ def test_a_signal_to_a_guard_that_waits_harms_no_command(ordered: Callable[..., 
     assert ordered("sh", "-c", "exit 3").exit_code == 3
 
 
+@told_by_linux
 def test_a_guard_that_was_killed_before_it_read_its_order_has_run_nothing(tmp_path: Path) -> None:
     guard = Guard()
     os.kill(guard.pid, signal.SIGSTOP)
@@ -131,6 +134,7 @@ def test_a_guard_that_was_killed_before_it_read_its_order_has_run_nothing(tmp_pa
     assert not (tmp_path / "ran").exists()
 
 
+@told_by_linux
 def test_a_guard_that_can_not_be_started_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarding, "_COMMAND", ("false",))
     with pytest.raises(OutsideFailed, match=r"killed before it began|ended at once"):
