@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -134,16 +135,22 @@ def test_kubectl_prints_what_our_pods_command_prints(bench: Workbench) -> None:
     assert bench.type("run", "--approve").returncode == 0
     kubectl = ["kubectl", "--kubeconfig", bench.kubeconfig, "get", "pods", "-l", "app=tiny"]
 
-    def rows(text: str, without_last: bool) -> list[list[str]]:
-        cells = [line.split() for line in text.splitlines()]
-        return [row[:-1] if without_last else row for row in cells]
+    def theirs() -> list[list[str]]:
+        told = subprocess.run(kubectl, capture_output=True, text=True, timeout=60, check=True).stdout
+        return [line.split() for line in told.splitlines()]
 
-    def equal() -> bool:
-        theirs = subprocess.run(kubectl, capture_output=True, text=True, timeout=30, check=True).stdout
-        return rows(theirs, without_last=False) == rows(bench.type("pods").stdout, without_last=True)
+    before, ours, after = theirs(), [line.split()[:-1] for line in bench.type("pods").stdout.splitlines()], theirs()
+    assert [row[:-1] for row in before] == [row[:-1] for row in ours] == [row[:-1] for row in after]
+    assert ours[0] == before[0]
+    for earlier, own, later in zip(before[1:], ours[1:], after[1:], strict=True):
+        # the age ticks on between the commands
+        assert seconds_of(earlier[-1]) <= seconds_of(own[-1]) <= seconds_of(later[-1])
 
-    # the age may tick on between the two
-    wait_until(equal, "the same rows")
+
+def seconds_of(age: str) -> int:
+    """What kubectl writes as `47s` or `2m5s`."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([smhd])", age))
 
 
 def test_a_killed_runner_leaves_no_training_behind_and_its_release_is_resumed(bench: Workbench) -> None:
