@@ -73,10 +73,14 @@ class MainScreen(Screen[None]):
 
     async def complete(self) -> None:
         """Add the panels that the first frame does without."""
+        place = self.query_one("#panels")
         for panel in self._panels.values():
+            if not place.is_attached:
+                # the console ends while it comes up
+                return
             if not panel.is_attached:
                 # one at a time: between them, keys are taken
-                await self.query_one("#panels").mount(panel)
+                await place.mount(panel)
                 panel.display = panel is self.panel
 
     @property

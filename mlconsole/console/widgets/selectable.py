@@ -163,6 +163,9 @@ class Selectable(ScrollView):
 
     def drag_along(self) -> None:
         """While a drag goes on, it ends below the mouse, also where the text moves and the mouse does not."""
+        if not self.is_attached:
+            # the console ends, and the mouse is nowhere
+            return
         screen = self.screen
         state = screen._select_state
         if screen._selecting and state is not None and state.end is not None and state.end.content_widget is self:

@@ -78,6 +78,15 @@ async def test_lines_are_made_for_what_the_scroll_bar_leaves() -> None:
         await settled(pilot, document, "─" * 19 + "╢")
 
 
+async def test_lines_that_are_gone_may_still_be_scrolled() -> None:
+    async with Shown().run_test(size=(40, 3)) as pilot:
+        document = pilot.app.query_one(Document)
+        await document.remove()
+        document.scroll_to(y=1, animate=False, immediate=True, force=True)
+        document.drag_along()
+        assert not document.is_attached
+
+
 async def settled(pilot: Pilot[None], document: Document, line: str) -> None:
     """Wait until each line of a document is this one."""
     deadline = time.monotonic() + 20
