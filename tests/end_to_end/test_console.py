@@ -14,6 +14,7 @@ import pytest
 
 from mlconsole.errors import Exit
 from mlconsole.journal import Journal
+from tests.waiting import until
 
 from .terminal import Terminal
 
@@ -47,14 +48,6 @@ def state_of(bench: Workbench, number: int) -> str:
         return journal.release(number).state
     finally:
         journal.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def test_a_release_step_by_step_to_ready_pods(bench: Workbench, console: Open) -> None:

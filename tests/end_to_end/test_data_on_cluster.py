@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 import venv
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import psutil
@@ -17,6 +14,7 @@ import pytest
 
 from mlconsole.evidence.data import DataEvidence
 from tests.end_to_end.conftest import Workbench
+from tests.waiting import until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 NEAR = """\
@@ -62,14 +60,6 @@ def objects(bench: Workbench, plural: str) -> list[str]:
     finally:
         connection.close()
     return [item["metadata"]["name"] for item in found["items"]]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 90) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
-    return found
 
 
 def readers(bench: Workbench) -> list[psutil.Process]:
@@ -143,7 +133,7 @@ def make_much(bench: Workbench, settings: str = "") -> None:
 def test_a_pod_that_goes_in_the_middle_is_made_again(project: Workbench) -> None:
     make_much(project, "[train]\nretries = 1\n")
     runner = project.start("run", "--until", "data")
-    wait_for(lambda: readers(project))[0].kill()
+    until(lambda: readers(project))[0].kill()
     printed = runner.communicate(timeout=200)[0]
     assert runner.returncode == 0, printed
     assert "(it was killed)" in printed
@@ -153,7 +143,7 @@ def test_a_pod_that_goes_in_the_middle_is_made_again(project: Workbench) -> None
 def test_a_pod_that_always_goes_is_a_sentence(project: Workbench) -> None:
     make_much(project)
     runner = project.start("run", "--until", "data")
-    wait_for(lambda: readers(project))[0].kill()
+    until(lambda: readers(project))[0].kill()
     printed = runner.communicate(timeout=200)[0]
     assert runner.returncode == 1, printed
     assert "Reading the data failed on the cluster: It ended with signal 9 (it was killed)." in printed
@@ -162,7 +152,7 @@ def test_a_pod_that_always_goes_is_a_sentence(project: Workbench) -> None:
 def test_cancelling_deletes_the_job(project: Workbench) -> None:
     make_much(project)
     runner = project.start("run", "--until", "data")
-    wait_for(lambda: readers(project))
+    until(lambda: readers(project))
     assert len(objects(project, "jobs")) == 1
     os.kill(runner.pid, signal.SIGINT)
     printed = runner.communicate(timeout=200)[0]
@@ -174,11 +164,11 @@ def test_cancelling_deletes_the_job(project: Workbench) -> None:
 def test_a_runner_that_is_killed_leaves_the_job_and_resume_goes_on_with_it(project: Workbench) -> None:
     make_much(project)
     runner = project.start("run", "--until", "data")
-    wait_for(lambda: readers(project))
+    until(lambda: readers(project))
     runner.kill()
     runner.communicate()
     made = objects(project, "jobs")
-    wait_for(lambda: "interrupted" in project.type("status").stdout)
+    until(lambda: "interrupted" in project.type("status").stdout)
     resumed = project.type("resume", "1", "--until", "data", timeout=200)
     assert resumed.returncode == 0, resumed.stdout
     assert f"Job {made[0]} goes on: an earlier runner made it." in resumed.stdout

@@ -6,9 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from mlconsole.services.kubernetes.rows import pod_row
 from mlconsole.services.kubernetes.watch import PodWatcher
 from tests.end_to_end.conftest import DEPLOYMENT, Workbench
 from tests.localcluster.kubectls import installed
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -87,13 +87,6 @@ def ours(connection: Connection) -> Iterator[History]:
     yield history
     stream.stop()
     reader.join()
-
-
-def until(holds: Callable[[], object], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def test_the_newest_five_versions_print_our_rows_through_an_update(bench: Workbench) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from mlconsole.evidence.monitoring import MonitorActed
 from mlconsole.evidence.release import Release
 from mlconsole.journal import Journal
 from mlconsole.monitor_log import MonitorLog
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from conftest import Workbench
@@ -103,13 +103,6 @@ def load(url: str) -> Iterator[None]:
             thread.join()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def last_act(journal: Journal) -> MonitorActed | None:
     state = MonitorLog(journal).state()
     return state.acts[-1] if state and state.acts else None
@@ -133,7 +126,7 @@ def brought_back(journal: Journal, bad: str) -> Release:
         latest = journal.latest_release()
         return latest is not None and latest.kind == "rollback" and latest.state == "done" and bad in latest.reason
 
-    wait_for(is_done)
+    until(is_done)
     found = journal.latest_release()
     assert found is not None
     return found

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import Workbench
-from tests.end_to_end.test_train_on_cluster import jobs, wait_for
+from tests.end_to_end.test_train_on_cluster import jobs
 from tests.stages.test_train import NOTEBOOK, PAPERMILL
+from tests.waiting import until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 DEPLOY = '[deploy]\ncontext = "local"\nsettle = "1s"\n'
@@ -82,7 +83,7 @@ rate = [0.1, 0.5]
 def test_a_sweep_is_as_many_jobs_at_once_as_asked_and_the_best_is_the_candidate(bench: Workbench) -> None:
     swept(bench)
     runner = bench.start("run", "--until", "train")
-    wait_for(lambda: len(began(bench)) == 2)
+    until(lambda: len(began(bench)) == 2)
     assert len(jobs(bench)) == 2
     bench.write("go", "")
     printed = runner.communicate(timeout=200)[0]
@@ -115,7 +116,7 @@ def test_a_sweep_is_as_many_jobs_at_once_as_asked_and_the_best_is_the_candidate(
 def test_cancelling_a_sweep_deletes_all_of_its_jobs(bench: Workbench) -> None:
     swept(bench)
     runner = bench.start("run", "--until", "train")
-    wait_for(lambda: len(began(bench)) == 2)
+    until(lambda: len(began(bench)) == 2)
     os.kill(runner.pid, signal.SIGINT)
     printed = runner.communicate(timeout=200)[0]
     assert runner.returncode == 130, printed
@@ -126,12 +127,12 @@ def test_cancelling_a_sweep_deletes_all_of_its_jobs(bench: Workbench) -> None:
 def test_a_sweep_whose_runner_is_killed_goes_on_with_its_jobs(bench: Workbench) -> None:
     swept(bench)
     runner = bench.start("run", "--until", "train")
-    wait_for(lambda: len(began(bench)) == 2)
+    until(lambda: len(began(bench)) == 2)
     runner.kill()
     runner.communicate()
     made = set(jobs(bench))
     bench.write("go", "")
-    wait_for(lambda: "interrupted" in bench.type("status").stdout)
+    until(lambda: "interrupted" in bench.type("status").stdout)
     resumed = bench.type("resume", "1", "--until", "train", timeout=200)
     assert resumed.returncode == 0, resumed.stdout
     assert "goes on: an earlier runner made it." in resumed.stdout

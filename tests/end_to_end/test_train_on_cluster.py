@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.end_to_end.conftest import Workbench
+from tests.waiting import until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 SETTINGS = """\
@@ -85,13 +84,6 @@ def jobs(bench: Workbench) -> list[str]:
     return [item["metadata"]["name"] for item in found["items"]]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.05)
-
-
 def test_a_model_trained_on_the_cluster_is_released_as_any_other(project: Workbench) -> None:
     examined = project.type("doctor")
     assert "not allowed" not in examined.stdout
@@ -127,13 +119,13 @@ def test_a_runner_that_is_killed_leaves_the_job_and_resume_goes_on_with_it(proje
     project.write("hold", "")
     runner = project.start("run", "--until", "train")
     log = project.root / ".mlconsole/releases/1/train.log"
-    wait_for(lambda: log.exists() and log.read_text().count("\n") > 20)
+    until(lambda: log.exists() and log.read_text().count("\n") > 20)
     runner.kill()
     runner.wait()
     made = jobs(project)
-    wait_for(lambda: "interrupted" in project.type("status").stdout)
+    until(lambda: "interrupted" in project.type("status").stdout)
     resumed = project.start("resume", "1", "--until", "train")
-    wait_for(lambda: log.read_text().count("\n") > 100)
+    until(lambda: log.read_text().count("\n") > 100)
     project.write("go", "")
     printed = resumed.communicate(timeout=100)[0]
     assert resumed.returncode == 0, printed
@@ -147,7 +139,7 @@ def test_cancelling_a_release_deletes_its_job(project: Workbench) -> None:
     project.write("hold", "")
     runner = project.start("run", "--until", "train")
     log = project.root / ".mlconsole/releases/1/train.log"
-    wait_for(lambda: log.exists() and log.read_text().count("\n") > 5)
+    until(lambda: log.exists() and log.read_text().count("\n") > 5)
     assert len(jobs(project)) == 1
     os.kill(runner.pid, signal.SIGINT)
     printed = runner.communicate(timeout=100)[0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.living import runs
+from tests.waiting import until
 
 from .conftest import Workbench
 from .terminal import Terminal
@@ -53,13 +53,6 @@ def trains(bench: Workbench, script: str, more: str = "") -> None:
     bench.commit("train so")
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-
-
 def test_the_screen_shows_a_metric_soon_after_it_was_printed(bench: Workbench) -> None:
     trains(bench, TICKS)
     terminal = Terminal([sys.executable, "-m", "mlconsole"], bench.root, bench.environment(), size=(160, 50))
@@ -90,10 +83,10 @@ def test_cancelling_leaves_no_child_of_a_training_that_does_not_want_to_end(benc
     def family() -> list[int]:
         return [int(path.name.removeprefix("alive-")) for path in Path(bench.root).glob("alive-*")]
 
-    wait_for(lambda: len(family()) == 11)
+    until(lambda: len(family()) == 11)
     asked = time.monotonic()
     assert bench.type("cancel", "1").returncode == 0
-    wait_for(lambda: not any(map(runs, family())))
+    until(lambda: not any(map(runs, family())))
     took = time.monotonic() - asked
     runner.communicate(timeout=60)
     assert runner.returncode == 130

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mlconsole.localcluster import control
 from mlconsole.localcluster.control import ClusterError, ClusterInfo
 from mlconsole.localcluster.records import ServerRecord, write_server
 from tests.living import runs
+from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -76,13 +77,6 @@ class Cluster:
             record = json.loads(path.read_text())
             found += [record["pid"], record["container_pid"]]
         return [pid for pid in found if runs(pid)]
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def alive(processes: list[int]) -> list[int]:

@@ -22,15 +22,9 @@ from mlconsole.services import guarding
 from mlconsole.services.guarding import Guard, Order, Report
 from mlconsole.services.processes import run_child
 from tests.living import runs
+from tests.waiting import until
 
 told_by_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells that nothing was read")
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.005)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from mlconsole.services.processes import (
     run_child,
 )
 from tests.living import runs
+from tests.waiting import until
 
 STUBBORN_FAMILY = """
     import os, signal, sys, time
@@ -48,13 +48,6 @@ STUBBORN_FAMILY = """
         time.sleep(0.01)
     print("all there", flush=True)
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def python(source: str, *arguments: str) -> list[str]:
@@ -226,12 +219,12 @@ def test_nothing_is_left_when_the_parent_is_killed_outright(tmp_path: Path) -> N
         )
     )
     try:
-        wait_for(lambda: len(list(folder.iterdir())) == 10)
+        until(lambda: len(list(folder.iterdir())) == 10)
         assert len(alive(folder)) == 10
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    wait_for(lambda: not alive(folder))
+    until(lambda: not alive(folder))
 
 
 def test_an_exception_in_the_callback_ends_the_child(
@@ -295,7 +288,7 @@ def test_who_reads_slowly_does_not_hold_the_child_back(run: Callable[..., ChildR
     seen: list[bool] = []
 
     def wait_for_its_end(line: str) -> None:
-        wait_for(ended.exists)
+        until(ended.exists)
         seen.append(True)
 
     run(python("for n in range(3000): print('x' * 99)\nopen('ended', 'w')"), on_line=wait_for_its_end)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +21,7 @@ from mlconsole.services.notify import Notification, NotTold
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher import posting
 from mlconsole.watcher.posting import Poster
+from tests.waiting import until
 
 WATCHER = """\
 import os, signal, sys, time
@@ -118,13 +117,6 @@ def test_it_is_posted_at_most_once_more(watched: Project, journal: Journal) -> N
 
 def letter(text: str, **more: object) -> Notification:
     return msgspec.structs.replace(Notification(id=text, project="m", event="refused", text=text, at=now()), **more)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_what_a_webhook_does_not_take_waits_in_its_order_and_what_is_a_day_old_is_left_out(

@@ -9,9 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 from mlconsole.localcluster import control
 from tests.living import runs
 from tests.localcluster.kubectls import installed, newest
+from tests.waiting import until
 
 MANIFEST = """
 apiVersion: apps/v1
@@ -129,14 +129,6 @@ class Load(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self.going = False
         self.join()
-
-
-def until(holds: Callable[[], Any], seconds: float = 40) -> Any:
-    end = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < end, "did not come true in time"
-        time.sleep(0.05)
-    return result
 
 
 @pytest.fixture(scope="module")

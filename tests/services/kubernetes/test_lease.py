@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,17 +13,10 @@ import pytest
 from mlconsole.evidence.base import now
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.lease import LEASES, Lease, LeaseLost
+from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 DEADLINE = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something, for as long as a busy machine may take."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def write(connection: Connection, holder: str, seconds: int, *, over: bool = False, ago: float = 0) -> None:

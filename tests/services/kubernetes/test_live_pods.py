@@ -23,7 +23,8 @@ from mlconsole.services.kubernetes.rollout import workloads_of
 from mlconsole.services.kubernetes.smoke import SmokeTest, ask_all
 from mlconsole.services.kubernetes.watch import PodWatcher
 from tests.services.kubernetes.conftest import deployment
-from tests.services.kubernetes.releasing import deploy, die, ready_pod, release, roll_out, settled, wait_for
+from tests.services.kubernetes.releasing import deploy, die, ready_pod, release, roll_out, settled
+from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -53,9 +54,9 @@ def test_a_log_is_followed_over_a_restart_and_ends_with_its_pod(connection: Conn
         kwargs={"on_line": lines.append, "cancelled": cancelled},
     )
     thread.start()
-    wait_for(lambda: lines == ["starting v1"])
+    until(lambda: lines == ["starting v1"])
     die(connection)
-    wait_for(lambda: lines == ["starting v1", "dying", "starting v1"])
+    until(lambda: lines == ["starting v1", "dying", "starting v1"])
     began = time.monotonic()
     cancelled.set()
     thread.join(15)
@@ -87,7 +88,7 @@ def wait_for_one(watcher: PodWatcher, gone: set[str]) -> str:
     def names() -> list[str]:
         return [row.name for row in watcher.snapshot().rows]
 
-    wait_for(lambda: len(names()) == 1 and names()[0] not in gone and watcher.snapshot().rows[0].is_ready)
+    until(lambda: len(names()) == 1 and names()[0] not in gone and watcher.snapshot().rows[0].is_ready)
     return names()[0]
 
 
@@ -96,7 +97,7 @@ def test_a_watcher_over_tls_stops_within_50_ms(connect: Callable[[], Connection]
     while min(took) >= 0.05 and len(took) < 20:  # others may be at work
         watcher = PodWatcher(connect, "", lambda: None)
         watcher.start()
-        wait_for(lambda watcher=watcher: watcher.snapshot().watch.state == "live")
+        until(lambda watcher=watcher: watcher.snapshot().watch.state == "live")
         began = time.monotonic()
         watcher.stop()
         took.append(time.monotonic() - began)
@@ -133,7 +134,7 @@ def test_a_port_of_a_pod_is_brought_here_for_several_connections(connection: Con
         assert idle.recv(1) == b""
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", forward.local_port), timeout=5)
-    wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("port-forward")])
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("port-forward")])
     assert problems == []
 
 
@@ -145,7 +146,7 @@ def test_a_port_on_which_nothing_listens_is_told(connection: Connection) -> None
     try:
         with socket.create_connection(("127.0.0.1", forward.local_port), timeout=5) as client:
             assert client.recv(1) == b""
-        wait_for(lambda: bool(problems))
+        until(lambda: bool(problems))
     finally:
         forward.stop()
     assert problems[0].sentence.startswith(f"{pod} can't be reached on port 9: an error occurred forwarding 9")
@@ -176,9 +177,9 @@ def test_the_logs_of_all_pods_are_followed_as_they_come_and_go(connect: Callable
     merged = MergedLogs(connect, "app=ml-model", got.extend)
     merged.start()
     try:
-        wait_for(lambda: [line.pod for line in got] == [first])
+        until(lambda: [line.pod for line in got] == [first])
         actions.delete_pod(connection, connection.namespace, first)
-        wait_for(lambda: len({line.pod for line in got if line.text == "starting v1"}) == 2)
+        until(lambda: len({line.pod for line in got if line.text == "starting v1"}) == 2)
     finally:
         merged.stop()
     assert [line.at for line in got] == sorted(line.at for line in got)

@@ -26,7 +26,8 @@ from mlconsole.services.kubernetes.problems import Invalid
 from mlconsole.services.kubernetes.revisions import wanted_pods
 from mlconsole.services.kubernetes.rollout import follow, workloads_of
 from tests.services.kubernetes.conftest import deployment
-from tests.services.kubernetes.releasing import WORKLOAD, deploy, die, release, roll_out, settled, wait_for
+from tests.services.kubernetes.releasing import WORKLOAD, deploy, die, release, roll_out, settled
+from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -64,7 +65,7 @@ def test_a_project_that_was_deployed_by_hand_is_taken_over(connection: Connectio
             return True
         return False
 
-    wait_for(is_none)
+    until(is_none)
 
 
 def test_what_a_person_scaled_is_a_conflict_that_is_left_or_taken_over(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs, Merger, pods_of, tail_all
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
+from tests.waiting import until
 
 
 class Clock:
@@ -180,13 +180,6 @@ def test_the_last_lines_of_all_pods_are_in_order_of_time(tmp_path: Path) -> None
     ]
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 40
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_pods_that_come_later_are_followed_from_their_first_line(tmp_path: Path) -> None:
     got: list[LogLine] = []
@@ -195,10 +188,10 @@ def test_pods_that_come_later_are_followed_from_their_first_line(tmp_path: Path)
         merged = MergedLogs(lambda: connection, "app=m", got.extend, tail=7)
         merged.start()
         try:
-            wait_for(lambda: len(got) == 4)
+            until(lambda: len(got) == 4)
             assert [entry.text for entry in got] == ["a one", "b one", "b two", "a two"]
             cluster.arrive.set()
-            wait_for(lambda: len(got) == 5)
+            until(lambda: len(got) == 5)
             assert (got[4].pod, got[4].text) == ("c", "c one")
             assert (cluster.asked["a"]["tailLines"], "tailLines" in cluster.asked["c"]) == ("7", False)
         finally:
@@ -213,9 +206,9 @@ def test_all_pods_are_asked_for_the_same_stretch_of_time(tmp_path: Path) -> None
         merged = MergedLogs(lambda: connection, "app=m", got.extend, tail=None, since_seconds=60)
         merged.start()
         try:
-            wait_for(lambda: len(got) == 4)
+            until(lambda: len(got) == 4)
             cluster.arrive.set()
-            wait_for(lambda: len(got) == 5)
+            until(lambda: len(got) == 5)
         finally:
             merged.stop()
             cluster.end.set()

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from mlconsole.services.kubernetes.jobs import JOBS, JobState
 from mlconsole.services.kubernetes.resources import Resource
 from mlconsole.services.kubernetes.training_job import CONFIG_MAPS, TrainingJobFailed, Wanted
 from tests.living import runs
+from tests.waiting import until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 DEADLINE = 90.0
@@ -107,7 +108,7 @@ class Bench:
         assert info is not None and info.pid is not None
         pid = info.pid
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not runs(pid))
+        until(lambda: not runs(pid))
 
     def plan(self, script: str, **changes: object) -> JobPlan:
         (self.root / "train.py").write_text(textwrap.dedent(script))
@@ -182,13 +183,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.cancelled.set()
     made.connection.close()
     control.stop(made.state)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = DEADLINE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 GOOD = """\
@@ -267,13 +261,13 @@ def test_every_line_once_of_a_job_that_is_retried_and_rotated_while_the_cluster_
     bench: Bench, away: float
 ) -> None:
     thread, ends = bench.begin(bench.plan(COUNTING, retries=1))
-    wait_for((bench.root / "half").exists)
-    wait_for(lambda: "before 4000" in bench.seen.lines[-2000:])
+    until((bench.root / "half").exists)
+    until(lambda: "before 4000" in bench.seen.lines[-2000:])
     bench.kill_server()
     (bench.root / "go").touch()
     gone = time.monotonic()
-    wait_for((bench.root / "rotated").exists)
-    wait_for(lambda: time.monotonic() - gone > away)
+    until((bench.root / "rotated").exists)
+    until(lambda: time.monotonic() - gone > away)
     bench.start()
     (bench.root / "on").touch()
     thread.join(DEADLINE * 2)
@@ -302,12 +296,12 @@ while True:
 
 def test_a_cancelled_training_is_deleted_and_its_pods_are_gone(bench: Bench) -> None:
     thread, ends = bench.begin(bench.plan(ENDLESS))
-    wait_for(lambda: bench.seen.lines == ["begun"])
+    until(lambda: bench.seen.lines == ["begun"])
     bench.cancelled.set()
     thread.join(DEADLINE)
     assert isinstance(ends[0], Cancelled)
     assert (bench.jobs, bench.pods, bench.record.exists()) == ([], [], False)
-    wait_for(lambda: not bench.listed("/api/v1/namespaces/default/configmaps"))
+    until(lambda: not bench.listed("/api/v1/namespaces/default/configmaps"))
 
 
 RUNNER = """\
@@ -353,14 +347,14 @@ def test_the_job_of_a_runner_that_was_killed_is_gone_on_with(bench: Bench, tmp_p
     )
     runner = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
-        wait_for(lambda: bench.log.exists() and len(bench.log.read_bytes()) > 5_000)
+        until(lambda: bench.log.exists() and len(bench.log.read_bytes()) > 5_000)
     finally:
         runner.kill()
         runner.wait()
     made = bench.jobs
     assert len(made) == 1
     thread, ends = bench.begin(plan)
-    wait_for(lambda: len(bench.seen.lines) > 1_000)
+    until(lambda: len(bench.seen.lines) > 1_000)
     (bench.root / "enough").touch()
     thread.join(DEADLINE)
     assert isinstance(ends[0], JobResult), ends
@@ -376,7 +370,7 @@ def test_the_job_of_a_runner_that_was_killed_is_gone_on_with(bench: Bench, tmp_p
 
 def test_another_plan_takes_the_place_of_the_job_that_was_made(bench: Bench) -> None:
     thread, ends = bench.begin(bench.plan(ENDLESS))
-    wait_for(lambda: bench.seen.lines == ["begun"])
+    until(lambda: bench.seen.lines == ["begun"])
     earlier = bench.jobs
     other = Bench.run
     bench.seen = Seen()
@@ -420,14 +414,14 @@ def test_a_training_that_fails_says_why(
 
 def test_a_job_in_a_queue_is_told_as_queued_until_it_is_started(bench: Bench) -> None:
     thread, ends = bench.begin(bench.plan(GOOD, queue="team-a"))
-    wait_for(lambda: bench.phases == ["queued"])
+    until(lambda: bench.phases == ["queued"])
     assert bench.seen.states[0].sentence == "Queued in team-a."
     (name,) = bench.jobs
     path = f"/apis/batch/v1/namespaces/default/jobs/{name}"
     made = json.loads(bench.connection.request("GET", path))
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     bench.be_kueue(made["metadata"]["uid"], "insufficient unused quota for cpu in flavor default-flavor, 1 more needed")
-    wait_for(lambda: bench.seen.states[-1].sentence.startswith("Queued in team-a: insufficient unused quota for cpu"))
+    until(lambda: bench.seen.states[-1].sentence.startswith("Queued in team-a: insufficient unused quota for cpu"))
     bench.connection.request(
         "PATCH", path, body=b'{"spec": {"suspend": false}}', content_type="application/merge-patch+json"
     )
@@ -463,7 +457,7 @@ def test_a_job_that_can_not_start_is_given_up_and_deleted(bench: Bench, monkeypa
 
 def test_a_job_that_somebody_deletes_is_told(bench: Bench) -> None:
     thread, ends = bench.begin(bench.plan(ENDLESS))
-    wait_for(lambda: bench.seen.lines == ["begun"])
+    until(lambda: bench.seen.lines == ["begun"])
     bench.connection.request("DELETE", f"/apis/batch/v1/namespaces/default/jobs/{bench.jobs[0]}")
     thread.join(DEADLINE)
     assert "was deleted" in str(ends[0])

@@ -19,6 +19,7 @@ from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.problems import NoCluster
 from mlconsole.services.kubernetes.watch import PodWatcher
 from tests.services.kubernetes.fake_cluster import FakeCluster, Reply, Request, serving
+from tests.waiting import until
 
 KUBECONFIG = """
 current-context: c
@@ -26,14 +27,6 @@ contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
 clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
 users: [{{name: u, user: {{token: t}}}}]
 """
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 40) -> None:
-    """Wait until a condition holds; the test fails where it does not."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.005)
 
 
 def pod(name: str, version: int = 1, **status: Any) -> dict[str, Any]:
@@ -103,7 +96,7 @@ class Watched:
         return self.watcher.snapshot().watch.state
 
     def wait(self, names: list[str], state: str = "live") -> None:
-        wait_for(lambda: self.names() == names and self.state() == state)
+        until(lambda: self.names() == names and self.state() == state)
 
 
 @pytest.fixture
@@ -129,7 +122,7 @@ def test_pages_are_put_together_before_anything_is_called_live(watching: Any) ->
     pages = [listing(5, pod("a"), more="next"), listing(5, pod("b"))]
     watched = watching(Script(pages, [streaming(event("ADDED", pod("c", 6)))]))
     watched.wait(["a", "b", "c"])
-    wait_for(lambda: "live" in watched.states)
+    until(lambda: "live" in watched.states)
     assert all({"a", "b"} <= names for state, names in watched.seen if state == "live")
 
 
@@ -144,7 +137,7 @@ def test_a_clean_end_goes_on_from_the_bookmark(watching: Any) -> None:
     bookmark = event("BOOKMARK", {"metadata": {"resourceVersion": "99"}, "spec": {"containers": None}})
     script = Script([listing(5, pod("a"))], [streaming(bookmark, hold=0), streaming()])
     watched = watching(script)
-    wait_for(lambda: len(script.versions) == 2)
+    until(lambda: len(script.versions) == 2)
     assert script.versions == ["5", "99"]
     assert script.listed == 1
     watched.wait(["a"])
@@ -164,7 +157,7 @@ def test_a_partial_line_at_the_end_is_dropped(watching: Any) -> None:
     whole = event("ADDED", pod("b", 6))
     script = Script([listing(5, pod("a"))], [streaming(whole, event("ADDED", pod("c", 7))[:-9], hold=0), streaming()])
     watched = watching(script)
-    wait_for(lambda: len(script.versions) == 2)
+    until(lambda: len(script.versions) == 2)
     assert script.versions == ["5", "6"]
     watched.wait(["a", "b"])
 
@@ -172,9 +165,9 @@ def test_a_partial_line_at_the_end_is_dropped(watching: Any) -> None:
 def test_a_server_that_ends_each_watch_at_once_is_not_asked_without_pause(watching: Any) -> None:
     script = Script([listing(5, pod("a"))], [streaming(hold=0)])
     watched = watching(script)
-    wait_for(lambda: len(script.versions) >= 4)
+    until(lambda: len(script.versions) >= 4)
     began, count = time.monotonic(), len(script.versions)
-    wait_for(lambda: "stale" in watched.states or watched.state() == "stale")
+    until(lambda: "stale" in watched.states or watched.state() == "stale")
     assert len(script.versions) - count <= 3 + (time.monotonic() - began) / 0.02
 
 
@@ -182,9 +175,9 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for(watching: Any) -> None
     busy = {"kind": "Status", "code": 429, "message": "slow down", "details": {"retryAfterSeconds": 1}}
     script = Script([listing(5, pod("a"))], [lambda: Reply(429, busy), streaming()])
     watched = watching(script)
-    wait_for(lambda: len(script.versions) == 1)
+    until(lambda: len(script.versions) == 1)
     began = time.monotonic()
-    wait_for(lambda: len(script.versions) == 2)
+    until(lambda: len(script.versions) == 2)
     assert time.monotonic() - began > 0.8
     assert script.versions == ["5", "5"]
     watched.wait(["a"])
@@ -193,7 +186,7 @@ def test_a_busy_server_is_given_the_time_that_it_asks_for(watching: Any) -> None
 def test_what_the_flow_control_asks_for_in_a_header_is_kept_too(watching: Any) -> None:
     busy = Reply(429, b"Too many requests, please try again later.", headers={"Retry-After": "7"})
     watched = watching(Script([busy], []))
-    wait_for(lambda: "asks to come back in 7 s" in watched.watcher.snapshot().watch.sentence)
+    until(lambda: "asks to come back in 7 s" in watched.watcher.snapshot().watch.sentence)
     assert "Trying again in 7 s" in watched.watcher.snapshot().watch.sentence
 
 
@@ -202,7 +195,7 @@ def test_forbidden_is_shown_in_words_and_not_asked_again_at_once(watching: Any) 
         [Reply(403, {"kind": "Status", "code": 403, "message": 'User "ada" cannot list resource "pods"'})], []
     )
     watched = watching(script)
-    wait_for(lambda: watched.state() == "forbidden")
+    until(lambda: watched.state() == "forbidden")
     assert "ada may not list pods" in watched.watcher.snapshot().watch.sentence
     time.sleep(0.1)
     assert script.listed == 1
@@ -211,7 +204,7 @@ def test_forbidden_is_shown_in_words_and_not_asked_again_at_once(watching: Any) 
 def test_a_selector_that_is_none_is_shown_in_words(watching: Any) -> None:
     message = "unable to parse requirement: found '=', expected: identifier"
     watched = watching(Script([Reply(400, {"kind": "Status", "code": 400, "message": message})], []))
-    wait_for(lambda: watched.state() == "offline")
+    until(lambda: watched.state() == "offline")
     assert "unable to parse requirement" in watched.watcher.snapshot().watch.sentence
 
 
@@ -229,9 +222,9 @@ def test_no_cluster_is_a_state_and_is_tried_again(tmp_path: Path, monkeypatch: p
         watcher = PodWatcher(connect, "", lambda: None)
         watcher.start()
         try:
-            wait_for(lambda: watcher.snapshot().watch.state == "offline")
+            until(lambda: watcher.snapshot().watch.state == "offline")
             assert watcher.snapshot().target.context == ""
-            wait_for(lambda: watcher.snapshot().watch.state == "live")
+            until(lambda: watcher.snapshot().watch.state == "live")
             assert watcher.snapshot().target.context == "lab"
         finally:
             watcher.stop()
@@ -260,7 +253,7 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path, monkeypatch: pyt
         try:
             watched.wait(["a"])
             alive.clear()
-            wait_for(lambda: watched.state() == "offline")
+            until(lambda: watched.state() == "offline")
             assert watched.names() == ["a"]
             alive.set()
             watched.wait(["a"])
@@ -289,7 +282,7 @@ def test_it_stops_within_50_ms_whatever_it_waits_for(tmp_path: Path, phase: str)
         watched.watcher.stop()
         assert time.monotonic() - began < 2
         assert watched.state() == "stopped"
-        wait_for(lambda: not watched.watcher._watcher._thread.is_alive(), 4)
+        until(lambda: not watched.watcher._watcher._thread.is_alive(), 4)
 
 
 @pytest.fixture
@@ -315,12 +308,12 @@ def test_it_stops_while_it_connects_and_its_thread_ends_at_once(tmp_path: Path, 
     path.write_text(KUBECONFIG.format(server=f"{scheme}://127.0.0.1:{deaf_port}"))
     watcher = PodWatcher(lambda: Connection.open(kubeconfig=path), "", lambda: None)
     watcher.start()
-    wait_for(lambda: watcher._watcher.connection is not None)
-    wait_for(lambda: watcher._watcher.connection._tracker._opening)
+    until(lambda: watcher._watcher.connection is not None)
+    until(lambda: watcher._watcher.connection._tracker._opening)
     began = time.monotonic()
     watcher.stop()
     assert time.monotonic() - began < 2
-    wait_for(lambda: not watcher._watcher._thread.is_alive(), 2)
+    until(lambda: not watcher._watcher._thread.is_alive(), 2)
 
 
 def test_it_stops_while_a_name_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,7 +335,7 @@ def test_it_stops_while_a_name_is_resolved(tmp_path: Path, monkeypatch: pytest.M
     assert time.monotonic() - began < 2
     assert watcher.snapshot().watch.state == "stopped"
     answer.set()
-    wait_for(lambda: not watcher._watcher._thread.is_alive(), 4)
+    until(lambda: not watcher._watcher._thread.is_alive(), 4)
 
 
 def test_a_version_that_goes_back_makes_it_list_again(watching: Any) -> None:
@@ -361,7 +354,7 @@ def test_objects_that_nothing_vouches_for_are_listed_again(tmp_path: Path) -> No
     pace = Pace(first_delay=0.01, longest_delay=0.01, relist_after=0.3, settle=60)
     with serving(script, tmp_path) as (cluster, connection):
         watched = Watched(cluster, connection, pace)
-        wait_for(lambda: script.listed == 3)
+        until(lambda: script.listed == 3)
         watched.watcher.stop()
     assert len(script.versions) > 6
 
@@ -370,7 +363,7 @@ def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_one(watching: Any) 
     lists = [listing(5, pod("a")), Reply(body={"message": "Sign in to the network"}), listing(9, pod("a"))]
     expired = event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
     watched = watching(Script(lists, [streaming(expired, hold=0), streaming()]))
-    wait_for(lambda: "stale" in watched.states or watched.state() == "live")
+    until(lambda: "stale" in watched.states or watched.state() == "live")
     watched.wait(["a"])
     assert all("a" in names for state, names in watched.seen if state == "live")
 
@@ -378,8 +371,8 @@ def test_an_answer_that_is_no_list_is_not_taken_for_an_empty_one(watching: Any) 
 def test_a_storm_of_changes_is_told_ten_times_a_second(watching: Any) -> None:
     lines = [event("MODIFIED", pod("a", number)) for number in range(6, 3006)]
     watched = watching(Script([listing(5, pod("a"))], [streaming(*lines)]))
-    wait_for(lambda: next(iter(watched.watcher.pods().values()), None) is not None)
-    wait_for(lambda: next(iter(watched.watcher.pods().values())).metadata.resource_version == "3005")
+    until(lambda: next(iter(watched.watcher.pods().values()), None) is not None)
+    until(lambda: next(iter(watched.watcher.pods().values())).metadata.resource_version == "3005")
     time.sleep(0.15)
     assert watched.changes < 40
     assert watched.state() == "live"
@@ -392,12 +385,12 @@ def test_a_cluster_that_moved_is_found_by_its_kubeconfig(tmp_path: Path, monkeyp
     watcher = PodWatcher(lambda: Connection.open(kubeconfig=path), "", lambda: None)
     watcher.start()
     try:
-        wait_for(lambda: [row.name for row in watcher.snapshot().rows] == ["a"])
+        until(lambda: [row.name for row in watcher.snapshot().rows] == ["a"])
         gone.close()
-        wait_for(lambda: watcher.snapshot().watch.state == "offline")
+        until(lambda: watcher.snapshot().watch.state == "offline")
         moved = FakeCluster(Script([listing(5, pod("b"))], [streaming()]))
         moved.kubeconfig(tmp_path)
-        wait_for(lambda: [row.name for row in watcher.snapshot().rows] == ["b"])
+        until(lambda: [row.name for row in watcher.snapshot().rows] == ["b"])
         assert str(moved.port) in watcher.snapshot().target.server
         moved.close()
     finally:
@@ -412,11 +405,11 @@ def test_a_local_cluster_that_is_stopped_and_started_again(tmp_path: Path) -> No
     watcher = PodWatcher(lambda: Connection.open(kubeconfig=info.kubeconfig), "", lambda: None)
     watcher.start()
     try:
-        wait_for(lambda: watcher.snapshot().watch.state == "live")
+        until(lambda: watcher.snapshot().watch.state == "live")
         control.stop(info.state)
-        wait_for(lambda: watcher.snapshot().watch.state == "offline")
+        until(lambda: watcher.snapshot().watch.state == "offline")
         control.start(tmp_path, info.state)
-        wait_for(lambda: watcher.snapshot().watch.state == "live", 20)
+        until(lambda: watcher.snapshot().watch.state == "live", 20)
     finally:
         watcher.stop()
         control.stop(info.state)
