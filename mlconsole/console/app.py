@@ -5,8 +5,10 @@ Nothing but Textual is imported on the way to the first frame: a thread brings i
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -113,6 +115,9 @@ class MlconsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Let the first frame come before anything heavy is imported."""
+        if not self.is_headless:
+            # as `kill` asks for it: in order, so that the terminal is given back as it was
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit, None, 128 + signal.SIGTERM)
         self.call_after_refresh(self._load)
 
     def _load(self) -> None:

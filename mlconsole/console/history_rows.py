@@ -10,7 +10,7 @@ from mlconsole.console.release_facts import ReleaseFacts, changed_words
 from mlconsole.console.widgets.table import Row
 from mlconsole.evidence.base import now
 from mlconsole.evidence.release import Release
-from mlconsole.present import age, glyph, needless
+from mlconsole.present import age, needless, standing
 from mlconsole.text import duration, shorten
 
 COLUMNS = ("", "release", "state", "version", "started", "took", "by", "what changed", "decided")
@@ -80,7 +80,7 @@ class ReleaseRows:
         cells = (
             "▪" if release.number in self.marked else " ",
             str(release.number),
-            f"{glyph(release.state)} {release.state}",
+            standing(release, self.releases[0].number),
             release.version.rpartition("@")[2] + (" ★" if release.version == self.champion else "")
             if release.version
             else "-",

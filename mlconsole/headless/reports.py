@@ -20,12 +20,11 @@ from mlconsole.present import (
     age,
     blocks,
     final_metrics,
-    glyph,
     needless,
     reasons,
     record,
+    standing,
     why_it_ran,
-    word,
 )
 from mlconsole.project import Project
 from mlconsole.release.record import gather
@@ -90,11 +89,6 @@ def _show_stage(run: StageRun | None, stage: StageName, release: Release, *, as_
         say_blocks((Lines("Gate", reasons(run.verdict)),))
 
 
-def _state_words(release: Release, latest: Release) -> str:
-    """A release's state; one that waited for its approval does so no more once another came after it."""
-    return "never approved" if release.state == "waiting" and release != latest else word(release.state)
-
-
 def show_history(project: Project, most: int, *, as_json: bool) -> None:
     """Print past releases, newest first."""
     with journal_of(project) as journal:
@@ -107,7 +101,7 @@ def show_history(project: Project, most: int, *, as_json: bool) -> None:
     rows = tuple(
         (
             str(r.number),
-            f"{glyph(r.state)} {_state_words(r, releases[0])}",
+            standing(r, releases[0].number, whole=True),
             r.kind,
             r.version,
             age(r.started_at, moment),

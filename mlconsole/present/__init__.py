@@ -20,7 +20,7 @@ from mlconsole.present.stages import (
     pod_table,
     test_fact,
 )
-from mlconsole.present.words import age, glyph, needless, reasons, why_it_ran, word
+from mlconsole.present.words import age, glyph, needless, reasons, standing, why_it_ran, word
 
 __all__ = [
     "Block",
@@ -41,6 +41,7 @@ __all__ = [
     "pod_table",
     "reasons",
     "record",
+    "standing",
     "test_fact",
     "why_it_ran",
     "word",

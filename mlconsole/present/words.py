@@ -39,6 +39,19 @@ def word(state: StageState | ReleaseState | None) -> str:
     return _WORDS.get(state or "", state or "not run")
 
 
+def standing(release: Release, latest: int, *, whole: bool = False) -> str:
+    """The glyph and the words for a release's state; one that waited waits no more once another came after it.
+
+    Args:
+        release: any one.
+        latest: the number of the project's latest.
+        whole: as a sentence has it, `waits for approval`, and not as a table has it, `waiting`.
+    """
+    if release.state == "waiting" and release.number < latest:
+        return f"{glyph('cancelled')} never approved"
+    return f"{glyph(release.state)} {word(release.state) if whole else release.state}"
+
+
 def needless(release: Release) -> str:
     """Why a release ended before it changed anything; empty where none had done the same."""
     return f"not needed: {release.already} is the same" if release.already else ""

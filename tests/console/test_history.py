@@ -57,6 +57,15 @@ async def test_a_release_that_begins_comes_into_the_open_history(build: Build, d
         await console.shows("refused at test: 2 of 8 tests failed.")
 
 
+async def test_a_release_that_waited_until_another_came_was_never_approved(build: Build, drive: Drive) -> None:
+    async with drive(build("waiting", "done").project.root, (160, 50)) as console:
+        await console.shows("⊘ never approved")
+        await console.press("h")
+        await console.shows("⊘ never approved", "✓ done")
+        await console.press("j", "enter")
+        await console.shows("Release 1 was never approved.")
+
+
 async def test_a_record_is_a_page(build: Build, drive: Drive) -> None:
     async with drive(build("done").project.root, (160, 50)) as console:
         await console.press("i")

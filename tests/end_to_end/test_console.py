@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import os
 import signal
 import sys
 import time
@@ -106,6 +107,15 @@ def test_it_ends_with_its_terminal_where_hang_ups_are_ignored(bench: Workbench) 
     terminal.shows("No release yet")
     terminal.hang_up()
     assert terminal.status == -signal.SIGHUP
+
+
+def test_it_gives_the_terminal_back_where_it_is_asked_to_end(bench: Workbench, console: Open) -> None:
+    terminal = console()
+    terminal.shows("No release yet")
+    assert terminal.screen.cursor.hidden
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.ended(seconds=40) == 128 + signal.SIGTERM
+    assert not terminal.screen.cursor.hidden
 
 
 DEFECT = """

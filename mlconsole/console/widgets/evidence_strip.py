@@ -104,6 +104,8 @@ def _headline(view: View, release: Release) -> str:
                 (run for run in (view.journal.runs.values() if view.journal else ()) if run.state == "running"), None
             )
             return f"{name} runs{f': {TITLES[running.stage]}' if running else ''}."
+        case "waiting" if view.past:
+            return f"{name} was never approved."
         case "waiting":
             return f"{name} waits for your approval{f' to change {view.plan.target.context}' if view.plan else ''}."
         case "paused" if release.already:

@@ -16,7 +16,7 @@ from mlconsole.console.live_words import TITLES, elapsed, stage_fact, state_word
 from mlconsole.console.paint import BUSY, DIM, FAINT, STATE_STYLES, STRONG, WARN, cut, fit_line, line, split
 from mlconsole.console.view import View
 from mlconsole.evidence.base import STAGES, StageName
-from mlconsole.present import age, glyph
+from mlconsole.present import age, glyph, standing
 
 Shape = Literal["tall", "list", "strip"]
 """`tall`: two lines a stage; `list`: one line a stage; `strip`: all in one line."""
@@ -130,7 +130,7 @@ def _releases(view: View, width: int, most: int) -> list[Content]:
         shown = view.shown is not None and release.number == view.shown.number
         left = line(
             (f" {release.number:>2} ", STRONG if shown else DIM),
-            (f"{glyph(release.state)} {release.state}", style),
+            (standing(release, view.releases[0].number), style),
             ("  rollback" if release.kind == "rollback" else "", DIM),
             f"  {release.version.rpartition('@')[2]}" if release.version else "",
             ("  shown" if shown and view.past else "", WARN),
