@@ -189,11 +189,12 @@ class ClusterEvent(Record, frozen=True, kw_only=True):
 
 
 class WatchState(Record, frozen=True, kw_only=True):
-    """How fresh a watcher's rows are. `since` is when it entered this state."""
+    """How fresh a watcher's rows are. `since` is when it entered this state, `again` the seconds to its next try."""
 
     state: Literal["connecting", "live", "stale", "reconnecting", "offline", "forbidden", "stopped"]
     sentence: str = ""
     attempt: int = 0
+    again: float = 0
     since: datetime | None = None
 
 

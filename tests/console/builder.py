@@ -232,9 +232,9 @@ def pod(number: int, *, ready: bool = True, version: str = "ml-model@v2", reason
     )
 
 
-def snapshot(*rows: PodRow, state: str = "live", sentence: str = "") -> PodsSnapshot:
+def snapshot(*rows: PodRow, state: str = "live", sentence: str = "", again: float = 0) -> PodsSnapshot:
     """Pods as a watcher sees them."""
-    watch = msgspec.convert({"state": state, "sentence": sentence, "since": now()}, type=WatchState)
+    watch = msgspec.convert({"state": state, "sentence": sentence, "again": again, "since": now()}, type=WatchState)
     return PodsSnapshot(target=TARGET, rows=rows, watch=watch, at=now())
 
 

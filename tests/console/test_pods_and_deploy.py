@@ -53,6 +53,14 @@ async def test_pods_are_filtered_while_one_types(build: Build, drive: Drive) -> 
         await console.until(lambda: len(panel.model) == 5)
 
 
+async def test_when_an_unreachable_cluster_is_asked_again_is_told(build: Build, drive: Drive) -> None:
+    async with drive(build().project.root) as console:
+        await with_pods(console)
+        away = snapshot(pod(1), state="offline", sentence="Can't reach the cluster.", again=7.4)
+        console.app.post_message(PodsSeen(away))
+        await console.shows("Can't reach the cluster. Trying again in 7 s.")
+
+
 async def test_what_is_typed_right_after_the_key_is_the_filter(build: Build, drive: Drive) -> None:
     async with drive(build().project.root) as console:
         panel = await with_pods(console)

@@ -293,7 +293,8 @@ def state_lines(view: View, model: PodsModel, pod: PodRow | None, place: str, wr
     watch = view.pods.watch
     lines = [split(line((f"{sign} {words}", style), "  ", _summary(model)), line((place, DIM)), width)]
     if watch.sentence and watch.state != "live":
-        lines += wrapped(line(("! ", WARN), watch.sentence), width, indent=2)
+        again = f" Trying again in {watch.again:.0f} s." if watch.again >= 1 else ""
+        lines += wrapped(line(("! ", WARN), f"{watch.sentence}{again}"), width, indent=2)
     if model.given_up:
         lines += wrapped(line(("! ", WARN), (f"/{model.choice.pattern}/ ", KEY), GIVEN_UP), width, indent=2)
     if wrong:

@@ -232,7 +232,7 @@ class JobFollower:
         state = self._jobs.state
         away = state.sentence if state.state in ("offline", "stale", "forbidden") else ""
         if away and not self._away:
-            self._note(f"{away.partition(' Trying again')[0]} The training goes on there.")
+            self._note(f"{away} The training goes on there.")
             self._away = away
         elif self._away and state.state == "live":
             self._note("The cluster answers again.")

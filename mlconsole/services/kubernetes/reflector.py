@@ -189,8 +189,7 @@ class ResourceWatcher(Generic[T]):
             # The server is there but fails again and again: perhaps for the version that it is asked for.
             self._version = ""
             state = "stale" if self._listed else state
-        again = f" Trying again in {delay:.0f} s." if delay >= 1 else ""
-        self._set_state(state, f"{problem.sentence} {problem.next_step}".strip() + again, self._backoff.attempt)
+        self._set_state(state, f"{problem.sentence} {problem.next_step}".strip(), self._backoff.attempt, delay)
         return delay
 
     def _drop_connection(self) -> None:
@@ -298,12 +297,12 @@ class ResourceWatcher(Generic[T]):
             raise Expired(f"The cluster went back from version {known} to {version}.", "List again.")
         self._version = version or known
 
-    def _set_state(self, state: StateName, sentence: str, attempt: int = 0) -> None:
+    def _set_state(self, state: StateName, sentence: str, attempt: int = 0, again: float = 0) -> None:
         with self._lock:
             if self._state.state == "stopped" or (self._stopping.is_set() and state != "stopped"):
                 return
             since: datetime | None = self._state.since if self._state.state == state else now()
-            changed = WatchState(state=state, sentence=sentence, attempt=attempt, since=since)
+            changed = WatchState(state=state, sentence=sentence, attempt=attempt, again=again, since=since)
             same = changed == self._state
             self._state = changed
         if not same:
