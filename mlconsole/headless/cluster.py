@@ -93,7 +93,7 @@ def show_contexts(project: Project, *, as_json: bool) -> None:
 def show_pods(project: Project, selector: str, *, watch: bool, as_json: bool) -> None:
     """Print the pods as kubectl does, with the model version of each; with `watch`, go on with each change."""
     from mlconsole.services.kubernetes.watch import PodWatcher
-    from mlconsole.stages.deploy import connect, selector_of
+    from mlconsole.stages.target import connect, selector_of
 
     selector = selector or selector_of(project)
     changed = threading.Event()

@@ -121,7 +121,7 @@ def _tests(project: Project, subject: str) -> Iterator[Finding]:
 
 
 def _manifests(project: Project, subject: str) -> Iterator[Finding]:
-    from mlconsole.stages.deploy import given_manifests, selector_of
+    from mlconsole.stages.target import given_manifests, selector_of
 
     names = listed([f"{manifest.kind} {manifest.name}" for manifest in given_manifests(project)])
     yield Finding(subject, "ok", f"{names}; pods by {selector_of(project)}")
@@ -130,8 +130,8 @@ def _manifests(project: Project, subject: str) -> Iterator[Finding]:
 def _cluster(project: Project, subject: str) -> Iterator[Finding]:
     from mlconsole.services.kubernetes import access
     from mlconsole.stages import train_on_cluster
-    from mlconsole.stages.deploy import connect, given_manifests
     from mlconsole.stages.pods import smoke_test
+    from mlconsole.stages.target import connect, given_manifests
 
     with closing(connect(project)) as connection:
         smoke = smoke_test(project, "")

@@ -24,7 +24,7 @@ def forward_port(project: Project, pod: str, port: str) -> None:
             the first declared one, on a free port here.
     """
     from mlconsole.services.kubernetes.forward import PortForward
-    from mlconsole.stages.deploy import connect
+    from mlconsole.stages.target import connect
 
     local, remote = _ports(port)
     with closing(connect(project)) as connection:
@@ -59,7 +59,7 @@ def _ready_pod(project: Project, connection: Connection) -> str:
     from mlconsole.services.kubernetes.objects import ObjectList, Pod
     from mlconsole.services.kubernetes.problems import decode
     from mlconsole.services.kubernetes.resources import PODS
-    from mlconsole.stages.deploy import selector_of
+    from mlconsole.stages.target import selector_of
 
     selector = selector_of(project)
     query = {"labelSelector": selector, "limit": "500"}

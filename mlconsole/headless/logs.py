@@ -33,7 +33,7 @@ def show_logs(project: Project, pod: str, *, follow: bool, lines: int, container
         Problem: a log can't be had.
     """
     from mlconsole.services.kubernetes.containers import containers_of, containers_of_all
-    from mlconsole.stages.deploy import connect, selector_of
+    from mlconsole.stages.target import connect, selector_of
 
     with closing(connect(project)) as connection:
         if pod:
@@ -69,7 +69,7 @@ def _show_pod(
 ) -> None:
     from mlconsole.services.kubernetes import logs
     from mlconsole.services.kubernetes.merged_logs import follow_containers, tail_all
-    from mlconsole.stages.deploy import connect
+    from mlconsole.stages.target import connect
 
     place, cancelled = connection.namespace, threading.Event()
     if container == ALL and follow:
@@ -104,7 +104,7 @@ def _say(found: Sequence[LogLine]) -> None:
 def _follow_all(project: Project, lines: int, container: str) -> None:
     """Print the logs of all pods that serve, also of those that come later, until the person ends it."""
     from mlconsole.services.kubernetes.merged_logs import MergedLogs
-    from mlconsole.stages.deploy import connect, selector_of
+    from mlconsole.stages.target import connect, selector_of
 
     gone = threading.Event()
 

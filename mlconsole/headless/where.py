@@ -23,7 +23,7 @@ def show_where(project: Project, *, selector: str, context: str, namespace: str,
     """
     from mlconsole.services.kubernetes.connection import Connection
     from mlconsole.services.kubernetes.serving import OURS, serving
-    from mlconsole.stages.deploy import connect
+    from mlconsole.stages.target import connect
 
     check_local(project.aimed_at(context, namespace))
     chosen = selector or project.settings.deploy.selector or OURS

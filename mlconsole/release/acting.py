@@ -41,7 +41,7 @@ from mlconsole.release.versions import find_version, made_by
 from mlconsole.services.monitoring.adding import since, total, without_features
 from mlconsole.services.monitoring.reading import Readings
 from mlconsole.services.notify import Notification
-from mlconsole.stages.deploy import context_name
+from mlconsole.stages.target import context_name
 from mlconsole.trigger_queue import TriggerQueue
 
 WHO = "monitor"

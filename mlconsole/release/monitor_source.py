@@ -9,7 +9,7 @@ from mlconsole.project import Project
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.monitoring.prometheus import read_prometheus
 from mlconsole.services.monitoring.reading import Readings, Scrape, read_pods
-from mlconsole.stages.deploy import connect, selector_of
+from mlconsole.stages.target import connect, selector_of
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from mlconsole.project import Project
 from mlconsole.release.decisions import who_am_i
 from mlconsole.release.versions import made_by
 from mlconsole.stages.base import Known, StageContext
-from mlconsole.stages.deploy import DeployStage, connect
+from mlconsole.stages.deploy import DeployStage
+from mlconsole.stages.target import connect
 
 
 def plan_candidate(project: Project, journal: Journal) -> DeployPlan:

@@ -44,7 +44,7 @@ def source_digest(context: StageContext) -> str:
         Problem: what decides the training can't be read.
     """
     from mlconsole.services.kubernetes.documents import to_yaml
-    from mlconsole.stages.deploy import given_manifests
+    from mlconsole.stages.target import given_manifests
 
     repo = needed(context.known.repo)
     if repo.commit is None:
@@ -100,7 +100,7 @@ def _told_by_target(context: StageContext, source: str) -> Released | None:
     if context.project.is_local:
         return None
     from mlconsole.services.kubernetes.released import released
-    from mlconsole.stages.deploy import connect, selector_of
+    from mlconsole.stages.target import connect, selector_of
 
     journal = context.journal
     models = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from pathlib import Path
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict, now
@@ -12,7 +11,7 @@ from mlconsole.evidence.cluster import DeployEvidence, DeployOptions, DeployPlan
 from mlconsole.evidence.release import CommandNoted, PlanMade, RolloutSeen
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
-from mlconsole.services.kubernetes import apply, kubeconfig, manifests, rollout
+from mlconsole.services.kubernetes import apply, rollout
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.documents import Manifest, from_yaml, to_yaml
 from mlconsole.services.kubernetes.facts import ReleaseFacts, with_facts
@@ -22,78 +21,9 @@ from mlconsole.services.monitoring.bins import bins_of
 from mlconsole.stages.already import stop_where_released
 from mlconsole.stages.base import ApprovalNeeded, Stage, StageContext, digest_of, model_store, needed, shares_models
 from mlconsole.stages.deployed import former_plan, good_plan
+from mlconsole.stages.target import connect, context_name, given_manifests, selector_of
 
 LONGEST_ROLLOUT = 600.0
-
-
-class ManifestsNotNamed(WrongUse):
-    """The project names no manifests, or no selector of its pods, and none was found."""
-
-
-class ClusterNotStarted(WrongUse):
-    """The project deploys to its local cluster, and that was never started."""
-
-
-def kubeconfig_path(project: Project) -> Path | None:
-    """The kubeconfig to use instead of the user's own.
-
-    Raises:
-        ClusterNotStarted: it is the local cluster's, and that was never started.
-    """
-    if project.kubeconfig is not None and not project.kubeconfig.exists():
-        raise ClusterNotStarted("The local cluster is not running.", "Start it: mlconsole cluster start")
-    return project.kubeconfig
-
-
-def connect(project: Project, namespace: str = "") -> Connection:
-    """Connect to the cluster that the settings name; `namespace` goes before theirs.
-
-    Raises:
-        ClusterNotStarted: it is the local one, and it was never started.
-        Problem: what `Connection.open` says.
-    """
-    deploy = project.settings.deploy
-    return Connection.open(
-        context=deploy.context, namespace=namespace or deploy.namespace, kubeconfig=kubeconfig_path(project)
-    )
-
-
-def given_manifests(project: Project) -> tuple[Manifest, ...]:
-    """The project's own manifests.
-
-    Raises:
-        ManifestsNotNamed: it names none.
-        ManifestInvalid: they can't be read.
-    """
-    deploy = project.settings.deploy
-    if deploy.render and deploy.manifests:
-        hint = "Take one of them out of mlconsole.toml."
-        raise ManifestsNotNamed("Both deploy.manifests and deploy.render say what to deploy.", hint)
-    if deploy.render:
-        return manifests.render(project.root, deploy.render)
-    if asked := project.question("deploy.manifests", "deploy.image"):
-        raise ManifestsNotNamed(asked.sentence, asked.next_step)
-    return manifests.load(project.root, deploy.manifests)
-
-
-def selector_of(project: Project) -> str:
-    """The label selector of the pods that serve.
-
-    Raises:
-        ManifestsNotNamed: it is neither given nor found.
-    """
-    if not project.settings.deploy.selector and project.settings.deploy.render:
-        hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
-        raise ManifestsNotNamed("The manifests are rendered, so that the selector of the pods has to be named.", hint)
-    if not project.settings.deploy.selector:
-        hint = 'Name it in mlconsole.toml: [deploy] selector = "app=ml-model"'
-        raise ManifestsNotNamed("No workload with a selector was found in the manifests.", hint)
-    return project.settings.deploy.selector
-
-
-def context_name(project: Project) -> str:
-    """The kubeconfig context that releases go to: the settings' or the user's current one."""
-    return project.settings.deploy.context or kubeconfig.contexts(project.kubeconfig).current
 
 
 class DeployStage(Stage[DeployEvidence]):

@@ -14,7 +14,7 @@ from mlconsole.services.kubernetes.job_manifest import JobPlan
 from mlconsole.services.kubernetes.job_telling import JobResult, Watch
 from mlconsole.services.models.side_files import SideFiles
 from mlconsole.stages.base import StageContext, needed, shares_models
-from mlconsole.stages.deploy import connect
+from mlconsole.stages.target import connect
 from mlconsole.stages.training_inputs import LOCAL_IMAGE
 
 RECORD = "job.json"

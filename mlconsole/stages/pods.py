@@ -18,7 +18,7 @@ from mlconsole.services.kubernetes.revisions import wanted_pods
 from mlconsole.services.kubernetes.settle import settle
 from mlconsole.services.kubernetes.smoke import SmokeTest, ask_all
 from mlconsole.stages.base import Stage, StageContext, changed_elsewhere, digest_of, needed
-from mlconsole.stages.deploy import connect
+from mlconsole.stages.target import connect
 from mlconsole.text import count, duration
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from mlconsole.journal import Journal, this_runner
 from mlconsole.project import Project
 from mlconsole.project.settings import SETTINGS_FILE
 from mlconsole.release.launch import runner_process
-from mlconsole.stages.deploy import context_name
+from mlconsole.stages.target import context_name
 from mlconsole.text import clean_line, count, duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.adding import sweep

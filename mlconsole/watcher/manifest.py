@@ -14,7 +14,7 @@ from mlconsole.services.kubernetes.kubeconfig import IN_CLUSTER
 from mlconsole.services.kubernetes.resources import KNOWN
 from mlconsole.services.kubernetes.rollout import FOLLOWED_KINDS
 from mlconsole.stages import train_on_cluster
-from mlconsole.stages.deploy import given_manifests
+from mlconsole.stages.target import given_manifests
 from mlconsole.stages.turn import lease_name
 
 MOUNT = "/project"

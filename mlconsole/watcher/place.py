@@ -10,7 +10,7 @@ from mlconsole.release.decisions import who_am_i
 from mlconsole.services.kubernetes.connection import Connection, Forbidden
 from mlconsole.services.kubernetes.lease import Lease
 from mlconsole.services.kubernetes.problems import NotFound
-from mlconsole.stages.deploy import connect
+from mlconsole.stages.target import connect
 from mlconsole.stages.turn import holder_words, lease_name, this_holder
 from mlconsole.watcher.standing import Alone, Standing
 

@@ -259,7 +259,7 @@ def test_a_second_watcher_of_the_same_target_stands_by(shared: Project) -> None:
 
 def test_a_release_waits_for_another_one_to_the_same_place(bench: Workbench, shared: Project) -> None:
     from mlconsole.services.kubernetes.lease import Lease
-    from mlconsole.stages.deploy import connect
+    from mlconsole.stages.target import connect
     from mlconsole.stages.turn import lease_name
 
     connection = connect(shared)
