@@ -67,6 +67,7 @@ class ChaoticCluster:
         self._token = ""
         self._names = 0
         self._up = True
+        self._restarting = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -104,8 +105,9 @@ class ChaoticCluster:
         self._tasks = [self._loop.create_task(self._change()), self._loop.create_task(self._disrupt())]
 
     async def _settle(self) -> dict[str, int]:
-        for task in self._tasks:
-            task.cancel()
+        async with self._restarting:  # one that was begun comes to its end: else there would be no server any more
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         return {pod["metadata"]["uid"]: _version(pod) for pod in self._store.scan("pods")}
 
@@ -177,15 +179,16 @@ class ChaoticCluster:
                 self._write_kubeconfig()
 
     async def _restart(self) -> None:
-        self.counts["restart"] += 1
-        self._up = False
-        await self._server.stop()
-        self._store.close()
-        await asyncio.sleep(self._random.uniform(0, 0.3))
-        # The new one no longer has the events of before: who goes on from an old version is told 410.
-        self._store = Store(self._path)
-        await self._serve()
-        self._up = True
+        async with self._restarting:
+            self.counts["restart"] += 1
+            self._up = False
+            await self._server.stop()
+            self._store.close()
+            await asyncio.sleep(self._random.uniform(0, 0.3))
+            # The new one no longer has the events of before: who goes on from an old version is told 410.
+            self._store = Store(self._path)
+            await self._serve()
+            self._up = True
 
     def _choose(self, request: web.Request) -> faults.Fault | None:
         if self.faults >= self._wanted or not request.path.endswith("/pods"):

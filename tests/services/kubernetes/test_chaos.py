@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -90,6 +91,21 @@ def test_the_judge_of_the_test_below_sees_old_missing_and_gone_pods() -> None:
     assert len(lies([Seen(3.5, "live", {"a": 3, "b": 2})], writes, 1)) == 1
     assert len(lies([Seen(0.9, "live", {"b": 2})], writes, 0.5)) == 1
     assert lies([Seen(9, "reconnecting", {"b": 2})], writes, 1) == []
+
+
+@pytest.mark.end_to_end
+def test_the_cluster_of_the_test_below_is_there_when_it_settles_amid_a_restart(tmp_path: Path) -> None:
+    cluster = ChaoticCluster(tmp_path, Random(1), FAULTS)
+    try:
+        deadline = time.monotonic() + 100
+        while not cluster.counts["restart"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        cluster.settle()
+        with contextlib.closing(Connection.open(kubeconfig=cluster.kubeconfig)) as connection:
+            assert b'"gitVersion"' in connection.request("GET", "/version")
+    finally:
+        cluster.close()
 
 
 @pytest.mark.end_to_end
