@@ -15,7 +15,7 @@ from mlconsole.services.kubernetes.containers import ALL, PodContainer
 from mlconsole.services.kubernetes.merged_logs import LogLine
 
 from .builder import pod, snapshot
-from .conftest import Build, Drive
+from .conftest import Build, Drive, Driven
 
 CONTAINERS = (
     PodContainer("server", "container", "running", is_default=True),
@@ -85,6 +85,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+async def open_log(console: Driven, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open the log of the only pod."""
+    console.app.watching.pods.stop()
+    monkeypatch.setattr(console.app, "connect", NoConnection)
+    await console.press("6")
+    console.app.post_message(PodsSeen(snapshot(pod(1))))
+    await console.shows("1/1 ready")
+    await console.press("enter", "l")
+
+
 async def test_a_container_is_chosen_and_kept_for_the_run_before(
     build: Build, drive: Drive, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,12 +106,7 @@ async def test_a_container_is_chosen_and_kept_for_the_run_before(
 
     monkeypatch.setattr(merged_logs, "tail_all", tail)
     async with drive(build().project.root, (100, 30)) as console:
-        console.app.watching.pods.stop()
-        monkeypatch.setattr(console.app, "connect", NoConnection)
-        await console.press("6")
-        console.app.post_message(PodsSeen(snapshot(pod(1))))
-        await console.shows("1/1 ready")
-        await console.press("enter", "l")
+        await open_log(console, monkeypatch)
         await console.shows("this is the default one", "server, 1 of 3 containers")
         await console.press("c")
         await console.shows("● server", "metrics sidecar, running, 2 restarts", "fetch-model init container, ended")
@@ -141,12 +146,7 @@ async def test_where_the_last_minutes_have_no_line_the_key_to_all_lines_is_named
 
     monkeypatch.setattr(logs, "follow", follow)
     async with drive(build().project.root, (100, 30)) as console:
-        console.app.watching.pods.stop()
-        monkeypatch.setattr(console.app, "connect", NoConnection)
-        await console.press("6")
-        console.app.post_message(PodsSeen(snapshot(pod(1))))
-        await console.shows("1/1 ready")
-        await console.press("enter", "l")
+        await open_log(console, monkeypatch)
         await console.shows("an old line")
         await console.press("2")
         await console.shows("No line of the last 5 min yet: 5 shows all.")

@@ -82,19 +82,13 @@ class DetailScreen(Dialog[None]):
         self._document.search_on(step)
         self._tell()
 
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Wait until it is whole: a half expression means something else."""
-        message.stop()
-        message.bar.remove_class("-wrong")
-
     def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Look for it, or for nothing any more where it was emptied."""
+        """Look for it once it is whole, or for nothing any more where it was emptied."""
         message.stop()
         try:
             self._document.search(Pattern(message.text) if message.text else None)
         except NotAPattern as problem:
-            message.bar.add_class("-wrong", "-open")
-            message.bar.focus()
+            message.bar.refuse()
             self._tell(str(problem))
             return
         message.bar.remove_class("-open")

@@ -198,13 +198,8 @@ class LogScreen(Dialog[None]):
         else:
             self.say(f"{self._around} lines around each match of a filter.", DIM)
 
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Wait until it is whole: a half expression means something else."""
-        message.stop()
-        message.bar.remove_class("-wrong")
-
     def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Filter or search, or stop doing so where it was emptied."""
+        """Filter or search once it is whole, for a half expression means something else; stop where it was emptied."""
         message.stop()
         try:
             if message.bar.id == FILTER:
@@ -212,8 +207,7 @@ class LogScreen(Dialog[None]):
             else:
                 self.view.search(Pattern(message.text) if message.text else None)
         except NotAPattern as problem:
-            message.bar.add_class("-wrong", "-open")
-            message.bar.focus()
+            message.bar.refuse()
             self.say(str(problem), WARN)
             return
         self.view.focus()

@@ -49,9 +49,15 @@ class FilterBar(Input):
         self.cursor_position = len(self.value)
         self.focus()
 
+    def refuse(self) -> None:
+        """Mark what was typed as no expression, until it is another one, and go into it again."""
+        self.add_class("-wrong", "-open")
+        self.focus()
+
     def on_input_changed(self, message: Input.Changed) -> None:
         """Tell what was typed."""
         message.stop()
+        self.remove_class("-wrong")
         self.post_message(self.Typed(self, message.value))
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
