@@ -82,19 +82,20 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
         self._owes_report = False
-        with theirs, contextlib.ExitStack() as on_failure:
-            on_failure.callback(self._socket.close)
-            self._process = subprocess.Popen(
-                _COMMAND,
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            on_failure.pop_all()
-        _all.add(self)
+        with _no_fork:
+            self._socket, theirs = socket.socketpair()
+            with theirs, contextlib.ExitStack() as on_failure:
+                on_failure.callback(self._socket.close)
+                self._process = subprocess.Popen(
+                    _COMMAND,
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                on_failure.pop_all()
+            _all.add(self)
 
     @property
     def pid(self) -> int:
@@ -153,6 +154,8 @@ _all: weakref.WeakSet[Guard] = weakref.WeakSet()
 _waiting: list[Guard] = []
 """The guard that has no order yet."""
 _making = threading.Lock()
+_no_fork = threading.RLock()
+"""Held while a guard comes to be: a process that is forked meanwhile would have its socket and not know of it."""
 SECONDS_TO_DIE = 5.0
 
 
@@ -219,9 +222,13 @@ def dismiss() -> None:
 
 
 def _forked() -> None:
+    global _making
     for guard in list(_all):
         guard.leave_to_parent()
     _waiting.clear()
+    # a thread that is not here may have held it
+    _making = threading.Lock()
+    _no_fork.release()
 
 
-os.register_at_fork(after_in_child=_forked)
+os.register_at_fork(before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_forked)

@@ -316,3 +316,32 @@ def test_nothing_is_left_where_a_process_that_the_parent_forked_lives_on(tmp_pat
     finally:
         os.kill(forked, signal.SIGKILL)
         parent.stdout.close()
+
+
+def test_no_process_is_forked_while_a_guard_comes_to_be(tmp_path: Path) -> None:
+    script = (
+        "import os, subprocess, sys, threading\n"
+        "from mlconsole.services import guarding\n"
+        "being_made = threading.Event()\n"
+        "def slow(*given, **more):\n"
+        "    being_made.set()\n"
+        "    forked.wait(0.3)\n"
+        "    return start(*given, **more)\n"
+        "forked, start, subprocess.Popen = threading.Event(), subprocess.Popen, slow\n"
+        "making = threading.Thread(target=lambda: print(guarding.Guard().pid, flush=True))\n"
+        "making.start()\n"
+        "being_made.wait()\n"
+        "if os.fork() == 0:\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+        "forked.set()\n"
+        "making.join()\n"
+        "os._exit(0)\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdin is not None and parent.stdout is not None
+    with parent.stdin, parent.stdout:
+        guard = int(parent.stdout.readline())
+        until(lambda: not runs(guard))
+    assert parent.wait() == 0
