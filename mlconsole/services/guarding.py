@@ -139,7 +139,8 @@ class Guard:
 
     def close(self) -> None:
         """Let go of it. A guard that still runs something ends that first; what one left that was killed is killed."""
-        self._socket.close()
+        with _no_fork:
+            self._socket.close()
         self._process.wait()
         if self._owes_report:
             self._owes_report = False
@@ -155,7 +156,7 @@ _waiting: list[Guard] = []
 """The guard that has no order yet."""
 _making = threading.Lock()
 _no_fork = threading.RLock()
-"""Held while a guard comes to be: a process that is forked meanwhile would have its socket and not know of it."""
+"""Held while a guard's socket is made or closed: a process forked meanwhile would have it and not know of it."""
 SECONDS_TO_DIE = 5.0
 
 

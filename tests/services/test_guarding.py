@@ -328,7 +328,8 @@ def test_no_process_is_forked_while_a_guard_comes_to_be(tmp_path: Path) -> None:
         "    forked.wait(0.3)\n"
         "    return start(*given, **more)\n"
         "forked, start, subprocess.Popen = threading.Event(), subprocess.Popen, slow\n"
-        "making = threading.Thread(target=lambda: print(guarding.Guard().pid, flush=True))\n"
+        "guards = []\n"
+        "making = threading.Thread(target=lambda: guards.append(guarding.Guard()))\n"
         "making.start()\n"
         "being_made.wait()\n"
         "if os.fork() == 0:\n"
@@ -336,6 +337,7 @@ def test_no_process_is_forked_while_a_guard_comes_to_be(tmp_path: Path) -> None:
         "    os._exit(0)\n"
         "forked.set()\n"
         "making.join()\n"
+        "print(guards[0].pid, flush=True)\n"
         "os._exit(0)\n"
     )
     command = [sys.executable, "-W", "ignore", "-c", script]
