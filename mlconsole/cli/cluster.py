@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 def _asked(directory: Path, context: str, namespace: str) -> Project:
     """The project, aimed at the cluster that is asked."""
-    from mlconsole.headless.cluster import check_local
-
-    project = open_project_of(directory).aimed_at(context, namespace)
-    check_local(project)
-    return project
+    return open_project_of(directory).aimed_at(context, namespace)
 
 
 @click.command()

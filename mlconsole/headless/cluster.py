@@ -57,19 +57,6 @@ def status(state: Path, *, as_json: bool) -> int:
     return Exit.DONE if running else Exit.OUTSIDE_FAILED
 
 
-def check_local(project: Project) -> None:
-    """Make sure that the local cluster runs, where that is the one that a command asks.
-
-    Raises:
-        OutsideFailed: it was stopped.
-    """
-    from mlconsole.services import local_cluster
-
-    info = local_cluster.status(project.cluster_state) if project.is_local else None
-    if info is not None and not info.running:
-        raise OutsideFailed("The local cluster is not running.", "Start it: mlconsole cluster start")
-
-
 def _status_words(info: ClusterInfo) -> str:
     return f"running at {info.url} (process {info.pid}), kubeconfig {info.kubeconfig}"
 

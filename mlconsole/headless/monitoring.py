@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 from mlconsole.errors import Exit, Problem
-from mlconsole.headless.cluster import check_local
 from mlconsole.headless.output import narrate, say, say_json, styled
 from mlconsole.headless.release import ended_by_signals
 from mlconsole.headless.reports import journal_of
@@ -26,8 +25,6 @@ def monitor(project: Project, *, once: bool, as_json: bool) -> int:
     Raises:
         Problem: with `once`, what serves can't be read.
     """
-    if once:
-        check_local(project)
     every = seconds(project.settings.monitor.every, "monitor.every") or 15.0
     with (
         journal_of(project) as journal,

@@ -7,7 +7,6 @@ from contextlib import closing
 from mlconsole.errors import Exit
 from mlconsole.evidence.base import now
 from mlconsole.evidence.serving import Serving, Whereabouts
-from mlconsole.headless.cluster import check_local
 from mlconsole.headless.output import narrate, say, say_blocks, say_json
 from mlconsole.headless.reports import journal_of
 from mlconsole.present import Lines, age
@@ -21,14 +20,11 @@ def show_where(project: Project, *, selector: str, context: str, namespace: str,
 
     Without a selector of the project's, all pods that any release made are looked at.
     """
-    from mlconsole.services.kubernetes.connection import Connection
     from mlconsole.services.kubernetes.serving import OURS, serving
     from mlconsole.stages.target import connect
 
-    check_local(project.aimed_at(context, namespace))
     chosen = selector or project.settings.deploy.selector or OURS
-    opened = Connection.open(context=context, namespace=namespace) if context else connect(project, namespace)
-    with closing(opened) as connection:
+    with closing(connect(project.aimed_at(context, namespace))) as connection:
         found = serving(connection, chosen)
         where = f"context {connection.context}, namespace {connection.namespace}"
     known = tuple(_known(project, entry) for entry in found)

@@ -78,8 +78,9 @@ async def _run(root: Path, state: Path, stopped: asyncio.Event) -> None:
     try:
         await machinery.start()
         listening = _listen(state)
-        await server.start(listening, tls)
+        # before it answers: whoever is answered then finds the record that it runs
         _announce(root, state, listening.getsockname()[1], token)
+        await server.start(listening, tls)
         log.info("serving %s on port %d", root, listening.getsockname()[1])
         await stopped.wait()
         log.info("stopping")

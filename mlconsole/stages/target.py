@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mlconsole.errors import WrongUse
 from mlconsole.project import Project
+from mlconsole.services import local_cluster
 from mlconsole.services.kubernetes import kubeconfig, manifests
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.documents import Manifest
+from mlconsole.services.kubernetes.problems import NoCluster
 
 
 class ManifestsNotNamed(WrongUse):
     """The project names no manifests, or no selector of its pods, and none was found."""
 
 
-class ClusterNotStarted(WrongUse):
-    """The project deploys to its local cluster, and that was never started."""
+class ClusterNotRunning(NoCluster):
+    """The project deploys to its local cluster, and that was stopped, or never started."""
 
 
-def kubeconfig_path(project: Project) -> Path | None:
-    """The kubeconfig to use instead of the user's own.
-
-    Raises:
-        ClusterNotStarted: it is the local cluster's, and that was never started.
-    """
-    if project.kubeconfig is not None and not project.kubeconfig.exists():
-        raise ClusterNotStarted("The local cluster is not running.", "Start it: mlconsole cluster start")
-    return project.kubeconfig
-
-
-def connect(project: Project, namespace: str = "") -> Connection:
-    """Connect to the cluster that the settings name; `namespace` goes before theirs.
+def connect(project: Project) -> Connection:
+    """Connect to the cluster that the settings name.
 
     Raises:
-        ClusterNotStarted: it is the local one, and it was never started.
+        ClusterNotRunning: it is the local one, and it does not run.
         Problem: what `Connection.open` says.
     """
+    if project.is_local:
+        found = local_cluster.status(project.cluster_state)
+        if found is None or not found.running:
+            raise ClusterNotRunning("The local cluster is not running.", "Start it: mlconsole cluster start")
     deploy = project.settings.deploy
-    return Connection.open(
-        context=deploy.context, namespace=namespace or deploy.namespace, kubeconfig=kubeconfig_path(project)
-    )
+    return Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=project.kubeconfig)
 
 
 def given_manifests(project: Project) -> tuple[Manifest, ...]:

@@ -97,7 +97,7 @@ contexts: [{name: closed, context: {cluster: closed, user: me}}]
         (manifest_with_unknown_field, 2, "replicaz"),
         (misspelt_setting, 2, "Did you mean deploy.manifests?"),
         (no_repository, 2, "not a git repository"),
-        (cluster_not_started, 2, "The local cluster is not running"),
+        (cluster_not_started, 3, "The local cluster is not running"),
         (no_cluster_at_all, 3, "kubeconfig"),
         (cluster_that_refuses, 3, "127.0.0.1"),
     ],

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
 from mlconsole.cli import commands
 from mlconsole.localcluster import control
 from mlconsole.services.kubernetes.connection import Connection
-from mlconsole.services.kubernetes.containers import containers_of
-from mlconsole.services.kubernetes.resources import PODS
+from tests.services.kubernetes.several import run_several
 
 pytestmark = pytest.mark.end_to_end
-POD = """
-apiVersion: v1
-kind: Pod
-metadata:
-  name: several
-  labels: {app: several}
-  annotations: {kubectl.kubernetes.io/default-container: server}
-spec:
-  restartPolicy: Never
-  initContainers:
-  - {name: fetch, image: x, command: [sh, -c, "echo fetched"]}
-  containers:
-  - {name: metrics, image: x, command: [sh, -c, "echo read; echo scraped"]}
-  - {name: server, image: x, command: [sh, -c, "echo served"]}
-"""
 Logs = Callable[..., Result]
 
 
@@ -46,11 +27,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     info = control.start(root, state, timeout=60)
     try:
         with closing(Connection.open(kubeconfig=info.kubeconfig, namespace="default")) as connection:
-            connection.request("POST", PODS.path("default"), body=json.dumps(yaml.safe_load(POD)).encode())
-            deadline = time.monotonic() + 60
-            while {one.state for one in containers_of(connection, "default", "several")} != {"ended"}:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            scripts = {"fetch": "echo fetched", "metrics": "echo read; echo scraped", "server": "echo served"}
+            run_several(connection, scripts)
         yield root
     finally:
         control.stop(state)

@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
-import yaml
 
 from mlconsole.services.kubernetes import logs
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.containers import ALL, PodContainer, containers_of, containers_of_all
 from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs, follow_containers, tail_all
-from mlconsole.services.kubernetes.resources import PODS
+from tests.services.kubernetes.several import run_several
+from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
-POD = """
-apiVersion: v1
-kind: Pod
-metadata:
-  name: several
-  labels: {app: several}
-  annotations: {kubectl.kubernetes.io/default-container: server}
-spec:
-  restartPolicy: Never
-  initContainers:
-  - {name: fetch, image: x, command: [sh, -c, "echo fetched"]}
-  containers:
-  - {name: metrics, image: x, command: [sh, -c, "echo scraped"]}
-  - {name: server, image: x, command: [sh, -c, "echo served; exit 3"]}
-"""
 WORDS = {("fetch", "fetched"), ("metrics", "scraped"), ("server", "served")}
 
 
 @pytest.fixture
 def several(connection: Connection) -> Connection:
     """A namespace with a pod of three containers, all of which have ended."""
-    body = json.dumps(yaml.safe_load(POD)).encode()
-    connection.request("POST", PODS.path(connection.namespace), body=body)
-    deadline = time.monotonic() + 60
-    while {one.state for one in containers_of(connection, connection.namespace, "several")} != {
-        "ended",
-        "ended with exit code 3",
-    }:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    run_several(connection, {"fetch": "echo fetched", "metrics": "echo scraped", "server": "echo served; exit 3"})
     return connection
 
 
@@ -93,9 +68,7 @@ def test_all_containers_of_all_pods_are_followed(several: Connection, connect: C
     merged = MergedLogs(connect, "app=several", lines.extend, tail=None, container=ALL)
     merged.start()
     try:
-        deadline = time.monotonic() + 60
-        while {(line.pod, line.text) for line in lines} != {(f"several/{name}", text) for name, text in WORDS}:
-            assert time.monotonic() < deadline, lines
-            time.sleep(0.05)
+        wanted = {(f"several/{name}", text) for name, text in WORDS}
+        until(lambda: {(line.pod, line.text) for line in lines} == wanted)
     finally:
         merged.stop()
