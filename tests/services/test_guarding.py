@@ -109,8 +109,13 @@ def test_a_guard_that_was_killed_while_it_waited_is_no_loss(ordered: Callable[..
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_a_guard_that_waits_harms_no_command(ordered: Callable[..., Report], number: int) -> None:
-    ordered("true")
-    (waiting,) = guarding._waiting
+    # a guard ignores what its parent ignores: a shell's background job ignores SIGINT, what nohup starts SIGHUP
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        ordered("true")
+        (waiting,) = guarding._waiting
+    finally:
+        signal.signal(number, before)
     os.kill(waiting.pid, number)
     until(lambda: not runs(waiting.pid))
     assert ordered("sh", "-c", "exit 3").exit_code == 3
