@@ -115,13 +115,32 @@ def split(left: Content, right: Content, width: int) -> Content:
     return Content.assemble(fit_line(left, room), " " if right.cell_length else "", right)
 
 
+class Below(Content):
+    """A further line of a paragraph that was wrapped.
+
+    `indent` cells are before its own text, and `gap` is what the paragraph has between the line above and that text.
+    """
+
+    __slots__ = ("gap", "indent")
+
+    def __init__(self, part: Content, indent: int, gap: str) -> None:
+        hanging = Content(" " * indent) + part
+        super().__init__(hanging.plain, hanging.spans, hanging.cell_length)
+        self.indent = indent
+        self.gap = gap
+
+
 def wrapped(content: Content, width: int, *, indent: int = 0) -> list[Content]:
     """A paragraph in lines of at most `width` cells; what follows its first `indent` cells hangs below itself."""
     if content.cell_length <= width:
         return [content]
-    first, *rest = content[indent:].wrap(max(width - indent, 8))
-    below = (Content.assemble(" " * indent, part.rstrip()) for part in rest)
-    return [Content.assemble(content[:indent], first.rstrip()), *below]
+    first, *rest = (part.rstrip() for part in content[indent:].wrap(max(width - indent, 8)))
+    lines, left = [Content.assemble(content[:indent], first)], content.plain[indent + len(first.plain) :]
+    for part in rest:
+        text = left.lstrip()
+        lines.append(Below(part, indent, left[: len(left) - len(text)]))
+        left = text[len(part.plain) :]
+    return lines
 
 
 def heading(title: str, note: str = "") -> Content:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.content import Content
 from textual.widgets import Input
 
+from mlconsole.console.paint import line, wrapped
 from mlconsole.console.screens.detail import DetailScreen
-from mlconsole.console.widgets.searched import ELSEWHERE, HERE, SearchedDocument
+from mlconsole.console.widgets.searched import ELSEWHERE, HERE, SearchedDocument, joined
 
 from .conftest import Build, Drive, Driven
 
@@ -26,6 +29,16 @@ def marked(console: Driven) -> dict[int, str]:
             if span.style in (HERE, ELSEWHERE):
                 found[number] = str(span.style)
     return found
+
+
+def marked_text(console: Driven, style: str) -> str:
+    """What on the screen has a mark, its parts in several lines with a bar between them."""
+    document = console.app.screen.query_one(SearchedDocument)
+    first, last = document.seen
+    shown = [content for number in range(first, last + 1) if (content := document.line_at(number)) is not None]
+    return "|".join(
+        content.plain[span.start : span.end] for content in shown for span in content.spans if span.style == style
+    )
 
 
 async def page(console: Driven) -> None:
@@ -58,6 +71,34 @@ async def test_a_page_is_searched_and_its_matches_are_gone_to(
         await console.press("N")
         await console.shows("3 of 3")
         assert marked(console) == {150: HERE}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+async def test_a_match_goes_on_below_where_its_line_was_wrapped(
+    build: Build, drive: Drive, size: tuple[int, int]
+) -> None:
+    path = "/".join(["a-folder"] * 20)
+    told = line("  → ", f"{'words ' * 8}not enough memory for the pod {'words ' * 8}not enough memory: see {path}")
+    async with drive(build("done").project.root, size) as console:
+        await console.app.push_screen(DetailScreen("A page", lambda width: wrapped(told, width, indent=4)))
+        await console.shows("A page", "not")
+        await look_for(console, *"words not enough memory for", "enter")
+        await console.shows("1 of 1")
+        assert marked_text(console, HERE).replace("|", " ").split() == ["words", "not", "enough", "memory", "for"]
+        await look_for(console, *["backspace"] * 27, *"memory", "enter")
+        await console.shows("1 of 2")
+        assert (marked_text(console, HERE), marked_text(console, ELSEWHERE)) == ("memory", "memory")
+        await look_for(console, *["backspace"] * 6, *"see a-.*r$", "enter")
+        await console.shows("1 of 1")
+        assert marked_text(console, HERE).replace("|", "") == f"see{path}"
+
+
+@given(st.text("ab -字", max_size=80), st.integers(0, 6), st.integers(10, 40))
+def test_what_was_wrapped_is_looked_at_as_it_was_before(text: str, indent: int, width: int) -> None:
+    lines = wrapped(line(text), width, indent=indent)
+    found, begins = joined(lines)
+    assert found.rstrip() == text.rstrip()
+    assert all(found[begin:].startswith(part.plain.strip()) for begin, part in zip(begins[1:], lines[1:], strict=True))
 
 
 async def test_what_is_nowhere_is_said_and_so_is_what_is_no_expression(build: Build, drive: Drive) -> None:

@@ -42,10 +42,8 @@ def help_lines(view: View, scope: str, width: int) -> list[Content]:
         )
         lines += wrapped(row, width, indent=LABEL + WORDS)
         if reason is not None:
-            lines += [
-                Content.assemble(" " * (LABEL + WORDS), part)
-                for part in wrapped(line(("not now: ", WARN), (reason, DIM)), max(width - LABEL - WORDS, 16), indent=2)
-            ]
+            why = line(" " * (LABEL + WORDS), ("not now: ", WARN), (reason, DIM))
+            lines += wrapped(why, width, indent=LABEL + WORDS + 2)
     return lines
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from textual.content import Content, Span
 
-from mlconsole.console.paint import KEY
-from mlconsole.console.patterns import GIVEN_UP, GivenUp, Pattern
+from mlconsole.console.paint import KEY, Below
+from mlconsole.console.patterns import GIVEN_UP, GivenUp, Matcher, Pattern
 from mlconsole.console.widgets.lines import Document
 
 HERE, ELSEWHERE = "bold reverse", f"bold underline {KEY}"
@@ -16,13 +18,26 @@ LINE_SECONDS, ALL_SECONDS = 0.02, 0.2
 """So long the screen may wait for one line, and for all."""
 
 
+class Mark(NamedTuple):
+    """A match, or its part in one line: from, to before, and the number of the line in which the match begins."""
+
+    start: int
+    stop: int
+    line: int
+
+
 class SearchedDocument(Document):
-    """Marks what matches an expression, and goes from one line that matches to the next."""
+    """Marks what matches an expression, and goes from one line that matches to the next.
+
+    What was wrapped is looked at as it was before: a match may go on below.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._pattern: Pattern | None = None
         self._found: list[int] = []
+        self._in_wrapped: dict[int, list[Mark]] = {}
+        """What matches in each line of the paragraphs that were wrapped."""
         self._at = 0
         self._given_up = False
 
@@ -52,12 +67,20 @@ class SearchedDocument(Document):
         content = super().line_at(index)
         if content is None or self._pattern is None or self._given_up:
             return content
-        style = HERE if self._found and index == self._found[self._at] else ELSEWHERE
-        try:
-            spans = [Span(start, stop, style) for start, stop in self._pattern.spans(content.plain) if start < stop]
-        except GivenUp:
-            return content
-        return content.add_spans(spans)
+        here = self._found[self._at] if self._found else -1
+        matches = self._in_wrapped.get(index)
+        if matches is None:
+            try:
+                matches = [Mark(start, stop, index) for start, stop in self._pattern.spans(content.plain)]
+            except GivenUp:
+                return content
+        return content.add_spans(
+            [
+                Span(mark.start, mark.stop, HERE if mark.line == here else ELSEWHERE)
+                for mark in matches
+                if mark.start < mark.stop
+            ]
+        )
 
     def _make(self) -> None:
         super()._make()
@@ -65,14 +88,36 @@ class SearchedDocument(Document):
         self._at = min(self._at, max(len(self._found) - 1, 0))
 
     def _look(self) -> None:
-        self._found, self._given_up = [], False
+        self._found, self._in_wrapped, self._given_up = [], {}, False
         if self._pattern is None:
             return
         matches = self._pattern.matcher(LINE_SECONDS, ALL_SECONDS)
         try:
-            self._found = [number for number, content in enumerate(self._lines) if matches(content.plain)]
+            for first, lines in _paragraphs(self._lines):
+                if len(lines) > 1:
+                    self._look_in(first, lines, matches)
+                elif matches(lines[0].plain):
+                    self._found.append(first)
         except GivenUp:
-            self._given_up = True
+            self._found, self._in_wrapped, self._given_up = [], {}, True
+
+    def _look_in(self, first: int, lines: Sequence[Content], matches: Matcher) -> None:
+        """Look at a paragraph in several lines as at the one that it was; mark what matches in each of them."""
+        text, begins = joined(lines)
+        marks: list[list[Mark]] = [[] for _ in lines]
+        if self._pattern is not None and matches(text):
+            for start, stop in self._pattern.spans(text, LINE_SECONDS):
+                place = bisect_right(begins, start) - 1
+                number = first + place
+                if not self._found or self._found[-1] < number:
+                    self._found.append(number)
+                while place < len(lines) and begins[place] <= max(start, stop - 1):
+                    # where the line's own text begins is behind its indent
+                    off = _indent(lines[place]) - begins[place]
+                    least, most = _indent(lines[place]), len(lines[place].plain)
+                    marks[place].append(Mark(max(start + off, least), min(stop + off, most), number))
+                    place += 1
+        self._in_wrapped.update(enumerate(marks, first))
 
     def _go(self) -> None:
         if self._found:
@@ -81,3 +126,26 @@ class SearchedDocument(Document):
             if not first <= line <= last:
                 self.scroll_to(y=max(line - self.size.height // 3, 0), animate=False)
         self.refresh()
+
+
+def _paragraphs(lines: Sequence[Content]) -> Iterator[tuple[int, Sequence[Content]]]:
+    """Lines that were one before they were wrapped, with the number of the first."""
+    first = 0
+    for number in range(1, len(lines) + 1):
+        if number == len(lines) or not isinstance(lines[number], Below):
+            yield first, lines[first:number]
+            first = number
+
+
+def joined(lines: Sequence[Content]) -> tuple[str, list[int]]:
+    """A paragraph as it was before it was wrapped, and where in it each line's own text begins."""
+    text, begins = "", []
+    for content in lines:
+        text += content.gap if isinstance(content, Below) else ""
+        begins.append(len(text))
+        text += content.plain[_indent(content) :]
+    return text, begins
+
+
+def _indent(content: Content) -> int:
+    return content.indent if isinstance(content, Below) else 0
