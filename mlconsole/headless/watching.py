@@ -11,7 +11,7 @@ import click
 
 from mlconsole.errors import Exit, Problem, Refused
 from mlconsole.evidence.base import now
-from mlconsole.evidence.release import Release, ReleaseFinished
+from mlconsole.evidence.release import Release
 from mlconsole.evidence.watching import Trigger, WatcherState
 from mlconsole.headless.output import narrate, say, say_json, styled, table_lines
 from mlconsole.headless.release import ended_by_signals
@@ -22,6 +22,7 @@ from mlconsole.project import Project, open_project
 from mlconsole.text import duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher import control
+from mlconsole.watcher.answering import end_words
 from mlconsole.watcher.loop import Watcher
 from mlconsole.watcher.pace import MOST_TRIES
 from mlconsole.watcher.place import standing_of
@@ -103,7 +104,7 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
         found, watcher = queue.triggers(most=most), queue.watcher()
         taken = {entry.release for entry in found if entry.state == "taken" and entry.release is not None}
         releases = {number: journal.release(number) for number in taken}
-        ends = {number: _end_words(journal, number) for number in taken}
+        ends = {number: end_words(journal, number) for number in taken}
     if as_json:
         for trigger in found:
             say_json(trigger)
@@ -127,17 +128,12 @@ def show_triggers(project: Project, most: int, *, as_json: bool) -> None:
         say(line)
 
 
-def _end_words(journal: Journal, release: int) -> str:
-    last = journal.last_event(release)
-    return last.body.sentence if last is not None and isinstance(last.body, ReleaseFinished) else ""
-
-
 def _release_words(release: Release | None, trigger: Trigger, ends: Mapping[int, str]) -> str:
     """How the release stands that has taken a trigger."""
     if release is None:
         return ""
     if release.state == "waiting":
-        return f"It waits for an approval: mlconsole approve {release.number}"
+        return f"It waits for an approval. {ends[release.number]}"
     if release.state in {"failed", "interrupted", "cancelled"}:
         # one that is not tried again has ended its triggers
         left = max(0.0, (trigger.not_before - now()).total_seconds()) if trigger.not_before is not None else 0.0

@@ -98,6 +98,14 @@ def choose_words(release: int) -> str:
     )
 
 
+def waiting_words(release: int, plan: DeployPlan, warning: str = "") -> str:
+    """What a release waits for, with its commands, behind what is to be known before it is approved."""
+    words = f"Look at the plan, then: mlconsole approve {release}"
+    if plan.is_open:
+        words = f"{conflict_words(plan.conflicts)} {choose_words(release)}"
+    return f"{warning} {words}".lstrip()
+
+
 def override(journal: Journal, release: int, *, who: str, reason: str) -> Decision:
     """Let a release go on although a gate said no. The reason is kept.
 

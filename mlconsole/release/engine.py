@@ -15,13 +15,8 @@ from typing import Any
 import msgspec
 
 from mlconsole.errors import Cancelled, Exit, Problem, WrongUse
-from mlconsole.evidence.base import STAGES, Fingerprint, StageName, digest_of_records, now
-from mlconsole.evidence.cluster import (
-    ConflictChoice,
-    DeployOptions,
-    DeployPlan,
-    ObjectConflict,
-)
+from mlconsole.evidence.base import STAGES, Fingerprint, Reason, StageName, Verdict, digest_of_records, now
+from mlconsole.evidence.cluster import ConflictChoice, DeployOptions, DeployPlan, ObjectConflict
 from mlconsole.evidence.release import (
     CommandNoted,
     DecisionTaken,
@@ -48,9 +43,8 @@ from mlconsole.release.decisions import (
     approval_of,
     choice_of,
     choose,
-    choose_words,
-    conflict_words,
     override_of,
+    waiting_words,
 )
 from mlconsole.release.order import Order, Outcome, Stop, has_touched_the_cluster, order_to_bring_back
 from mlconsole.release.versions import imported_version, made_anywhere
@@ -89,7 +83,7 @@ class Engine:
         self._kept: list[StageRun] = []
         self._champion: ModelVersion | None = None
         self._imported: ModelVersion | None = None
-        self._who, self._again = "", False
+        self._who, self._again, self._by_person = "", False, False
         self._refused: Evidence | None = None
         self._held = contextlib.ExitStack()
         self._of_others: tuple[str, ...] = ()
@@ -217,6 +211,7 @@ class Engine:
 
     def _carry_out(self, order: Order, *, resumed: bool) -> Outcome:
         self._who, self._again = order.who, order.again_from is not None
+        self._by_person = (self._release and self._release.trigger) is None or (resumed and order.approved)
         self._emit_all([ReleaseStarted(resumed=resumed), *(Note(text=text) for text in self._of_others)])
         with CancelWatch(self._journal, self._number, self._cancelled), self._held:
             try:
@@ -356,9 +351,10 @@ class Engine:
             self._release = msgspec.structs.replace(self._release, already=found.released.version)
             raise Stop("paused", str(found)) from found
         except ApprovalNeeded as needed:
-            run = msgspec.structs.replace(run, evidence=needed.evidence)
-            self._end(run, "waiting")
-            raise Stop("waiting", self._waiting_words(needed.evidence.plan)) from needed
+            warning = self._code_taken_back()
+            verdict = Verdict.of([Reason(level="warn", sentence=warning)]) if warning else None
+            self._end(msgspec.structs.replace(run, evidence=needed.evidence, verdict=verdict), "waiting")
+            raise Stop("waiting", waiting_words(self._number, needed.evidence.plan, warning)) from needed
         except Cancelled as cancelled:
             self._end(run, "cancelled")
             raise Stop("cancelled", "Cancelled.") from cancelled
@@ -482,15 +478,18 @@ class Engine:
         self._emit(DecisionTaken(decision=decision), "deploy")
         return CHOICES[decision.kind]
 
-    def _waiting_words(self, plan: DeployPlan) -> str:
-        if plan.is_open:
-            return f"{conflict_words(plan.conflicts)} {choose_words(self._number)}"
-        return f"Look at the plan, then: mlconsole approve {self._number}"
+    def _code_taken_back(self) -> str:
+        from mlconsole.release.taken_back import code_taken_back
+
+        assert self._release is not None
+        return code_taken_back(self._project, self._journal, self._release, self._known.repo)
 
     def _approves(self, plan: DeployPlan) -> bool:
         assert self._release is not None
-        if self._release.approved:
+        if self._release.approved and (self._by_person or not self._code_taken_back()):
             return True
+        # what the settings approved is not: they could not know of the rollback
+        self._release = msgspec.structs.replace(self._release, approved=False)
         decision = approval_of(self._journal, self._number, plan)
         if decision is not None:
             self._emit(DecisionTaken(decision=decision), "deploy")

@@ -159,9 +159,13 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
         if release.trigger is not None and is_unfinished(journal, release):
             given_up = all(found.tries >= MOST_TRIES for found in queue.taken_by(number))
             outcome = "failed" if given_up else ""
-        sentence = _sentence(journal, number)
+        sentence = end_words(journal, number)
         if not outcome and number != latest.number and release.state != "running":
-            outcome, sentence = "replaced", f"Release {latest.number} came after it."
+            later = _replaced_by(journal, number)
+            if later is None:
+                _wait_again(queue, number, f"Release {number} was left for a rollback.")
+                continue
+            outcome, sentence = "replaced", f"Release {later} came after it."
         changed = [found for found in queue.taken_by(number) if outcome and found.outcome != outcome]
         changed = [found for found in changed if found.outcome != "dismissed"]
         if outcome in {"refused", "failed"}:
@@ -171,6 +175,19 @@ def settle_outcomes(project: Project, journal: Journal) -> None:
         for trigger in changed:
             if trigger.adds and outcome in {"released", "elsewhere"}:
                 kept_content(project, trigger).unlink(missing_ok=True)
+
+
+def _replaced_by(journal: Journal, number: int) -> int | None:
+    """The release that came after one, and holds what it held; a rollback holds nothing of it."""
+    later = (entry for entry in journal.releases(1000) if entry.number > number and entry.kind == "release")
+    return max((entry.number for entry in later), default=None)
+
+
+def _wait_again(queue: TriggerQueue, release: int, sentence: str) -> None:
+    """Let the triggers of a release that can't go on any more be answered by the next."""
+    for trigger in queue.taken_by(release):
+        if trigger.state == "taken":
+            queue.save(msgspec.structs.replace(trigger, state="waiting", release=None, sentence=sentence))
 
 
 def _judged_apart(journal: Journal, answered: list[Trigger]) -> list[Trigger]:
@@ -190,6 +207,7 @@ def _judged_apart(journal: Journal, answered: list[Trigger]) -> list[Trigger]:
     return [trigger for trigger in answered if trigger not in together]
 
 
-def _sentence(journal: Journal, release: int) -> str:
+def end_words(journal: Journal, release: int) -> str:
+    """The sentence that a release ended with, for good or until a person decides; empty where it has not ended."""
     last = journal.last_event(release)
     return last.body.sentence if last and isinstance(last.body, ReleaseFinished) else ""

@@ -16,7 +16,7 @@ import msgspec
 
 from mlconsole.errors import Problem, Refused
 from mlconsole.evidence.base import now
-from mlconsole.evidence.release import Release, ReleaseFinished
+from mlconsole.evidence.release import Release
 from mlconsole.evidence.watching import WatcherState
 from mlconsole.journal import Journal, this_runner
 from mlconsole.project import Project
@@ -26,7 +26,7 @@ from mlconsole.stages.target import context_name
 from mlconsole.text import clean_line, count, duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.adding import sweep
-from mlconsole.watcher.answering import is_answered, settle_outcomes
+from mlconsole.watcher.answering import end_words, is_answered, settle_outcomes
 from mlconsole.watcher.pace import Begin, GoOn, Wait, count_try, is_unfinished, next_move
 from mlconsole.watcher.standing import Alone, Standing
 from mlconsole.watcher.telling import Teller
@@ -239,11 +239,10 @@ class Watcher:
         if end is None or end == self._end:
             return
         self._end = end
-        release, last = self._journal.release(end[0]), self._journal.last_event(end[0])
+        release = self._journal.release(end[0])
         if release.trigger is None:
             return
-        told = last.body.sentence if last is not None and isinstance(last.body, ReleaseFinished) else ""
-        words = f"{told or 'its process has ended.'}{self._again(release)}"
+        words = f"{end_words(self._journal, end[0]) or 'its process has ended.'}{self._again(release)}"
         self._say(f"release {release.number} {release.state}: {words}")
 
     def _last_end(self) -> tuple[int, str, int] | None:

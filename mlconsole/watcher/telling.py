@@ -19,6 +19,7 @@ from mlconsole.project import Project
 from mlconsole.services.notify import Notification, NotificationKind, post, terminal_text
 from mlconsole.text import listed
 from mlconsole.trigger_queue import TriggerQueue
+from mlconsole.watcher.answering import end_words
 from mlconsole.watcher.posting import Poster
 
 
@@ -90,7 +91,7 @@ class Teller:
         sentence = f" {triggers[0].sentence}" if triggers[0].sentence else ""
         text = {
             "proposed": f"{words}: a release is proposed. mlconsole triggers accept",
-            "waiting": f"release {number} waits for an approval ({words}). mlconsole approve {number}",
+            "waiting": f"release {number} waits for an approval ({words}). {end_words(self._journal, number)}",
             "released": f"release {number} is done ({words}).{sentence}",
             "refused": f"release {number} was refused ({words}).{sentence}" if number else f"{words}:{sentence}",
             "failed": f"release {number} failed ({words}).{sentence}" if number else f"{words} failed.{sentence}",

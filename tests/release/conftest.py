@@ -21,7 +21,7 @@ from mlconsole.evidence.cluster import (
 )
 from mlconsole.evidence.data import DataEvidence, DataIdentity, DataProfile, DataSchema
 from mlconsole.evidence.release import Evidence
-from mlconsole.evidence.repo import RepoEvidence
+from mlconsole.evidence.repo import CommitInfo, RepoEvidence
 from mlconsole.evidence.testing import TestEvidence, TestRun
 from mlconsole.evidence.training import (
     ModelVersion,
@@ -49,6 +49,7 @@ class World:
         self.during: dict[StageName, Callable[[StageContext], None]] = {}
         self.ran: list[StageName] = []
         self.conflicts: tuple[ObjectConflict, ...] = ()
+        self.commit = ""
 
     def refuse(self, stage: StageName, sentence: str = "not good enough") -> None:
         """Have a stage's gate say no."""
@@ -82,6 +83,9 @@ class ToldStage(Stage[Any]):
             if not context.approves(plan):
                 raise ApprovalNeeded(DeployEvidence(plan=plan))
             return DeployEvidence(plan=plan, applied=True)
+        if self.name == "repo" and self._world.commit:
+            commit = CommitInfo(sha=self._world.commit, author="ada", at=now(), subject="more")
+            return RepoEvidence(root="/project", commit=commit)
         return _evidence(self.name, context)
 
     def judge(self, context: StageContext, evidence: Evidence) -> Verdict:

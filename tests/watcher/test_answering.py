@@ -16,6 +16,7 @@ from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.release.decisions import override
 from mlconsole.release.engine import Engine, Order, Outcome
+from mlconsole.release.rollback import roll_back, target_version
 from mlconsole.services.triggers.files import keep_whole
 from mlconsole.trigger_queue import TakenAlready, TriggerQueue
 from mlconsole.watcher.adding import KEPT, add, open_additions, take_out
@@ -271,6 +272,26 @@ def test_an_open_release_that_a_later_one_replaced_ends_its_triggers(
     assert [trigger.state for trigger in reversed(queue.triggers())] == ["ended", "taken"]
     assert outcomes(queue) == ["replaced", ""]
     assert queue.trigger(1).sentence == "Release 2 came after it.", "not how to approve what can't be any more"
+
+
+def test_what_waits_is_not_lost_to_a_rollback_that_holds_nothing_of_it(
+    folder: Project, journal: Journal, queue: TriggerQueue, world: Any
+) -> None:
+    for name in ("may", "june"):
+        world.inputs["data"] = world.inputs["train"] = name
+        release(folder, journal, arrive(folder, queue, f"{name}.csv", f"a,b\n{name},1\n").id)
+    july = arrive(folder, queue, "july.csv", "a,b\njuly,1\n", then="run")
+    world.inputs["data"] = world.inputs["train"] = "july"
+    answer(folder, journal, Engine(folder, journal), Order(who="watcher"), [july.id])
+    roll_back(Engine(folder, journal), journal, ORDER, target_version(journal, "m"))
+    settle_outcomes(folder, journal)
+    assert outcomes(queue) == ["released", "released", ""]
+    assert next_move(journal) == Begin(triggers=(july.id,), to_the_end=False)
+    assert queue.trigger(july.id).sentence == "Release 3 was left for a rollback."
+    again = release(folder, journal, july.id)
+    assert again.release is not None
+    assert (again.release.number, again.release.state) == (5, "waiting"), "nobody approved this code since"
+    assert "july.csv" in data_of(folder)
 
 
 def test_a_folder_named_by_a_glob_takes_only_files_that_match(

@@ -419,7 +419,8 @@ def test_people_are_told_once_what_was_proposed_and_how_it_ended(
     teller.close()
     Teller(telling, journal, send=send).tell()
     assert [found["event"] for found in posted] == ["proposed", "waiting", "refused"]
-    assert posted[1]["text"] == "m: release 1 waits for an approval (may.csv). mlconsole approve 1"
+    waits = "release 1 waits for an approval (may.csv). Look at the plan, then: mlconsole approve 1"
+    assert posted[1]["text"] == f"m: {waits}"
     assert "Data says no: out of range" in posted[2]["text"]
 
 

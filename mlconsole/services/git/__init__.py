@@ -1,7 +1,7 @@
 """Git: what code is this, clone, pull, and the first commit of a new project.
 
-`inspect`, `state_digest`, `source_files` and `diff` read; `clone`, `pull`, `fetch` and `initialise` change. Importing
-this is cheap: GitPython is only loaded once a clone or pull has progress to tell.
+`inspect`, `state_digest`, `source_files`, `diff` and `differs` read; `clone`, `pull`, `fetch` and `initialise` change.
+Importing this is cheap: GitPython is only loaded once a clone or pull has progress to tell.
 """
 
 from mlconsole.services.git.addresses import folder_name, is_address
@@ -17,7 +17,15 @@ from mlconsole.services.git.common import (
     RepositoryBroken,
     masked,
 )
-from mlconsole.services.git.reading import commit_digest, commits_ahead, diff, inspect, source_files, state_digest
+from mlconsole.services.git.reading import (
+    commit_digest,
+    commits_ahead,
+    diff,
+    differs,
+    inspect,
+    source_files,
+    state_digest,
+)
 
 __all__ = [
     "FolderTaken",
@@ -32,6 +40,7 @@ __all__ = [
     "commit_digest",
     "commits_ahead",
     "diff",
+    "differs",
     "fetch",
     "folder_name",
     "initialise",

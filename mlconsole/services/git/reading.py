@@ -137,6 +137,24 @@ def commit_digest(root: Path, sha: str) -> str:
     return hasher(b"commit %d\0%s" % (len(commit), commit), usedforsecurity=False).hexdigest()
 
 
+def differs(root: Path, before: str, now: str, without: Sequence[str] = ()) -> bool:
+    """Whether two commits differ in a file below `root`.
+
+    Args:
+        root: the project's folder.
+        before: a commit.
+        now: another.
+        without: pathspecs of what does not count, such as `:(exclude,glob)**/*.md`.
+
+    Raises:
+        Problem: git can't be asked, or the repository does not hold one of them.
+    """
+    found = _Reader(root).read(
+        "diff-tree", "-r", "--no-renames", "--name-only", "-z", "--end-of-options", before, now, "--", ".", *without
+    )
+    return bool(found)
+
+
 def diff(root: Path, path: str) -> str:
     """Return the unified diff of one changed or untracked file against the commit, cleaned; empty if it is unchanged.
 
