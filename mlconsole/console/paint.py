@@ -125,7 +125,7 @@ class Below(Content):
 
     def __init__(self, part: Content, indent: int, gap: str) -> None:
         hanging = Content(" " * indent) + part
-        super().__init__(hanging.plain, hanging.spans, hanging.cell_length)
+        super().__init__(hanging.plain, list(hanging.spans), hanging.cell_length)
         self.indent = indent
         self.gap = gap
 

@@ -78,7 +78,7 @@ def diff_lines(
         )
         if key not in folded:
             shown = (text for text in change.diff.splitlines() if not text.startswith(("---", "+++")))
-            lines += yaml_diff_lines(shown, width)
+            lines += yaml_diff_lines(shown, width, plan.manifests)
     return lines, anchors
 
 

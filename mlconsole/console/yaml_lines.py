@@ -1,14 +1,16 @@
 """YAML with colours: keys, values, comments and signs told apart by the lexer of Pygments.
 
 A diff shows pieces of YAML that no parser takes as a whole, so there each line is coloured for itself, but for the text
-of a block that begins in the same piece. Pygments is imported with what keys will need, beside the screen.
+of a block that begins in the same piece, or of one in the manifests. Pygments is imported with what keys will need,
+beside the screen.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -41,38 +43,75 @@ def yaml_lines(lines: Iterable[str]) -> list[Content]:
     return [Content.assemble(*parts) for parts in found]
 
 
-def yaml_diff_lines(lines: Iterable[str], width: int = 0) -> list[Content]:
-    """The lines of a unified diff of YAML; text in a block that begins in the same piece has no colours of YAML."""
+def yaml_diff_lines(lines: Iterable[str], width: int = 0, manifests: str = "") -> list[Content]:
+    """The lines of a unified diff of YAML; text in a block has no colours of YAML.
+
+    Args:
+        lines: of the diff.
+        width: in cells.
+        manifests: what the new side comes from, as YAML: of a piece that begins within a block it tells that it does.
+    """
+    shown = list(lines)
     found = []
     old, new = _Block(), _Block()
-    for text in lines:
+    for number, text in enumerate(shown):
         sign, rest = text[:1], text[1:]
         if sign == "@":
-            old, new = _Block(), _Block()
+            depth = _depth_in(manifests, shown[number + 1 :])
+            old, new = _Block(depth), _Block(depth)
         # both are asked: each goes along with the lines of its side
         within = [block.holds(rest) for block, without in ((old, "+"), (new, "-")) if sign not in ("@", without)]
         found.append(yaml_diff_line(text, width, plain=any(within)))
     return found
 
 
-class _Block:
-    """Whether lines, one after another, are the text of a block (`key: |`)."""
+def _depth_in(manifests: str, piece: Sequence[str]) -> int | None:
+    """How deep the key is of the block in which a piece of a diff begins; None: in none, or the manifests don't tell.
 
-    def __init__(self) -> None:
-        self._deeper_than: int | None = None
+    What is the same on both sides at the beginning of the piece is looked for in the manifests: as many of its lines as
+    are needed until all places where they stand say the same.
+    """
+    same = [text[1:] for text in takewhile(lambda text: text[:1] == " ", piece)]
+    lines, depths, places = _blocks_of(manifests)
+    where = places.get(same[0], []) if same else []
+    for further in range(1, len(same) + 1):
+        told = {depths[place] for place in where}
+        if len(told) < 2:
+            return told.pop() if told else None
+        where = [place for place in where if lines[place : place + further + 1] == same[: further + 1]]
+    return None
+
+
+@lru_cache(4)
+def _blocks_of(manifests: str) -> tuple[list[str], list[int | None], dict[str, list[int]]]:
+    """Manifests' lines; of each how deep the key is whose block it is in, None: in none; where each text stands."""
+    lines = manifests.splitlines()
+    block = _Block()
+    depths = [block.deeper_than if block.holds(text) else None for text in lines]
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(lines):
+        places.setdefault(text, []).append(place)
+    return lines, depths, places
+
+
+class _Block:
+    """Whether lines, one after another, are the text of a block (`key: |`); the first may be in one already."""
+
+    def __init__(self, deeper_than: int | None = None) -> None:
+        self.deeper_than = deeper_than
 
     def holds(self, text: str) -> bool:
         """Whether the next line is such text: it is deeper than what the block belongs to, or empty."""
         if not text.strip():
-            return self._deeper_than is not None
+            return self.deeper_than is not None
         depth = len(text) - len(text.lstrip(" "))
-        if self._deeper_than is not None and depth > self._deeper_than:
+        if self.deeper_than is not None and depth > self.deeper_than:
             return True
         begins = _BLOCK.fullmatch(text) if len(text) <= LONGEST else None
-        self._deeper_than = None
+        self.deeper_than = None
         if begins:
             # the text of an item without a key is deeper than its dash
-            self._deeper_than = len(begins["lead"]) if begins["key"] else begins["lead"].rfind("-")
+            self.deeper_than = len(begins["lead"]) if begins["key"] else begins["lead"].rfind("-")
         return False
 
 

@@ -78,6 +78,49 @@ def test_in_a_diff_a_block_that_begins_in_it_is_no_yaml(diff: list[str], keys: l
     assert [styled(line, KEY_STYLE) for line in found] == keys
 
 
+WHOLE = """\
+kind: ConfigMap
+data:
+  notes.md: |
+    first: one
+    second: two
+    third: three
+  plain: x
+---
+kind: ConfigMap
+data:
+  other: y
+    second: no block
+"""
+
+
+@pytest.mark.parametrize(
+    ("diff", "keys"),
+    [
+        (
+            ["@@ -9,4 +9,4 @@", "     first: one", "-    second: 2", "+    second: two", "   plain: x"],
+            ["", "", "", "", "plain"],
+        ),
+        (["@@ -9,2 +9,3 @@", "     second: two", "     third: three", "+    more: x", " b: 1"], ["", "", "", "", "b"]),
+        (["@@ -9,2 +9,3 @@", "   notes.md: |", "     first: one", "+    more: x"], ["", "notes.md", "", ""]),
+        (["@@ -9,2 +9,2 @@", "   plain: x", "-a: 1"], ["", "plain", "a"]),
+        (["@@ -9,2 +9,2 @@", "     elsewhere: x", "-    a: 1"], ["", "elsewhere", "a"]),
+        (["@@ -0,0 +1 @@", "+    first: one"], ["", "first"]),
+    ],
+)
+def test_in_a_diff_a_block_that_began_before_it_is_told_by_the_manifests(diff: list[str], keys: list[str]) -> None:
+    found = yaml_diff_lines(diff, manifests=WHOLE)
+    assert [line.plain for line in found] == diff
+    assert [styled(line, KEY_STYLE) for line in found] == keys
+
+
+def test_where_the_manifests_tell_two_things_of_a_line_it_is_coloured_for_itself() -> None:
+    text = "a: |\n  x: 1\n  y: 1\nb:\n  x: 1\n  z: 1\n"
+    (_, alone, _) = yaml_diff_lines(["@@ -2 +2 @@", "   x: 1", "+  new: 1"], manifests=text)
+    (_, told, _) = yaml_diff_lines(["@@ -2 +2 @@", "   x: 1", "   y: 1"], manifests=text)
+    assert (styled(alone, KEY_STYLE), styled(told, KEY_STYLE)) == ("x", "")
+
+
 @given(st.lists(st.text(st.sampled_from("+-@ a:|>#"), max_size=12)))
 def test_whatever_a_diff_is_all_of_it_is_shown(diff: list[str]) -> None:
     assert [line.plain for line in yaml_diff_lines(diff)] == diff
