@@ -8,7 +8,7 @@ rows for independent; where neighbours go together, the bounds are those of `dep
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +63,8 @@ def paired(
     Args:
         metric: as `find_metric` gives it.
         actual: what happened, (n,). Rows that may resemble each other are next to each other: those of a day, say.
-        candidate: what the candidate predicted, (n,).
-        champion: what the champion predicted, (n,).
+        candidate: what the candidate predicted, (n,), or how likely it called each class, (n, c).
+        champion: what the champion predicted, of the same shape.
         cancelled: ends it when set.
         confidence: how sure the bounds are, 0.95 for one comparison; more where it is one of several.
 
@@ -75,16 +75,31 @@ def paired(
     Raises:
         Cancelled: it was cancelled.
     """
+    if metric.of_classes:
+        metric, actual, candidate, champion = _by_places(metric, actual, candidate, champion)
     if metric.columns and metric.value:
         ours, theirs = metric.columns(actual, candidate), metric.columns(actual, champion)
         count = np.float64(len(actual))
         values = float(metric.value(ours.sum(axis=0), count)), float(metric.value(theirs.sum(axis=0), count))
         found = _by_sums(metric, ours, theirs, cancelled)
+    elif metric.weighed:
+        weighed = metric.weighed(actual, candidate), metric.weighed(actual, champion)
+        values = _of_both(weighed, np.ones(len(actual)))
+        found = _by_weights(lambda weights: _apart(_of_both(weighed, weights)), len(actual), cancelled)
     else:
         of_rows = _by_rows_of(metric, actual, candidate, champion)
         values = of_rows(slice(None))
         found = _by_rows(lambda rows: _apart(of_rows(rows)), len(actual), cancelled)
     return _bounded(values, found, confidence)
+
+
+def _by_places(metric: Metric, *values: Any) -> tuple[Any, ...]:
+    """The metric for these classes, and the values as the places of their classes among those of all, each (n,)."""
+    classes, places = np.unique(np.concatenate(values), return_inverse=True)
+    found = classes.tolist()
+    if metric.ordered(found) != found:
+        places = len(found) - 1 - places
+    return metric.on_classes(found), *np.split(places.reshape(-1), len(values))
 
 
 def _bounded(values: tuple[float, float], found: _Resampled, confidence: float) -> Difference:
@@ -158,6 +173,24 @@ def _by_rows(difference: Callable[[Any], float], rows: int, cancelled: threading
     """Resample the difference of any other metric, which is asked for by the rows to take it of."""
     drawn = np.array([difference(chosen) for chosen in _draws(rows, cancelled)])
     return _Resampled(drawn, partial(half_width_of_parts, difference, rows))
+
+
+def _of_both(weighed: Sequence[Callable[[Floats], float]], weights: Floats) -> tuple[float, float]:
+    return weighed[0](weights), weighed[1](weights)
+
+
+def _by_weights(difference: Callable[[Floats], float], rows: int, cancelled: threading.Event) -> _Resampled:
+    """Resample the difference of a metric by how often each row is drawn."""
+    drawn = np.array(
+        [difference(np.bincount(chosen, minlength=rows).astype(np.float64)) for chosen in _draws(rows, cancelled)]
+    )
+
+    def of_slice(part: slice) -> float:
+        weights = np.zeros(rows)
+        weights[part] = 1
+        return difference(weights)
+
+    return _Resampled(drawn, partial(half_width_of_parts, of_slice, rows))
 
 
 def _draws(rows: int, cancelled: threading.Event) -> Iterator[NDArray[np.int64]]:

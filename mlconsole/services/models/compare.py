@@ -12,11 +12,17 @@ import msgspec
 
 from mlconsole.errors import WrongUse
 from mlconsole.evidence.testing import Comparison
-from mlconsole.services.models.metrics import Metric, find_metric, metric_direction
+from mlconsole.services.models.aligned import aligned
+from mlconsole.services.models.metrics import (
+    Kind,
+    Metric,
+    find_metric,
+    metric_direction,
+)
 from mlconsole.services.models.predict_child import separator
-from mlconsole.services.models.predictions import Answer, Asking, Kind, NotComparable, ask
+from mlconsole.services.models.predictions import Answer, Asking, NotComparable, Value, ask
 from mlconsole.services.models.segments import Segment, segments_of
-from mlconsole.text import clean_line, count, listed, shorten
+from mlconsole.text import count, listed, shorten
 
 if TYPE_CHECKING:
     from mlconsole.services.models.bootstrap import Difference
@@ -35,7 +41,10 @@ class RowsUnusable(WrongUse):
 
 
 class _Judged(msgspec.Struct, frozen=True):
-    """One metric with what happened and what both models predicted, as arrays (n,) of one kind."""
+    """One metric with what happened and what both models predicted, as arrays (n,) of one kind.
+
+    Where it judges how likely classes are, what happened is the place of a class, and predictions may be (n, c).
+    """
 
     metric: Metric
     actual: Any
@@ -110,6 +119,7 @@ def compare(
         rows=rows,
         target=target,
         command=command,
+        classes=_distinct(columns[target]),
         log_path=log_path,
         cancelled=cancelled,
     )
@@ -228,7 +238,7 @@ def _judge_all(asking: Asking, measures: Sequence[Metric], actual: Any) -> list[
     answers: dict[Kind, list[Answer]] = {}
     judged = []
     for measure in measures:
-        kind: Kind = "probability" if measure.from_probabilities else "predict"
+        kind: Kind = "probability" if asking.command and measure.kind == "score" else measure.kind
         if kind not in answers:
             if answers and asking.command and "{kind}" not in asking.command:
                 raise RowsUnusable(
@@ -236,12 +246,14 @@ def _judge_all(asking: Asking, measures: Sequence[Metric], actual: Any) -> list[
                     "Put {kind} into it: it becomes predict or probability. Or name metrics of one kind.",
                 )
             answers[kind] = ask(asking, kind)
-            if asking.command and kind == "probability":
-                for answer in answers[kind]:
-                    answer.classes = sorted(set(actual.tolist()))
-        values, predictions = _aligned(measure, actual, answers[kind])
+        values, predictions = aligned(measure, actual, answers[kind])
         judged.append(_Judged(measure, values, *predictions))
     return judged
+
+
+def _distinct(target: Any) -> list[Value]:
+    """The values of the target in order, numbers before texts."""
+    return sorted(target.unique().tolist(), key=lambda value: (isinstance(value, str), value))
 
 
 def _read_columns(rows: Path, names: Sequence[str]) -> Any:
@@ -290,72 +302,3 @@ def _rank(columns: Any, order: list[str]) -> Any:
     except TypeError as error:
         sentence = f"The rows to compare on can't be brought in order by {listed(order)}: it holds what has no order."
         raise RowsUnusable(sentence, "Name a column of dates, numbers or texts alone: [quality] order.") from error
-
-
-def _aligned(metric: Metric, actual: Any, answers: Sequence[Answer]) -> tuple[Any, list[Any]]:
-    """Actual and predicted values as arrays (n,) of one kind, numbers or texts."""
-    import numpy as np
-
-    for answer in answers:
-        if len(answer.predictions) != len(actual):
-            raise NotComparable(
-                f"{answer.label} made {count(len(answer.predictions), 'prediction')} for {count(len(actual), 'row')}.",
-                "A model has to answer every row, in order.",
-            )
-        if missing := sum(value is None for value in answer.predictions):
-            raise NotComparable(
-                f"{answer.label} predicted no number for {count(missing, 'row')} of {len(actual):,}.",
-                "Look for missing values in these rows, and at how the model treats them.",
-            )
-    if metric.from_probabilities:
-        classes = answers[0].classes
-        if any(answer.classes != classes for answer in answers):
-            raise NotComparable("The two models tell different classes apart.")
-        if len(classes) != 2:
-            raise NotComparable(f"{metric.name} needs two classes, and the target holds {len(classes)}.")
-        actual = _is_second(actual.tolist(), classes)
-    words = actual.dtype.kind not in "biuf"
-    predictions = [_array(answer, words, metric) for answer in answers]
-    actual = actual.astype(str) if words else actual.astype(np.float64)
-    if metric.of_classes:
-        _refuse_fractions(metric, actual, predictions)
-    return actual, predictions
-
-
-def _is_second(actual: Sequence[Any], classes: Sequence[Any]) -> Any:
-    """Whether each row is of the second class, (n,) of 0 and 1; 1 is 1.0 whichever the file or the model has."""
-    import numpy as np
-
-    written = {str(value): place for place, value in enumerate(classes)}
-    numbers = {float(value): place for place, value in enumerate(classes) if isinstance(value, bool | int | float)}
-    found = [
-        written.get(str(value), numbers.get(value) if isinstance(value, bool | int | float) else None)
-        for value in actual
-    ]
-    if None in found:
-        strange, known = actual[found.index(None)], " and ".join(map(str, classes))
-        raise NotComparable(
-            f"The target holds {shorten(clean_line(str(strange)), 40)}, and the models tell {known} apart.",
-            "Train on rows of each class, or leave these rows out of the hold-out.",
-        )
-    return np.array(found, dtype=np.int64)
-
-
-def _array(answer: Answer, words: bool, metric: Metric) -> Any:
-    import numpy as np
-
-    predicted_words = any(isinstance(value, str) for value in answer.predictions)
-    if words and not metric.of_classes:
-        raise NotComparable(f"{metric.name} compares numbers, but the target holds text.", "Compare by accuracy.")
-    if predicted_words != words:
-        kinds = ("text", "numbers") if predicted_words else ("numbers", "text")
-        raise NotComparable(f"{answer.label} predicts {kinds[0]}, but the target holds {kinds[1]}.")
-    return np.array(answer.predictions, dtype=str if words else np.float64)
-
-
-def _refuse_fractions(metric: Metric, actual: Any, predictions: Sequence[Any]) -> None:
-    """What judges classes would call each number with a fraction a class of its own: no two are ever the same."""
-    for what, values in (("the target holds", actual), *(("a model predicts", entry) for entry in predictions)):
-        if values.dtype.kind == "f" and (values != values.round()).any():
-            advice = "Compare by mean_absolute_error or another metric of numbers."
-            raise NotComparable(f"{metric.name} judges classes, but {what} numbers with fractions.", advice)

@@ -1,13 +1,14 @@
-"""The metrics that models are compared by: their names, which way is better, and their values over many resamples.
+"""The metrics that models are compared by: their names, which way is better, and what they are computed from.
 
-Names are those of `sklearn.metrics`. The common ones are written as sums over rows, so that thousands of resamples
-cost one matrix operation; any other is asked of scikit-learn, resample by resample.
+Names are those of `sklearn.metrics` and of its scorers. The common ones are written as sums over rows (`sums`) or by
+running sums in the scores' order (`ranking`), so that thousands of resamples cost little; any other is asked of
+scikit-learn, resample by resample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+Kind = Literal["predict", "probability", "score"]
+"""What models are asked for: values, probabilities of classes, or any scores of how likely they are."""
 
 ALIASES = {
     "mae": "mean_absolute_error",
@@ -40,6 +44,8 @@ ALIASES = {
     "explained_variance": "explained_variance_score",
     "jaccard": "jaccard_score",
     "brier_score": "brier_score_loss",
+    "brier": "brier_score_loss",
+    "top_k_accuracy": "top_k_accuracy_score",
 }
 
 LOWER_IS_BETTER = (
@@ -59,7 +65,7 @@ LOWER_IS_BETTER = (
     "brier_score_loss",
     "hamming_loss",
     "zero_one_loss",
-    "hinge_loss",
+    "negative_likelihood_ratio",
 )
 HIGHER_IS_BETTER = (
     "r2_score",
@@ -76,15 +82,46 @@ HIGHER_IS_BETTER = (
     "matthews_corrcoef",
     "cohen_kappa_score",
     "roc_auc_score",
+    "roc_auc_ovr",
+    "roc_auc_ovr_weighted",
+    "roc_auc_ovo",
+    "roc_auc_ovo_weighted",
     "average_precision_score",
+    "top_k_accuracy_score",
+    "d2_log_loss_score",
+    "d2_brier_score",
+    "positive_likelihood_ratio",
 )
-FROM_PROBABILITIES = ("roc_auc_score", "average_precision_score", "log_loss", "brier_score_loss")
+PROBABILITIES = (
+    "log_loss",
+    "brier_score_loss",
+    "d2_log_loss_score",
+    "d2_brier_score",
+    "roc_auc_ovr",
+    "roc_auc_ovr_weighted",
+    "roc_auc_ovo",
+    "roc_auc_ovo_weighted",
+)
+SCORES = ("roc_auc_score", "average_precision_score", "top_k_accuracy_score")
+"""Scikit-learn asks for the decision function here, and for probabilities only where there is none."""
 AVERAGED = tuple(
     f"{name}_{average}"
     for name in ("f1", "precision", "recall", "jaccard")
     for average in ("macro", "micro", "weighted")
 )
 """Scorers of scikit-learn that are no functions of `sklearn.metrics`: what is counted per class, over all classes."""
+OF_CLUSTERS = (
+    "adjusted_mutual_info_score",
+    "adjusted_rand_score",
+    "completeness_score",
+    "fowlkes_mallows_score",
+    "homogeneity_score",
+    "mutual_info_score",
+    "normalized_mutual_info_score",
+    "rand_score",
+    "v_measure_score",
+)
+"""Whether rows are together that belong together, whatever the groups are called."""
 OF_CLASSES = (
     *AVERAGED,
     "accuracy_score",
@@ -97,7 +134,37 @@ OF_CLASSES = (
     "cohen_kappa_score",
     "hamming_loss",
     "zero_one_loss",
+    "positive_likelihood_ratio",
+    "negative_likelihood_ratio",
+    *OF_CLUSTERS,
 )
+WITH_ONE_CLASS_MEANT = ("f1_score", "precision_score", "recall_score", "jaccard_score", "average_precision_score")
+"""Of two classes these judge one: 1 where there is such a class, else the last."""
+OF_TWO_CLASSES = ("roc_auc_score", "positive_likelihood_ratio", "negative_likelihood_ratio")
+OF_EVERY_CLASS = (
+    *(name for name in PROBABILITIES if name.startswith("roc_auc")),
+    "roc_auc_score",
+    "average_precision_score",
+)
+"""What is not defined where no row is of some class."""
+
+_SEVERAL_LABELS = "judges several labels of each row, and the target is one column", "Compare by f1_macro or accuracy."
+_CLUSTERS = "judges clusters by the features alone, and not what is predicted", "Compare by what the target tells."
+REFUSED = {
+    **{f"{name}_samples": _SEVERAL_LABELS for name in ("f1", "precision", "recall", "jaccard")},
+    "coverage_error": _SEVERAL_LABELS,
+    "label_ranking_average_precision_score": _SEVERAL_LABELS,
+    "label_ranking_loss": _SEVERAL_LABELS,
+    "dcg_score": _SEVERAL_LABELS,
+    "ndcg_score": _SEVERAL_LABELS,
+    "consensus_score": _CLUSTERS,
+    "calinski_harabasz_score": _CLUSTERS,
+    "davies_bouldin_score": _CLUSTERS,
+    "silhouette_score": _CLUSTERS,
+    "fbeta_score": ("needs a beta, which the settings can't tell it", "Compare by f1, precision or recall."),
+    "hinge_loss": ("judges margins, which few models tell", "Compare by log_loss or roc_auc."),
+}
+"""What scikit-learn has, and models can't be compared by here: why, and by what instead."""
 
 
 class MetricUnknown(WrongUse):
@@ -105,37 +172,67 @@ class MetricUnknown(WrongUse):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A metric by its name in `sklearn.metrics`.
+    """A metric by its name in `sklearn.metrics`, or among its scorers.
 
     `columns` turns actual and predicted values (n,) into what is summed over rows (n, k), and `value` turns sums
-    (…, k) and the number of rows into the metric (…). Both are None where scikit-learn has to be asked.
+    (…, k) and the number of rows into the metric (…). `weighed` turns them into a function of the rows' weights (n,).
+    All are None where scikit-learn has to be asked.
     """
 
     name: str
     lower_is_better: bool
     columns: Callable[[Any, Any], Floats] | None = None
     value: Callable[[Floats, Any], Floats] | None = None
+    weighed: Callable[[Any, Any], Callable[[Floats], float]] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What it judges: predictions, probabilities of classes, or any scores of them."""
+        return "probability" if self.name in PROBABILITIES else "score" if self.name in SCORES else "predict"
 
     @property
     def from_probabilities(self) -> bool:
-        """Whether it judges the probability of a class rather than a prediction."""
-        return self.name in FROM_PROBABILITIES
+        """Whether it judges how likely classes are rather than predictions."""
+        return self.kind != "predict"
 
     @property
     def of_classes(self) -> bool:
         """Whether it judges classes rather than numbers."""
         return self.name in OF_CLASSES
 
+    @property
+    def of_clusters(self) -> bool:
+        """Whether it judges which rows are of one class, but not what the classes are called."""
+        return self.name in OF_CLUSTERS
+
+    def on_classes(self, classes: list[Any]) -> Metric:
+        """The same where values are places in a list that `ordered` made; only metrics of classes need it."""
+        from mlconsole.services.models.sums import counts_of, of_counts
+
+        value = of_counts().get(self.name)
+        if value is None:
+            return self
+        return Metric(self.name, self.lower_is_better, counts_of(len(classes)), value)
+
+    def ordered(self, classes: list[Any]) -> list[Any]:
+        """Distinct classes in the order in which this metric takes the last of two as the one that is meant."""
+        if self.name in WITH_ONE_CLASS_MEANT and len(classes) == 2 and classes[0] == 1:
+            return classes[::-1]
+        return classes
+
 
 def full_name(metric: str) -> str:
     """The name in `sklearn.metrics` of a metric as people write it: `mae`, `neg_mean_absolute_error`, `f1_macro`.
 
     Raises:
-        MetricUnknown: there is none; the nearest is named.
+        MetricUnknown: there is none, and the nearest is named; or models can't be compared by it, and why.
     """
     name = metric.strip().lower().replace(" ", "_").replace("-", "_").removeprefix("neg_")
     name = ALIASES.get(name, name)
     known = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER, *AVERAGED)
+    if name in REFUSED:
+        why, instead = REFUSED[name]
+        raise MetricUnknown(f"Models can't be compared by {name}: it {why}.", instead)
     if name in known:
         return name
     from sklearn import metrics
@@ -169,128 +266,12 @@ def find_metric(metric: str) -> Metric:
     Raises:
         MetricUnknown: there is no such metric.
     """
+    from mlconsole.services.models.ranking import of_rankings
+    from mlconsole.services.models.sums import of_sums
+
     name = full_name(metric)
-    columns, value = _by_sums().get(name, (None, None))
-    return Metric(name, metric_direction(name), columns, value)
-
-
-def _by_sums() -> dict[str, tuple[Callable[[Any, Any], Floats], Callable[[Floats, Any], Floats]]]:
-    import numpy as np
-
-    def mean(sums: Floats, rows: Any) -> Floats:
-        return np.asarray(sums[..., 0] / rows, dtype=np.float64)
-
-    def root(sums: Floats, rows: Any) -> Floats:
-        return np.sqrt(mean(sums, rows))
-
-    def one(losses: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Floats]:
-        return lambda actual, predicted: np.asarray(losses(actual, predicted), dtype=np.float64)[:, None]
-
-    def relative(actual: Any, predicted: Any) -> Any:
-        return np.abs(predicted - actual) / np.maximum(np.abs(actual), np.finfo(np.float64).eps)
-
-    absolute = one(lambda actual, predicted: np.abs(predicted - actual))
-    squared = one(lambda actual, predicted: np.square(predicted - actual))
-    logarithmic = one(lambda actual, predicted: np.square(np.log1p(predicted) - np.log1p(actual)))
-    return {
-        "mean_absolute_error": (absolute, mean),
-        "mean_squared_error": (squared, mean),
-        "root_mean_squared_error": (squared, root),
-        "mean_absolute_percentage_error": (one(relative), mean),
-        "mean_squared_log_error": (logarithmic, mean),
-        "root_mean_squared_log_error": (logarithmic, root),
-        "accuracy_score": (one(lambda actual, predicted: actual == predicted), mean),
-        "zero_one_loss": (one(lambda actual, predicted: actual != predicted), mean),
-        "log_loss": (one(_surprise), mean),
-        "brier_score_loss": (squared, mean),
-        "r2_score": (_squares, _explained),
-        **{name: (_counts, value) for name, value in _of_counts().items()},
-    }
-
-
-def _surprise(actual: Any, probability: Any) -> Any:
-    """What a probability of the class that came is worth, in nats; the bounds are those of scikit-learn."""
-    import numpy as np
-
-    smallest = np.finfo(np.float64).eps
-    return -np.log(np.clip(np.where(actual == 1, probability, 1 - probability), smallest, 1))
-
-
-def _counts(actual: Any, predicted: Any) -> Floats:
-    """Per class whether a row was rightly found, was predicted, and was of it: three columns for each class."""
-    import numpy as np
-
-    columns = []
-    for label in np.union1d(actual, predicted):
-        columns += [(actual == label) & (predicted == label), predicted == label, actual == label]
-    return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _of_counts() -> dict[str, Callable[[Floats, Any], Floats]]:
-    """The metrics that `_counts` is enough for: of the last of two classes, else the mean over all classes."""
-    import numpy as np
-
-    def split(sums: Floats) -> tuple[Floats, Floats, Floats]:
-        return sums[..., 0::3], sums[..., 1::3], sums[..., 2::3]
-
-    def each(
-        part: Callable[[Floats, Floats, Floats], tuple[Floats, Floats]], average: str = ""
-    ) -> Callable[[Floats, Any], Floats]:
-        def value(sums: Floats, rows: Any) -> Floats:
-            right, found, real = split(sums)
-            above, below = part(right, found, real)
-            if average == "micro":
-                return np.asarray(above.sum(axis=-1) / np.maximum(below.sum(axis=-1), 1), dtype=np.float64)
-            scores = np.where(found + real > 0, above / np.maximum(below, 1), np.nan)
-            if average == "weighted":
-                return np.asarray(np.nansum(scores * real, axis=-1) / rows, dtype=np.float64)
-            if scores.shape[-1] <= 2 and not average:
-                return np.asarray(np.nan_to_num(scores[..., -1]), dtype=np.float64)
-            return np.asarray(np.nanmean(scores, axis=-1), dtype=np.float64)
-
-        return value
-
-    def balanced(sums: Floats, _rows: Any) -> Floats:
-        right, _found, real = split(sums)
-        return np.asarray(
-            np.nanmean(np.where(real > 0, right / np.maximum(real, 1), np.nan), axis=-1), dtype=np.float64
-        )
-
-    def correlation(sums: Floats, rows: Any) -> Floats:
-        right, found, real = split(sums)
-        rows = np.asarray(rows, dtype=np.float64)
-        agreed = right.sum(axis=-1) * rows - (found * real).sum(axis=-1)
-        spread = (rows**2 - (found**2).sum(axis=-1)) * (rows**2 - (real**2).sum(axis=-1))
-        return np.asarray(np.where(spread > 0, agreed / np.sqrt(np.maximum(spread, 1)), 0.0), dtype=np.float64)
-
-    parts: dict[str, Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]] = {
-        "f1": lambda right, found, real: (2 * right, found + real),
-        "precision": lambda right, found, real: (right, found),
-        "recall": lambda right, found, real: (right, real),
-        "jaccard": lambda right, found, real: (right, found + real - right),
-    }
-    return {
-        **{f"{name}_score": each(part) for name, part in parts.items()},
-        **{name: each(parts[name.partition("_")[0]], name.partition("_")[2]) for name in AVERAGED},
-        "balanced_accuracy_score": balanced,
-        "matthews_corrcoef": correlation,
-    }
-
-
-def _squares(actual: Any, predicted: Any) -> Floats:
-    """Squared error, value and squared value; values are taken from their mean, so that no digits are lost."""
-    import numpy as np
-
-    centred = actual - actual.mean()
-    return np.stack([np.square(predicted - actual), centred, np.square(centred)], axis=1)
-
-
-def _explained(sums: Floats, rows: Any) -> Floats:
-    import numpy as np
-
-    spread = sums[..., 2] - np.square(sums[..., 1]) / rows
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(spread > 0, 1 - sums[..., 0] / spread, np.nan), dtype=np.float64)
+    columns, value = of_sums().get(name, (None, None))
+    return Metric(name, metric_direction(name), columns, value, of_rankings().get(name))
 
 
 def by_scikit_learn(name: str) -> Callable[[Any, Any], float]:

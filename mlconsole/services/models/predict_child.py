@@ -1,9 +1,10 @@
 """Let models predict rows. A program of its own, run by the project's Python, with only what the project has.
 
-    python predict_child.py ROWS TARGET OUTPUT (predict|probability) LABEL MODEL [LABEL MODEL ...]
+    python predict_child.py ROWS TARGET OUTPUT (predict|probability|score) LABEL MODEL [LABEL MODEL ...]
 
-Runs in the project's folder. OUTPUT gets one JSON line per model: `{"label", "predictions", "classes"}`, where a
-prediction is a number, a text or null (none, or not a number), or `{"label", "error"}`, the error in one line.
+Runs in the project's folder. OUTPUT gets one JSON line per model: `{"label", "predictions", "scores", "classes"}`,
+where a prediction is a number, a text or null (none, or not a number), or `{"label", "error"}`, the error in one line.
+Of two classes, `predictions` are the probabilities or scores of the second; of more, `scores` has a list for each row.
 """
 
 from __future__ import annotations
@@ -93,17 +94,38 @@ def plain(value: Any) -> Any:
     return number if math.isfinite(number) else None
 
 
+def judged(model: Any, frame: Any, kind: str) -> dict[str, Any]:
+    """How likely each class is: its probability, or where `score` is asked the decision function, if there is one."""
+    import numpy as np
+
+    methods = [name for name in ("decision_function", "predict_proba") if hasattr(model, name)]
+    if kind == "probability" or not methods:
+        methods = ["predict_proba"]
+    for name in (methods[0], "classes_"):
+        if not hasattr(model, name):
+            raise TypeError(f"its {type(model).__name__} has no {name}, which this metric needs")
+    classes = flat(model.classes_)
+    found = np.asarray(getattr(model, methods[0])(frame), dtype=float)
+    if len(classes) < 2:
+        raise ValueError("it knows one class only")
+    if found.ndim == 2 and len(classes) == 2 and found.shape[1] in (1, 2):
+        found = found[:, -1]
+    if found.ndim == 1 and len(classes) == 2:
+        return {"predictions": flat(found), "classes": classes}
+    if found.ndim != 2 or found.shape[1] != len(classes):
+        raise ValueError(f"its {methods[0]} gives an array {found.shape} for {len(classes)} classes")
+    scores = found.tolist() if np.isfinite(found).all() else [[plain(value) for value in row] for row in found]
+    return {"scores": scores, "classes": classes}
+
+
 def answer(label: str, path: str, frame: Any, kind: str) -> dict[str, Any]:
     """One model's predictions; whatever goes wrong in it becomes an error in words."""
     try:
         model = load(path)
         rows = features_of(model, frame)
-        classes = flat(model.classes_) if kind == "probability" else []
-        if kind == "probability":
-            if len(classes) != 2:
-                raise ValueError(f"it tells {len(classes)} classes apart, and this metric needs two")
-            return {"label": label, "predictions": flat(model.predict_proba(rows)[:, 1]), "classes": classes}
-        return {"label": label, "predictions": flat(model.predict(rows)), "classes": classes}
+        if kind != "predict":
+            return {"label": label, **judged(model, rows, kind)}
+        return {"label": label, "predictions": flat(model.predict(rows))}
     except Exception as error:  # noqa: BLE001 (whatever the project's code raises)
         traceback.print_exc()
         return {"label": label, "error": f"{type(error).__name__}: {error}"}

@@ -11,18 +11,18 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from mlconsole.errors import Cancelled, Refused
+from mlconsole.services.models.metrics import Kind
 from mlconsole.services.processes import ChildResult, child_environment, run_child
 from mlconsole.services.training.command import fill_words
 from mlconsole.text import clean_line, count, listed, shorten
 
 PREDICT_CHILD = Path(__file__).with_name("predict_child.py")
 PREDICTION_COLUMNS = ("prediction", "predictions", "predicted", "y_pred", "probability", "score")
-Kind = Literal["predict", "probability"]
+PROBABILITY_COLUMNS = ("probability", "score", *PREDICTION_COLUMNS[:-2])
 Value = float | str | bool | None
 
 
@@ -31,10 +31,15 @@ class NotComparable(Refused):
 
 
 class Answer(msgspec.Struct):
-    """What one model predicts, a value for each row; `error` says why it could not."""
+    """What one model predicts, a value for each row; `error` says why it could not.
+
+    Where probabilities or scores of more than two classes are asked, they are in `scores`, a row of them for each row,
+    in the order of `classes`.
+    """
 
     label: str
     predictions: list[Value] = []
+    scores: list[list[float | None]] = []
     classes: list[Value] = []
     error: str = ""
 
@@ -49,6 +54,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
         rows: a CSV or Parquet file.
         target: the column that the models are not shown.
         command: the project's own predict command; empty where the models have `predict`.
+        classes: the distinct values of the target, in order.
         log_path: gets what the children print.
         cancelled: ends them when set.
     """
@@ -59,12 +65,13 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     rows: Path
     target: str
     command: str
+    classes: Sequence[Value]
     log_path: Path
     cancelled: threading.Event
 
 
 def ask(asking: Asking, kind: Kind) -> list[Answer]:
-    """What each model predicts, in the order given: values, or the probability of the second of two classes.
+    """What each model predicts, in the order given: values, or how likely the second of two classes is or each of more.
 
     Raises:
         NotComparable: a model can't be asked, or can't answer.
@@ -144,9 +151,10 @@ def _ask_command(asking: Asking, kind: Kind, folder: Path) -> list[Answer]:
     """Run the project's predict command once a model; it sees the rows without the target."""
     shown = _without_target(asking, folder)
     answers = []
+    asked_for = "predict" if kind == "predict" else "probability"
     for number, (label, path) in enumerate(asking.models):
         output = folder / f"{number}.csv"
-        values = {"model": str(path.absolute()), "data": str(shown), "predictions": str(output), "kind": kind}
+        values = {"model": str(path.absolute()), "data": str(shown), "predictions": str(output), "kind": asked_for}
         child = _run(asking, fill_words(asking.command, values, asking.python, setting="quality.predict"))
         if child.exit_code:
             raise NotComparable(
@@ -154,7 +162,7 @@ def _ask_command(asking: Asking, kind: Kind, folder: Path) -> list[Answer]:
             )
         if not output.is_file():
             raise NotComparable(f"quality.predict wrote no {{predictions}} for {label}.", tail=child.tail)
-        answers.append(Answer(label=label, predictions=_read_predictions(output, label, asking.target)))
+        answers.append(_read_output(output, label, asking, kind))
     return answers
 
 
@@ -172,25 +180,68 @@ def _without_target(asking: Asking, folder: Path) -> Path:
     return shown
 
 
-def _read_predictions(path: Path, label: str, target: str) -> list[Value]:
-    """The predictions of a CSV file: its one column, or the one that is named as such; a header is known by words."""
+def _read_output(path: Path, label: str, asking: Asking, kind: Kind) -> Answer:
+    """What a command wrote: a column of predictions, or where probabilities are asked perhaps one for each class."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             table = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise NotComparable(f"What quality.predict wrote for {label} can't be read: {error}.") from error
     if not table:
-        return []
+        return Answer(label)
+    if kind != "predict":
+        places = _class_columns([clean_line(name).strip() for name in table[0]], asking.classes)
+        if len(places) == 2 and len(asking.classes) == 2:
+            return Answer(label, _column(table[1:], places[1]), classes=list(asking.classes))
+        if len(asking.classes) > 2:
+            if len(places) < len(asking.classes):
+                raise _classes_missing(label, table[0], asking.classes)
+            each = [[_number_or_none(row, place) for place in places] for row in table[1:]]
+            return Answer(label, scores=each, classes=list(asking.classes))
     names = [clean_line(name).strip().lower() for name in table[0]]
-    known = [name for name in (*PREDICTION_COLUMNS, target.lower()) if name in names]
+    usual = PREDICTION_COLUMNS if kind == "predict" else PROBABILITY_COLUMNS
+    known = [name for name in (*usual, asking.target.lower()) if name in names]
     has_header = bool(known) or (_number(table[0][0]) is None and any(_number(row[0]) is not None for row in table[1:]))
     if len(names) > 1 and not known:
         raise NotComparable(
             f"What quality.predict wrote for {label} has {count(len(names), 'column')}: {listed(names)}.",
-            "Name the one with the predictions `prediction`.",
+            f"Name the one with the predictions `{usual[0]}`.",
         )
-    at = names.index(known[0]) if known else 0
-    return [_value(row[at]) if at < len(row) else None for row in table[has_header:]]
+    predictions = _column(table[has_header:], names.index(known[0]) if known else 0)
+    return Answer(label, predictions, classes=list(asking.classes) if kind != "predict" else [])
+
+
+def _class_columns(names: Sequence[str], classes: Sequence[Value]) -> list[int]:
+    """Where each class has its column, `probability_CLASS` or just its name; nothing where one of them has none."""
+    found = []
+    for value in classes:
+        place = next((at for at, name in enumerate(names) if _means(name, value)), None)
+        if place is None:
+            return []
+        found.append(place)
+    return found
+
+
+def _means(name: str, value: Value) -> bool:
+    name = name.removeprefix("probability_")
+    return name == clean_line(str(value)).strip() or (not isinstance(value, str) and _number(name) == value)
+
+
+def _classes_missing(label: str, header: Sequence[str], classes: Sequence[Value]) -> NotComparable:
+    known, there = ([shorten(clean_line(str(name)), 40) for name in names] for names in (classes, header))
+    return NotComparable(
+        f"What quality.predict wrote for {label} has no column for each of {listed(known)}: it has {listed(there)}.",
+        f"Write the probability of each class into a column of its own: `probability_{known[0]}` and so on.",
+    )
+
+
+def _column(rows: Sequence[Sequence[str]], place: int) -> list[Value]:
+    return [_value(row[place]) if place < len(row) else None for row in rows]
+
+
+def _number_or_none(row: Sequence[str], place: int) -> float | None:
+    number = _number(row[place]) if place < len(row) else None
+    return number if number is not None and abs(number) != float("inf") else None
 
 
 def _value(text: str) -> Value:

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
+import numpy as np
+import pandas as pd
 import pytest
 
+from tests.services.models.compare_bench import Bench
 from tests.services.models.mlflow_server import MlflowBench
 from tests.services.models.s3_server import S3Server, use_s3
 
@@ -38,3 +41,27 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         memory = fsspec.filesystem("memory")
         if memory.exists(f"/{name}"):
             memory.rm(f"/{name}", recursive=True)
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({"hour": random.integers(0, 24, 400), "temp": random.normal(15, 8, 400)})
+    frame["bikers"] = 3.0 * frame["hour"] + 2.0 * frame["temp"] + random.normal(0, 5, 400)
+    frame["busy"] = np.where(frame["bikers"] > frame["bikers"].median(), "yes", "no")
+    return frame
+
+
+@pytest.fixture
+def bench(tmp_path: Path, frame: pd.DataFrame) -> Bench:
+    return Bench(tmp_path, frame)
+
+
+@pytest.fixture
+def good(bench: Bench) -> Path:
+    return bench.helper("Good")
+
+
+@pytest.fixture
+def bad(bench: Bench) -> Path:
+    return bench.helper("Bad")

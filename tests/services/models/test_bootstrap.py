@@ -86,10 +86,21 @@ def test_averaged_scorers_are_those_of_scikit_learn(name: str, average: str, cla
     assert not metric_direction(f"{name}_{average}")
 
 
-def test_a_metric_that_needs_more_than_predictions_is_not_defined() -> None:
-    values = np.array([0.0, 1.0] * 20)
-    found = paired(find_metric("fbeta_score"), values, values, values, threading.Event())
-    assert np.isnan(found.candidate)
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("fbeta_score", "it needs a beta"),
+        ("f1_samples", "several labels of each row"),
+        ("ndcg", "there is no such metric"),
+        ("ndcg_score", "several labels of each row"),
+        ("silhouette_score", "clusters by the features alone"),
+        ("hinge_loss", "judges margins"),
+    ],
+)
+def test_a_metric_that_needs_more_than_predictions_says_so(name: str, why: str) -> None:
+    with pytest.raises(MetricUnknown, match=why) as caught:
+        find_metric(name)
+    assert caught.value.next_step
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier_score_loss", "roc_auc", "average_precision"])
