@@ -44,6 +44,15 @@ def _trained(context: StageContext, number: int) -> tuple[Trained, PythonEnviron
     return train_here(context, number, environment), environment
 
 
+def _forget(context: StageContext) -> None:
+    """Remove what the training needed until its model was stored."""
+    if context.project.settings.train.on == "cluster":
+        from mlconsole.stages.train_on_cluster import forget
+    else:
+        from mlconsole.stages.train_here import forget
+    forget(context)
+
+
 def _parameter_words(context: StageContext, last: StageRun) -> str:
     """Which parameters are other ones than those of an earlier training; empty where that can't be told."""
     from mlconsole.services.training import parameters
@@ -118,10 +127,7 @@ class TrainStage(Stage[TrainEvidence]):
         evidence = scanned(evidence, store.path(model.digest))
         version = self._numbered(context, self._version(context, number, model, evidence))
         context.emit(VersionMade(version=version))
-        if settings.train.on == "cluster":
-            from mlconsole.stages.train_on_cluster import forget
-
-            forget(context)
+        _forget(context)
         return msgspec.structs.replace(evidence, version=version)
 
     def _outputs(self, context: StageContext, result: TrainResult) -> tuple[ModelFile, ...]:

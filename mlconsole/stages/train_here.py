@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from mlconsole.errors import OutsideFailed
 from mlconsole.evidence.release import UseSeen
 from mlconsole.evidence.training import MetricPoint, Parameter, PythonEnvironment, SweepRun, TrainingProgress
 from mlconsole.project import Project
@@ -22,6 +26,8 @@ from mlconsole.stages.train_sweep import Ran, Report, Sweep, check_sweep
 from mlconsole.stages.trained import Trained, events_of, suffix_of
 from mlconsole.stages.training_inputs import working_folder
 
+KEPT = "kept"
+"""In the folder of a sweep's run: copies of what it left where the next run leaves its own."""
 DRAWN = {"TTY_COMPATIBLE": "1"}
 """Has rich draw its bars as they move, although nobody sees its terminal; other libraries do so by themselves."""
 
@@ -41,6 +47,12 @@ def check(project: Project, python: PythonEnvironment) -> None:
         notebook.parameter_names(working_folder(project) / shlex.split(settings.command)[0])
     if settings.sweep:
         check_sweep(project)
+
+
+def forget(context: StageContext) -> None:
+    """The model and its outputs are stored now: the copies of a sweep's runs are needed no more."""
+    for kept in (context.folder / "sweep").glob(f"*/{KEPT}"):
+        remove(kept)
 
 
 def train_here(context: StageContext, version: int, python: PythonEnvironment) -> Trained:
@@ -103,12 +115,13 @@ class _Preparation:
         line = shlex.join(training.command)
         of.begins(run, line)
         result = train(training, report, context.cancelled, lambda use: of.use(run.number, use))
+        result = _set_aside(result, training)
 
         def trained() -> tuple[Trained, PythonEnvironment]:
             parameters = self.parameters(result, run.parameters)
             return Trained(line, result, parameters, training.environment), self._environment
 
-        return Ran(result.metrics, trained, lambda: remove(training.given) if training.given else None)
+        return Ran(result.metrics, trained, lambda best: remove(training.given) if training.given else None)
 
     def parameters(self, result: TrainResult, varied: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
         """What the run was given, as it was varied, and what it told by itself."""
@@ -156,3 +169,31 @@ class _Preparation:
         if not path or self._cwd == self._project.root or Path(path).is_absolute() or "://" in path:
             return path
         return os.path.relpath(self._project.root / path, self._cwd)
+
+
+def _set_aside(result: TrainResult, training: Training) -> TrainResult:
+    """What a run of a sweep left outside of its own folder, in a copy there: the next run overwrites it.
+
+    Raises:
+        SweepUnusable: a run beside it may have overwritten its model already.
+        OutsideFailed: it can't be copied.
+    """
+    if result.found and not training.alone:
+        sentence = f"The run left its model at {result.found} and not at {{model}}: others beside it may have, too."
+        raise sweep.SweepUnusable(sentence, "Let train.command write to {model}, or take away `jobs` under [train].")
+    remove(training.folder / KEPT)
+
+    def aside(path: Path, number: int) -> Path:
+        if path.is_relative_to(training.folder):
+            return path
+        target = training.folder / KEPT / str(number) / path.name
+        target.parent.mkdir(parents=True)
+        shutil.copytree(path, target, symlinks=True) if path.is_dir() else shutil.copy2(path, target)
+        return target
+
+    try:
+        model = aside(result.model, 0)
+        outputs = tuple((name, aside(path, number)) for number, (name, path) in enumerate(result.outputs, 1))
+    except OSError as error:
+        raise OutsideFailed(f"What the run left can't be kept: {error.strerror}.", "Make room on its disk.") from error
+    return msgspec.structs.replace(result, model=model, outputs=outputs)

@@ -146,8 +146,24 @@ def _run_of(context: StageContext, version: int, of: Sweep, run: SweepRun, repor
         made = _result(project, result, _stored(project, result), watch)
         return Trained(line, made, tuple(found.values()), {}), _environment(result, plan.image)
 
-    # what the other runs brought to the store may be a version's model, too: gc tells them apart
-    return Ran(tuple(watch.collector.last.values()), trained, lambda: None)
+    return Ran(tuple(watch.collector.last.values()), trained, lambda best: _drop(context, result, best))
+
+
+def _drop(context: StageContext, result: JobResult, best: TrainResult) -> None:
+    """Remove what a run brought that is not the best: nothing leads there, unless a version has the same.
+
+    From a store that is shared nothing is removed: another machine's version may have the same.
+    """
+    project, name = context.project, context.project.settings.name
+    if project.settings.store.url:
+        return
+    store = model_store(project)
+    needed_by = {file.digest for known in context.journal.versions(name) for file in (known.model, *known.outputs)}
+    needed_by_best = {best.model, *(path for _, path in best.outputs)}
+    for file in filter(None, (result.model, *result.outputs)):
+        path = store.local_path(file.digest)
+        if path is not None and path not in needed_by_best and file.digest not in needed_by:
+            store.remove(file.digest)
 
 
 def _own_job(project: Project, version: int, context: StageContext | None = None) -> own_job.OwnJob:

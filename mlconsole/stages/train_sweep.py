@@ -14,9 +14,10 @@ from mlconsole.evidence.training import MetricPoint, PythonEnvironment, SweepRun
 from mlconsole.project import Project
 from mlconsole.services.training import command as commands
 from mlconsole.services.training import notebook, sweep
-from mlconsole.services.training.run import TrainingFailed
+from mlconsole.services.training.run import TrainingFailed, TrainResult
 from mlconsole.stages.base import StageContext
 from mlconsole.stages.trained import Trained
+from mlconsole.stages.training_inputs import working_folder
 from mlconsole.text import count, duration
 
 TELL_SECONDS = 1.0
@@ -29,13 +30,13 @@ Report = Callable[[Sequence[MetricPoint | TrainingProgress]], None]
 class Ran(msgspec.Struct, frozen=True):
     """A run that ended well.
 
-    `trained` says what came of it, and is only asked of the best; `drop` is called for the others: their models go,
-    their parameters, metrics and logs stay.
+    `trained` says what came of it, and is only asked of the best; `drop` is called for the others with what came of
+    the best: their models go, their parameters, metrics and logs stay.
     """
 
     metrics: tuple[MetricPoint, ...]
     trained: Callable[[], tuple[Trained, PythonEnvironment]]
-    drop: Callable[[], None]
+    drop: Callable[[TrainResult], None]
 
 
 def check_sweep(project: Project) -> None:
@@ -48,6 +49,9 @@ def check_sweep(project: Project) -> None:
     sweep.grid(settings.sweep)
     wanted = commands.placeholders(settings.command)
     is_notebook = notebook.is_notebook(settings.command)
+    if is_notebook and not notebook.takes_model(settings.command, working_folder(project)):
+        hint = 'Let it take the model\'s path: model_path = "" in a cell with the tag `parameters`.'
+        raise sweep.SweepUnusable("The runs of the notebook would overwrite each other's model.", hint)
     if "model" not in wanted and not is_notebook:
         hint = "Put {model} where the model's path belongs in train.command."
         raise sweep.SweepUnusable("The runs of the sweep would overwrite each other's model.", hint)
@@ -107,7 +111,7 @@ class Sweep:
         self._context.emit_all([MetricSeen(point=point) for point in trained.result.metrics])
         for number, ran in self._results.items():
             if number != best.number:
-                ran.drop()
+                ran.drop(trained.result)
         return msgspec.structs.replace(trained, sweep=tuple(self._runs), best_by=self._metric), python
 
     def begins(self, run: SweepRun, command: str) -> None:

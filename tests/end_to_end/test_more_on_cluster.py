@@ -104,6 +104,8 @@ def test_a_sweep_is_as_many_jobs_at_once_as_asked_and_the_best_is_the_candidate(
         "depth": "2",
     }
     assert json.loads(model_of(bench, evidence)) == {"mean": 2.1}
+    (stored,) = bench.root.glob(".mlconsole/store/sha256/*/*/model*")
+    assert stored.parent.name == evidence["version"]["model"]["digest"].partition(":")[2], "nothing leads to the others"
     assert evidence["environment"]["found"] == "image"
     log = (bench.root / ".mlconsole/releases/1/sweep/3/train.log").read_text()
     assert log == "epoch 1/1 loss=0.5\nmae=7.9\n"

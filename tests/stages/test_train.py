@@ -233,6 +233,15 @@ def test_a_notebook_is_swept_over_its_own_parameters(bench: Bench) -> None:
     assert bench.model() == "4 of data/training.csv"
 
 
+def test_a_notebook_that_takes_no_model_path_can_not_be_swept(bench: Bench) -> None:
+    bench.write("train.ipynb", json.dumps(NOTEBOOK).replace("model_path: str", "weights: str"))
+    bench.settings('command = "train.ipynb"\n[train.sweep]\ndepth = [1, 4]')
+    with_papermill(bench)
+    outcome = bench.release()
+    assert outcome.sentence == "The runs of the notebook would overwrite each other's model."
+    assert outcome.exit_code == 2
+
+
 def test_a_notebook_without_papermill_is_a_sentence(bench: Bench) -> None:
     bench.write("train.ipynb", json.dumps(NOTEBOOK))
     bench.settings('command = "train.ipynb"')
@@ -264,6 +273,39 @@ def test_a_sweep_runs_each_combination_and_the_best_is_the_candidate(bench: Benc
     assert sorted(path.name for path in folder.glob("sweep/*/model.pkl")) == []
     assert len(list(folder.glob("sweep/*/train.log"))) == 6
     assert "run 4 of 6 done, 5.25" in (folder / "train.log").read_text()
+
+
+def test_the_outputs_of_a_sweep_are_those_of_its_best_run(bench: Bench) -> None:
+    bench.write("train.py", TRAIN + 'open("report.txt", "w").write(f"report of depth {options.depth}")\n')
+    bench.settings(f'{SWEEP}\noutputs = ["report.txt"]\n[train.sweep]\ndepth = [5, 1]\nrate = [0.5]')
+    outcome = bench.release()
+    assert outcome.exit_code == 0, outcome.sentence
+    (output,) = bench.evidence().outputs
+    assert output.filename == "report.txt"
+    assert model_store(open_project(bench.root)).path(output.digest).read_text() == "report of depth 5"
+    assert (bench.root / "report.txt").read_text() == "report of depth 1", "what is the project's stays where it is"
+    assert not list((bench.root / ".mlconsole" / "releases").rglob("report.txt"))
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+Path("out").mkdir(exist_ok=True)
+Path("out/net.pkl").write_text(f"model of depth {sys.argv[1]}")
+print("mae:", 10 - int(sys.argv[1]))
+"""
+
+
+def test_a_model_that_each_run_of_a_sweep_leaves_at_the_same_place_is_the_best_run_s(bench: Bench) -> None:
+    bench.write("train.py", ELSEWHERE)
+    settings = 'command = "python train.py {depth} {model}"\nmodel = "out/*.pkl"\n'
+    bench.settings(f"{settings}[train.sweep]\ndepth = [5, 1]")
+    outcome = bench.release()
+    assert outcome.exit_code == 0, outcome.sentence
+    assert bench.model() == "model of depth 5"
+    assert not list((bench.root / ".mlconsole" / "releases").rglob("net.pkl"))
+    bench.settings(f"{settings}jobs = 2\n[train.sweep]\ndepth = [5, 2]")
+    assert "left its model at out/*.pkl and not at {model}" in bench.release().sentence
 
 
 def test_a_sweep_varies_the_file_of_parameters(bench: Bench) -> None:
