@@ -419,6 +419,11 @@ class Journal:
         """All versions of a model, newest first."""
         return self._records(ModelVersion, "SELECT body FROM versions WHERE name = ? ORDER BY number DESC", name)
 
+    def last_name(self) -> str:
+        """The name of the model that a version was made of last; empty where there is none."""
+        rows = self._rows("SELECT name FROM versions ORDER BY rowid DESC LIMIT 1")
+        return str(rows[0][0]) if rows else ""
+
     def version(self, name: str, number: int) -> ModelVersion:
         """One version.
 

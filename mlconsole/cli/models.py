@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mlconsole.cli.options import json_option, open_project_of, project_option
+from mlconsole.cli.options import json_option, open_journal_of, open_project_of, project_option
 
 
 @click.group()
@@ -21,7 +21,7 @@ def list_models(directory: Path, as_json: bool) -> None:
     """List versions, newest first."""
     from mlconsole.headless.reports import show_models
 
-    show_models(open_project_of(directory), as_json=as_json)
+    show_models(open_journal_of(directory), as_json=as_json)
 
 
 @models.command("verify")
@@ -30,7 +30,7 @@ def verify_models(directory: Path) -> int:
     """Compute the digest of every stored model again."""
     from mlconsole.headless.reports import verify_store
 
-    return verify_store(open_project_of(directory))
+    return verify_store(open_journal_of(directory))
 
 
 @models.command("show")
@@ -41,7 +41,7 @@ def show_model(version: str, directory: Path, as_json: bool) -> None:
     """Show what is known of VERSION (v3, or an alias such as champion)."""
     from mlconsole.headless.models import show_version
 
-    show_version(open_project_of(directory), version, as_json=as_json)
+    show_version(open_journal_of(directory), version, as_json=as_json)
 
 
 @models.command("compare")

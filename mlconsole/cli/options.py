@@ -49,3 +49,16 @@ def open_project_of(directory: Path) -> Project:
     from mlconsole.project import open_project
 
     return open_project(directory)
+
+
+def open_journal_of(directory: Path) -> Project:
+    """As `open_project_of`, for a command that goes by the journal alone: settings that can't be read don't stop it."""
+    from mlconsole.project import open_project
+    from mlconsole.project.settings import SettingsInvalid
+
+    try:
+        return open_project(directory)
+    except SettingsInvalid as problem:
+        from mlconsole.headless.reports import project_by_journal
+
+        return project_by_journal(directory, problem)

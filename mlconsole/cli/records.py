@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mlconsole.cli.options import STAGE, json_option, open_project_of, project_option
+from mlconsole.cli.options import STAGE, json_option, open_journal_of, open_project_of, project_option
 
 
 @click.command()
@@ -17,7 +17,7 @@ def status(directory: Path, as_json: bool) -> None:
     """Show the latest release, stage by stage."""
     from mlconsole.headless.reports import show_latest
 
-    show_latest(open_project_of(directory), as_json=as_json)
+    show_latest(open_journal_of(directory), as_json=as_json)
 
 
 @click.command()
@@ -28,7 +28,7 @@ def history(most: int, directory: Path, as_json: bool) -> None:
     """List past releases."""
     from mlconsole.headless.reports import show_history
 
-    show_history(open_project_of(directory), most, as_json=as_json)
+    show_history(open_journal_of(directory), most, as_json=as_json)
 
 
 @click.command()
@@ -40,7 +40,7 @@ def show(number: int, stage: Any, directory: Path, as_json: bool) -> None:
     """Show the record of release NUMBER."""
     from mlconsole.headless.reports import show_release
 
-    show_release(open_project_of(directory), number, stage, as_json=as_json)
+    show_release(open_journal_of(directory), number, stage, as_json=as_json)
 
 
 @click.command()
@@ -51,7 +51,7 @@ def record(number: int, kind: str, directory: Path) -> None:
     """Export the record of release NUMBER: all of it as JSON, a model card, or an in-toto statement."""
     from mlconsole.headless.record import export_record
 
-    export_record(open_project_of(directory), number, kind)
+    export_record(open_journal_of(directory), number, kind)
 
 
 @click.command()
@@ -62,7 +62,7 @@ def verify(version: str, directory: Path, as_json: bool) -> int:
     """Compute every digest of VERSION and its releases again. Default: the champion."""
     from mlconsole.headless.verify import verify as verify_version
 
-    return verify_version(open_project_of(directory), version, as_json=as_json)
+    return verify_version(open_journal_of(directory), version, as_json=as_json)
 
 
 @click.command()

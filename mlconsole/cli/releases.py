@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlconsole.cli.models import models
-from mlconsole.cli.options import STAGE, json_option, open_project_of, project_option, target_options
+from mlconsole.cli.options import STAGE, json_option, open_journal_of, open_project_of, project_option, target_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +195,7 @@ def cancel(number: int, directory: Path) -> None:
     """Ask release NUMBER, which runs in another process, to end."""
     from mlconsole.headless.reports import cancel_release
 
-    cancel_release(open_project_of(directory), number)
+    cancel_release(open_journal_of(directory), number)
 
 
 @models.command("promote")

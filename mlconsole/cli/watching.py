@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mlconsole.cli.options import json_option, open_project_of, project_option, target_options
+from mlconsole.cli.options import json_option, open_journal_of, open_project_of, project_option, target_options
 
 
 @click.command()
@@ -26,11 +26,11 @@ def watch(detach: bool, stop: bool, manifest: bool, image: str, directory: Path,
         raise click.UsageError("--image goes with --manifest.")
     from mlconsole.headless import watching
 
+    if stop:
+        return watching.stop(open_journal_of(directory))
     project = open_project_of(directory)
     if manifest:
         return watching.print_manifest(project, image=image, namespace=namespace)
-    if stop:
-        return watching.stop(project)
     if detach:
         return watching.start(project)
     return watching.watch(project, context=context, namespace=namespace)
@@ -46,7 +46,7 @@ def triggers(context: click.Context, most: int, directory: Path, as_json: bool) 
     if context.invoked_subcommand is None:
         from mlconsole.headless.watching import show_triggers
 
-        show_triggers(open_project_of(directory), most, as_json=as_json)
+        show_triggers(open_journal_of(directory), most, as_json=as_json)
 
 
 @triggers.command("accept")
@@ -56,7 +56,7 @@ def accept_triggers(numbers: tuple[int, ...], directory: Path) -> None:
     """Let proposals be released, up to the approval: these NUMBERS, or all."""
     from mlconsole.headless.watching import decide
 
-    decide(open_project_of(directory), "accept", numbers)
+    decide(open_journal_of(directory), "accept", numbers)
 
 
 @triggers.command("dismiss")
@@ -66,7 +66,7 @@ def dismiss_triggers(numbers: tuple[int, ...], directory: Path) -> None:
     """Let nothing follow from these NUMBERS, or from all proposals."""
     from mlconsole.headless.watching import decide
 
-    decide(open_project_of(directory), "dismiss", numbers)
+    decide(open_journal_of(directory), "dismiss", numbers)
 
 
 @triggers.command("again")
@@ -76,7 +76,7 @@ def trigger_again(numbers: tuple[int, ...], directory: Path) -> None:
     """Release NUMBERS after all, that were refused, failed or dismissed."""
     from mlconsole.headless.watching import decide
 
-    decide(open_project_of(directory), "again", numbers)
+    decide(open_journal_of(directory), "again", numbers)
 
 
 @triggers.command("forget")
@@ -86,7 +86,7 @@ def forget_addition(numbers: tuple[int, ...], directory: Path) -> None:
     """Leave the rows that were added for NUMBERS as they are: you took them out by hand, or keep them."""
     from mlconsole.headless.watching import forget
 
-    forget(open_project_of(directory), numbers)
+    forget(open_journal_of(directory), numbers)
 
 
 @click.command("monitor")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from mlconsole.errors import Exit, Problem, WrongUse
 from mlconsole.evidence.base import StageName, now
 from mlconsole.evidence.release import Release, StageRun
 from mlconsole.evidence.repo import CloneProgress
-from mlconsole.headless.output import narrate, say, say_blocks, say_json
+from mlconsole.headless.output import narrate, say, say_blocks, say_json, say_problem
 from mlconsole.headless.output import table_lines as lines_of
 from mlconsole.journal import Journal
 from mlconsole.present import (
@@ -26,7 +29,7 @@ from mlconsole.present import (
     standing,
     why_it_ran,
 )
-from mlconsole.project import Project
+from mlconsole.project import Project, open_without_settings
 from mlconsole.release.record import gather
 from mlconsole.text import number, short_digest, size
 
@@ -39,6 +42,20 @@ def journal_of(project: Project) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
+
+
+def project_by_journal(directory: Path, problem: Problem) -> Project:
+    """A project whose settings can't be read, by what is found in its folder and what its journal knows; says so."""
+    say_problem(problem)
+    narrate("  This goes by the journal, whatever the settings say.")
+    project = open_without_settings(directory)
+    if not project.journal_path.is_file():
+        return project
+    with journal_of(project) as journal:
+        name = journal.last_name()
+    if not name:
+        return project
+    return replace(project, settings=msgspec.structs.replace(project.settings, name=name))
 
 
 def narrate_of_others(project: Project, journal: Journal) -> None:

@@ -121,6 +121,17 @@ def open_project(directory: Path, *, personal: bool = True) -> Project:
     return project
 
 
+def open_without_settings(directory: Path) -> Project:
+    """As `open_project`, by what is found in the folder alone: for those who only want what was kept in it.
+
+    Raises:
+        WrongUse: there is no such folder.
+    """
+    root = _root_of(directory)
+    settings, found, questions = complete(root, Settings())
+    return Project(root=root, settings=settings, settings_file=None, found=found, questions=questions)
+
+
 def cluster_state_of(directory: Path) -> Path:
     """The folder of a project's local cluster, whatever the project's settings say, or whether they can be read.
 
