@@ -11,6 +11,7 @@ from mlconsole.evidence.training import ModelVersion
 from mlconsole.project import Project
 from mlconsole.services.models.compare import compare
 from mlconsole.stages.base import model_store
+from mlconsole.stages.data import dialect_of
 from mlconsole.stages.training_inputs import project_python
 
 
@@ -32,7 +33,7 @@ def compare_on_holdout(
             champion=store.path(theirs.model.digest),
             candidate_label=ours.label,
             champion_label=theirs.label,
-            rows=project.root / quality.holdout,
+            rows=quality.holdout,
             target=project.settings.data.target,
             metric=quality.metric,
             tolerance=quality.tolerance,
@@ -42,4 +43,5 @@ def compare_on_holdout(
             segments=quality.segments,
             command=quality.predict,
             order=quality.order,
+            dialect=dialect_of(project),
         )

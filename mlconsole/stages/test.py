@@ -17,6 +17,9 @@ from mlconsole.evidence.training import ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
+from mlconsole.services.datasets import files
+from mlconsole.services.datasets.faults import DataMissing
+from mlconsole.services.models.metrics import full_name
 from mlconsole.services.processes import child_environment
 from mlconsole.services.training import imports
 from mlconsole.stages.base import (
@@ -29,6 +32,7 @@ from mlconsole.stages.base import (
     needed,
     parts_of_settings,
 )
+from mlconsole.stages.data import dialect_of
 from mlconsole.stages.deployed import taken_back_words
 from mlconsole.stages.training_inputs import project_python, python_input
 from mlconsole.text import count, listed, number
@@ -94,6 +98,23 @@ def _settings_digest(project: Project) -> str:
     return digest_of(*settings.args, str(settings.rerun), *judged)
 
 
+def _holdout_files(project: Project) -> tuple[Path, ...]:
+    """The files with the rows to compare on; none where they are not named, or not there (yet)."""
+    holdout = project.settings.quality.holdout
+    try:
+        return files.find(project.root, holdout) if holdout else ()
+    except DataMissing:
+        return ()
+
+
+def _writing(project: Project) -> Iterator[Input]:
+    """How text tables are written, where that decides what the hold-out says."""
+    dialect = dialect_of(project) if project.settings.quality.holdout else None
+    if dialect is not None:
+        words = digest_of(dialect.delimiter, dialect.quote, dialect.encoding)
+        yield Input(name="how the hold-out is written", digest=words)
+
+
 def _refuse_without_xdist(project: Project) -> None:
     python = project_python(project)
     if all(package.name.lower().replace("_", "-") != "pytest-xdist" for package in python.packages):
@@ -139,14 +160,14 @@ class TestStage(Stage[TestEvidence]):
     def inputs(self, context: StageContext) -> tuple[Input, ...]:
         project, quality = context.project, context.project.settings.quality
         candidate, rival = context.known.candidate, context.rival
-        holdout = [project.root / quality.holdout] if quality.holdout else []
         return (
             Input(name="candidate", digest=candidate.model.digest),
             Input(name="candidate's version", digest=candidate.label),
             input_of_files("tests", project.root, _test_files(project.root, test_paths(project))),
             *_configuration(project.root),
             Input(name="test settings", digest=_settings_digest(project)),
-            input_of_files("hold-out", project.root, [path for path in holdout if path.exists()]),
+            input_of_files("hold-out", project.root, _holdout_files(project)),
+            *_writing(project),
             Input(
                 name="quality settings",
                 digest=digest_of(msgspec.json.encode(quality).decode()),
@@ -161,6 +182,9 @@ class TestStage(Stage[TestEvidence]):
         test_paths(project)
         if project.settings.test.workers:
             _refuse_without_xdist(project)
+        quality = project.settings.quality
+        for metric in (quality.metric, *quality.metrics) if quality.holdout else ():
+            full_name(metric)
 
     def run(self, context: StageContext) -> TestEvidence:
         from mlconsole.services.testing import junit, run_tests
@@ -214,17 +238,19 @@ class TestStage(Stage[TestEvidence]):
             return f"Not compared with {rival.label}: no rows are known that neither model has seen."
         if not project.settings.data.target:
             return f"Not compared with {rival.label}: the settings don't name data.target, which is to be predicted."
-        files = context.known.data.profile.identity.files if context.known.data else ()
-        if any((project.root / file.path).resolve() == (project.root / holdout).resolve() for file in files):
+        training = context.known.data.profile.identity.files if context.known.data else ()
+        rows = {path.resolve() for path in _holdout_files(project)}
+        if any((project.root / file.path).resolve() in rows for file in training):
             return f"Not compared with {rival.label}: {holdout} is training data, so its rows are not unseen."
         return ""
 
     def _compared(self, context: StageContext, evidence: TestEvidence, python: Path, model_path: Path) -> TestEvidence:
+        from mlconsole.services.datasets.plain import unhashed
         from mlconsole.services.models.compare import compare
         from mlconsole.services.models.unseen import seen_rows
 
         project, quality, rival = context.project, context.project.settings.quality, needed(context.rival)
-        rows = project.root / quality.holdout
+        dialect = dialect_of(project)
         context.note(f"Comparing with {rival.label} on {quality.holdout}")
         found = compare(
             python=python,
@@ -233,7 +259,7 @@ class TestStage(Stage[TestEvidence]):
             champion=model_store(project).path(rival.model.digest),
             candidate_label=context.known.candidate.label,
             champion_label=rival.label,
-            rows=rows,
+            rows=quality.holdout,
             target=project.settings.data.target,
             metric=quality.metric,
             tolerance=quality.tolerance,
@@ -243,9 +269,12 @@ class TestStage(Stage[TestEvidence]):
             segments=quality.segments,
             command=quality.predict,
             order=quality.order,
+            dialect=dialect,
         )
-        files = context.known.data.profile.identity.files if context.known.data else ()
-        seen = seen_rows(rows, [project.root / file.path for file in files], context.cancelled)
+        seen = None
+        if context.known.data is not None:
+            rows = unhashed(project.root, quality.holdout, dialect)
+            seen = seen_rows(project.root, rows, context.known.data.profile.identity, context.cancelled)
         return msgspec.structs.replace(evidence, comparison=found[0], further=found[1:], seen_rows=seen or 0)
 
     def judge(self, context: StageContext, evidence: TestEvidence) -> Verdict:

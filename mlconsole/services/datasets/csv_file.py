@@ -99,6 +99,11 @@ class CsvFile:
         self._body = start + _end_of_line(rows, lines)
         self._first_rows = rows[self._body - start :]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether any reader takes it as it is: UTF-8 that is not compressed, commas, and usual quotation marks."""
+        return self._stream.is_plain and self._delimiter == "," and self._quote == '"' and not self._old_mac
+
     def first_types(self) -> dict[str, Any]:
         """The types by the first rows; text where nothing narrower fits."""
         try:

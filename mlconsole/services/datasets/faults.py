@@ -53,7 +53,7 @@ def not_utf8(name: str, line: int) -> DataUnfit:
     """The fault of bytes that are not UTF-8."""
     return DataUnfit(
         f"{name}, line {line:,}: the text is not UTF-8.",
-        f"Convert it, with `iconv -f latin1 -t utf-8 {name}` perhaps.",
+        'Say how it is encoded: `encoding = "latin-1"` under `[data]`, perhaps.',
     )
 
 

@@ -58,7 +58,7 @@ def read_rows(
     def task(parse: Parse) -> Callable[[], tuple[Numbers, Numbers]]:
         def run() -> tuple[Numbers, Numbers]:
             table = parse()
-            return _hashes(table, real), _hashes(table, others)
+            return hashes_of(table, real), hashes_of(table, others)
 
         return run
 
@@ -77,7 +77,7 @@ def repeats(root: Path, identity: DataIdentity, column: str, *, cancelled: threa
     real = next(name for name in tables.columns if clean_line(name) == column)
 
     def task(parse: Parse) -> Callable[[], Numbers]:
-        return lambda: _hashes(parse().filter(pc.field(real).is_valid()), [real])
+        return lambda: hashes_of(parse().filter(pc.field(real).is_valid()), [real])
 
     while True:
         try:
@@ -90,7 +90,8 @@ def repeats(root: Path, identity: DataIdentity, column: str, *, cancelled: threa
     return len(hashes) - len(np.unique(hashes))
 
 
-def _hashes(table: Any, columns: Sequence[str]) -> Numbers:
+def hashes_of(table: Any, columns: Sequence[str]) -> Numbers:
+    """A hash of each row of a table of texts by some of its columns; a missing value is told from every text."""
     from pandas.util import hash_array
 
     if not columns:

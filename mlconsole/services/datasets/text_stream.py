@@ -43,6 +43,11 @@ class TextStream:
         self._path, self._name = path, name
         self.encoding = self._known(encoding) if encoding else self._marked()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the file's own bytes are UTF-8."""
+        return not self.encoding and not self._path.name.lower().endswith(COMPRESSIONS)
+
     def raw(self) -> BinaryIO:
         """The file's own bytes."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mlconsole.errors import WrongUse
+from mlconsole.errors import Cancelled, Problem, WrongUse
+from mlconsole.evidence.data import Dialect
 from mlconsole.evidence.testing import Comparison
 from mlconsole.services.models.aligned import aligned
 from mlconsole.services.models.metrics import (
@@ -19,7 +21,6 @@ from mlconsole.services.models.metrics import (
     find_metric,
     metric_direction,
 )
-from mlconsole.services.models.predict_child import separator
 from mlconsole.services.models.predictions import Answer, Asking, NotComparable, Value, ask
 from mlconsole.services.models.segments import Segment, segments_of
 from mlconsole.text import count, listed, shorten
@@ -64,7 +65,7 @@ def compare(
     champion: Path,
     candidate_label: str,
     champion_label: str,
-    rows: Path,
+    rows: Path | str,
     target: str,
     metric: str,
     tolerance: float,
@@ -74,6 +75,7 @@ def compare(
     segments: Sequence[str] = (),
     command: str = "",
     order: Sequence[str] = (),
+    dialect: Dialect | None = None,
 ) -> tuple[Comparison, ...]:
     """Compare two models on rows that neither has seen.
 
@@ -85,7 +87,7 @@ def compare(
         champion: another.
         candidate_label: what to call the candidate, such as `ml-model@v2`.
         champion_label: what to call the champion.
-        rows: a CSV or Parquet file.
+        rows: a CSV or Parquet file, or a folder or pattern of such, as `data.path` names them.
         target: the column that is predicted.
         metric: a name of `sklearn.metrics`, such as `mean_absolute_error`.
         tolerance: how much worse the candidate may be, as a part of the champion's value.
@@ -96,6 +98,7 @@ def compare(
         command: the project's own predict command, with `{model}`, `{data}` and `{predictions}`; empty: `predict`.
         order: columns that bring rows next to each other that may go together, such as a date or a customer; empty:
             they are as they stand in the file.
+        dialect: how text tables are written, where the settings say so.
 
     Returns:
         By `metric` on all rows first; then by the others, then by each on the rows of each segment. The bounds of
@@ -108,34 +111,39 @@ def compare(
         Cancelled: it was cancelled.
     """
     measures = [find_metric(name) for name in dict.fromkeys((metric, *metrics))]
-    columns = _read_columns(rows, (target, *segments, *order))
-    # Two models of one name (a version against itself) still are two.
-    labels = (candidate_label, champion_label if champion_label != candidate_label else f"{champion_label} (champion)")
-    models = list(zip(labels, (candidate, champion), strict=True))
-    asking = Asking(
-        python=python,
-        root=root,
-        models=models,
-        rows=rows,
-        target=target,
-        command=command,
-        classes=_distinct(columns[target]),
-        log_path=log_path,
-        cancelled=cancelled,
-    )
-    judged = _judge_all(asking, measures, columns[target].to_numpy())
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rows-", dir=log_path.parent) as folder:
+        plain = _plain_rows(root, str(rows), dialect, Path(folder), cancelled)
+        columns = _read_columns(plain, str(rows), (target, *segments, *order))
+        # Two models of one name (a version against itself) still are two.
+        labels = (
+            candidate_label,
+            champion_label if champion_label != candidate_label else f"{champion_label} (champion)",
+        )
+        asking = Asking(
+            python=python,
+            root=root,
+            models=list(zip(labels, (candidate, champion), strict=True)),
+            rows=plain,
+            target=target,
+            command=command,
+            classes=_distinct(columns[target]),
+            log_path=log_path,
+            cancelled=cancelled,
+        )
+        judged = _judge_all(asking, measures, columns[target].to_numpy())
     if order:
         rank = _rank(columns, list(dict.fromkeys(order)))
         columns, judged = columns.iloc[rank], [entry.in_order(rank) for entry in judged]
     parts = segments_of(columns, segments)
-    compared = _Compared(rows, (candidate_label, champion_label), tolerance, cancelled)
+    compared = _Compared(str(rows), (candidate_label, champion_label), tolerance, cancelled)
     return tuple(compared.all(judged, parts))
 
 
 class _Compared:
     """Turns predictions into comparisons of two models."""
 
-    def __init__(self, rows: Path, labels: tuple[str, str], tolerance: float, cancelled: threading.Event) -> None:
+    def __init__(self, rows: str, labels: tuple[str, str], tolerance: float, cancelled: threading.Event) -> None:
         self._rows, self._labels, self._tolerance, self._cancelled = rows, labels, tolerance, cancelled
 
     def all(self, judged: Sequence[_Judged], parts: Sequence[Segment]) -> Iterator[Comparison]:
@@ -155,7 +163,7 @@ class _Compared:
         found = self._one(judged, None, confidence)
         if found is None:
             advice = "Compare by another metric, or on more rows."
-            raise NotComparable(f"{judged.metric.name} is not defined on {self._rows.name}.", advice)
+            raise NotComparable(f"{judged.metric.name} is not defined on {self._rows}.", advice)
         return found
 
     def _one(self, judged: _Judged, part: Segment | None, confidence: float) -> Comparison | None:
@@ -256,7 +264,22 @@ def _distinct(target: Any) -> list[Value]:
     return sorted(target.unique().tolist(), key=lambda value: (isinstance(value, str), value))
 
 
-def _read_columns(rows: Path, names: Sequence[str]) -> Any:
+def _plain_rows(root: Path, rows: str, dialect: Dialect | None, folder: Path, cancelled: threading.Event) -> Path:
+    """The rows as one file that the project's Python reads by itself; read as the training data is."""
+    from mlconsole.services.datasets.plain import plain_table, unhashed
+
+    try:
+        return plain_table(root, unhashed(root, rows, dialect), folder, cancelled)
+    except Cancelled:
+        raise
+    except Problem as problem:
+        advice = problem.next_step
+        if not advice or "`path`" in advice:
+            advice = "Name the file with them: [quality] holdout."
+        raise RowsUnusable(f"The rows to compare on can't be read: {problem.sentence}", advice) from problem
+
+
+def _read_columns(rows: Path, shown: str, names: Sequence[str]) -> Any:
     """The named columns as a data frame; the first is the one that is predicted, and has a value in every row."""
     import pandas
     import pyarrow
@@ -269,27 +292,29 @@ def _read_columns(rows: Path, names: Sequence[str]) -> Any:
             known = pyarrow.parquet.read_schema(rows).names
             frame = pandas.read_parquet(rows, columns=[name for name in wanted if name in known])
         else:
-            sep = separator(str(rows))
-            known = list(pandas.read_csv(rows, sep=sep, nrows=0).columns)
-            frame = pandas.read_csv(rows, sep=sep, usecols=[name for name in wanted if name in known])
+            known = list(pandas.read_csv(rows, nrows=0).columns)
+            frame = pandas.read_csv(rows, usecols=[name for name in wanted if name in known], low_memory=False)
+    except UnicodeDecodeError as error:
+        sentence = f"The rows to compare on can't be read from {shown}: their text is not UTF-8."
+        raise RowsUnusable(sentence, "Say how it is encoded: `encoding` under `[data]`.") from error
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        why = (getattr(error, "strerror", None) or " ".join(str(error).split())).rstrip(".")
         raise RowsUnusable(
-            f"The rows to compare on can't be read from {rows}: {why}.", "Give a CSV or Parquet file."
+            f"The rows to compare on can't be read from {shown}: {why}.", "Give a CSV or Parquet file."
         ) from error
     target = wanted[0]
     for name in wanted:
         if name not in known:
             why = "so predictions can't be judged" if name == target else "which the settings name under [quality]"
             raise RowsUnusable(
-                f"{rows} has no column {name}, {why}.", f"Its columns are {shorten(', '.join(map(str, known)), 200)}."
+                f"{shown} has no column {name}, {why}.", f"Its columns are {shorten(', '.join(map(str, known)), 200)}."
             )
     if not len(frame):
-        raise RowsUnusable(f"{rows} has no rows to compare on.")
+        raise RowsUnusable(f"{shown} has no rows to compare on.")
     if missing := int(frame[target].isna().sum()):
         first = int(frame[target].isna().to_numpy().argmax()) + 1
         raise RowsUnusable(
-            f"{count(missing, 'row')} of {rows} have no value in {target}, the first is row {first}.",
+            f"{count(missing, 'row')} of {shown} have no value in {target}, the first is row {first}.",
             "Leave them out of the file.",
         )
     return frame

@@ -44,23 +44,12 @@ def load(path: str) -> Any:
     return model
 
 
-def separator(path: str) -> str:
-    """What separates the columns' names in the first line of a text table, compressed or not."""
-    from pandas.io.common import get_handle
-
-    with get_handle(path, "r", compression="infer", encoding="utf-8") as opened:
-        first = opened.handle.readline()
-    return max(",;\t|", key=first.count)
-
-
 def read_rows(path: str, target: str) -> Any:
-    """The rows to predict, without the target."""
+    """The rows to predict, without the target: of Parquet, or of plain UTF-8 with commas."""
     import pandas
 
-    if path.lower().endswith((".parquet", ".pq")):
-        frame = pandas.read_parquet(path)
-    else:
-        frame = pandas.read_csv(path, sep=separator(path))
+    read = pandas.read_parquet if path.lower().endswith((".parquet", ".pq")) else pandas.read_csv
+    frame = read(path)
     return frame.drop(columns=[target], errors="ignore")
 
 

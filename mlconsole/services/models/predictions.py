@@ -51,7 +51,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
         python: the project's Python.
         root: the project's folder, where the children run.
         models: each model's label and file.
-        rows: a CSV or Parquet file.
+        rows: a Parquet file, or one of plain UTF-8 with commas.
         target: the column that the models are not shown.
         command: the project's own predict command; empty where the models have `predict`.
         classes: the distinct values of the target, in order.
@@ -174,8 +174,7 @@ def _without_target(asking: Asking, folder: Path) -> Path:
     if shown.suffix == ".parquet":
         pandas.read_parquet(asking.rows).drop(columns=[asking.target]).to_parquet(shown)
         return shown
-    separator = "\t" if ".tsv" in asking.rows.name.lower() else ","
-    frame = pandas.read_csv(asking.rows, sep=separator, dtype=str, keep_default_na=False)
+    frame = pandas.read_csv(asking.rows, dtype=str, keep_default_na=False)
     frame.drop(columns=[asking.target]).to_csv(shown, index=False)
     return shown
 

@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import log_loss
 
 from mlconsole.errors import Cancelled
+from mlconsole.evidence.data import Dialect
 from mlconsole.services.models import bootstrap
 from mlconsole.services.models.bootstrap import Difference
 from mlconsole.services.models.compare import NotComparable, RowsUnusable, verdict
@@ -50,6 +51,50 @@ def test_rows_may_be_parquet(bench: Bench, frame: pd.DataFrame, good: Path, bad:
     rows = bench.root / "holdout.parquet"
     frame.to_parquet(rows)
     assert bench(good, bad, rows=rows) == bench(good, bad)
+
+
+@pytest.mark.parametrize("name", ["holdout.csv", "holdout.csv.gz", "holdout.csv.xz", "holdout.tsv.zip", "rows"])
+@pytest.mark.parametrize("command", ["", "python places.py {data} {predictions}"])
+def test_rows_are_read_as_the_data_is(bench: Bench, good: Path, name: str, command: str) -> None:
+    place = np.where(np.arange(len(bench.frame)) % 2, "M\u00fcnchen; Mitte", 'K\u00f6ln "Ost"')
+    frame = bench.frame.assign(place=place)
+    frame.to_csv(bench.rows, index=False)
+    expected = bench.all(good, good, segments=["place"])
+    bench.rows.unlink()
+    (bench.root / "places.py").write_text(PLACES)
+    several = [frame[:100], frame[100:]] if name == "rows" else [frame]
+    (bench.root / "rows").mkdir()
+    for number, part in enumerate(several):
+        path = bench.root / (f"rows/{number}.csv" if name == "rows" else name)
+        part.to_csv(path, index=False, sep=";", encoding="latin-1")
+    found = bench.all(
+        good, good, segments=["place"], rows=name, dialect=Dialect(encoding="latin-1", delimiter=";"), command=command
+    )
+    assert {entry.segment for entry in found} == {"", "place = M\u00fcnchen; Mitte", 'place = K\u00f6ln "Ost"'}
+    assert found == expected
+    with pytest.raises(RowsUnusable, match=r"The rows to compare on can't be read: .*not UTF-8.* `encoding = "):
+        bench(good, good, rows=name)
+
+
+PLACES = """
+import csv, sys
+data, output = sys.argv[1:]
+with open(data, encoding="utf-8", newline="") as file:
+    rows = list(csv.DictReader(file))
+assert {row["place"] for row in rows} == {"M\u00fcnchen; Mitte", 'K\u00f6ln "Ost"'}, rows[:2]
+with open(output, "w") as file:
+    print(*[3 * float(row["hour"]) + 2 * float(row["temp"]) for row in rows], sep=chr(10), file=file)
+"""
+
+
+def test_a_folder_of_parquet_files_is_one_table(bench: Bench, frame: pd.DataFrame, good: Path, bad: Path) -> None:
+    (bench.root / "rows").mkdir()
+    frame[:250].assign(hour=frame["hour"][:250].astype("float64")).to_parquet(bench.root / "rows" / "a.parquet")
+    frame[250:].to_parquet(bench.root / "rows" / "b.parquet")
+    assert bench(good, bad, rows="rows") == bench(good, bad)
+    frame.drop(columns="temp").to_parquet(bench.root / "rows" / "c.parquet")
+    with pytest.raises(RowsUnusable, match=r"c\.parquet"):
+        bench(good, bad, rows="rows")
 
 
 def test_few_rows_decide_nothing(bench: Bench, frame: pd.DataFrame, good: Path, bad: Path) -> None:
@@ -302,7 +347,7 @@ def test_rows_that_can_not_be_used_are_a_sentence(bench: Bench, good: Path, cont
 
 
 def test_rows_that_are_not_there_are_a_sentence(bench: Bench, good: Path) -> None:
-    with pytest.raises(RowsUnusable, match="No such file"):
+    with pytest.raises(RowsUnusable, match=r"There is no .*gone\.csv"):
         bench(good, good, rows=bench.root / "gone.csv")
     (bench.root / "broken.parquet").write_bytes(b"PAR1")
     with pytest.raises(RowsUnusable, match="can't be read"):
