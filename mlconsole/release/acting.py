@@ -41,6 +41,7 @@ from mlconsole.release.versions import find_version, made_by
 from mlconsole.services.monitoring.adding import since, total, without_features
 from mlconsole.services.monitoring.reading import Readings
 from mlconsole.services.notify import Notification
+from mlconsole.stages.data import dialect_of
 from mlconsole.stages.target import context_name
 from mlconsole.trigger_queue import TriggerQueue
 
@@ -174,7 +175,8 @@ class Monitor:
 
         metric = self._project.settings.quality.metric
         try:
-            found = quality_of(predictions, labels, data.key, data.target, metric, settings.quality_rows)
+            written = dialect_of(self._project)
+            found = quality_of(predictions, labels, data.key, data.target, metric, settings.quality_rows, written)
         except Problem as problem:
             self._say(f"quality by labels: {problem}")
             found = known

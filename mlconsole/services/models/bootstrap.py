@@ -93,6 +93,17 @@ def paired(
     return _bounded(values, found, confidence)
 
 
+def value_of(metric: Metric, actual: Any, predicted: Any) -> float:
+    """The metric of one model, of arrays as `paired` takes them; not a number where it is not defined."""
+    if metric.of_classes:
+        metric, actual, predicted = _by_places(metric, actual, predicted)
+    if metric.columns and metric.value:
+        return float(metric.value(metric.columns(actual, predicted).sum(axis=0), np.float64(len(actual))))
+    if metric.weighed:
+        return metric.weighed(actual, predicted)(np.ones(len(actual)))
+    return by_scikit_learn(metric.name)(actual, predicted)
+
+
 def _by_places(metric: Metric, *values: Any) -> tuple[Any, ...]:
     """The metric for these classes, and the values as the places of their classes among those of all, each (n,)."""
     classes, places = np.unique(np.concatenate(values), return_inverse=True)

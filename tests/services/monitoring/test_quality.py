@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlconsole.evidence.data import Dialect
 from mlconsole.services.monitoring.quality import NotJoined, files_of, quality_of
 
 KEY = ("day", "hr")
@@ -62,3 +63,46 @@ def test_what_can_not_be_joined_is_said(tmp_path: Path, predictions: Path) -> No
         quality_of([predictions], [labels], (), "y", "mae", 100)
     assert files_of(tmp_path, "*.csv") == (labels, predictions)
     assert files_of(tmp_path, "") == ()
+
+
+def labelled(
+    folder: Path, labels: list[object], predicted: list[object], **written: str
+) -> tuple[list[Path], list[Path]]:
+    """Predictions of one version and their labels, of which only the latter are written otherwise than usual."""
+    rows = range(len(labels))
+    told = write(folder, "told.csv", day=rows, hr=rows, prediction=predicted, model_version=["v1"] * len(labels))
+    pd.DataFrame({"day": rows, "hr": rows, "y": labels}).to_csv(folder / "late.csv", index=False, **written)
+    return [told], [folder / "late.csv"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"), [("f1_macro", 0.4), ("accuracy", 2 / 3), ("balanced_accuracy", 0.5), ("jaccard_micro", 0.5)]
+)
+def test_labels_are_read_as_the_data_and_classes_may_be_words(tmp_path: Path, metric: str, value: float) -> None:
+    words: list[object] = ["groß", "groß", "klein"] * 40
+    told = labelled(tmp_path, words, ["groß"] * 120, sep=";", encoding="latin-1")
+    found = quality_of(*told, KEY, "y", metric, 1000, Dialect(encoding="latin-1"))
+    assert [entry.value for entry in found] == [pytest.approx(value)]
+    with pytest.raises(NotJoined, match=r"late\.csv can't be read: .*not UTF-8"):
+        quality_of(*told, KEY, "y", metric, 1000)
+
+
+@pytest.mark.parametrize(
+    ("metric", "predicted", "words"),
+    [
+        ("log_loss", ["groß"], "log_loss needs the probability of the second of two classes"),
+        ("roc_auc_ovr", [7], "roc_auc_ovr needs the probability of the second of two classes"),
+        ("mae", ["groß"], "mean_absolute_error judges numbers, and v1 or the labels tell words"),
+    ],
+)
+def test_a_metric_that_late_labels_can_not_tell_is_said(
+    tmp_path: Path, metric: str, predicted: list[object], words: str
+) -> None:
+    with pytest.raises(NotJoined, match=words):
+        quality_of(*labelled(tmp_path, ["groß", "klein"] * 50, predicted * 100), KEY, "y", metric, 1000)
+
+
+def test_probabilities_are_judged_by_late_labels_of_two_classes(tmp_path: Path) -> None:
+    told = labelled(tmp_path, [0, 1] * 50, [0.2, 0.9] * 50)
+    (found,) = quality_of(*told, KEY, "y", "roc_auc", 1000)
+    assert (found.value, found.low, found.high) == (1, 1, 1)
