@@ -43,8 +43,6 @@ SEEN_PART = 0.01
 """The part of the hold-out that training data may hold: rows of few columns can be equal by chance."""
 MOST_READ = 100
 """In more files of tests nobody looks for imports: a run with nothing changed would take too long."""
-GO_TOGETHER = 2.0
-"""Bounds that are so many times wider than those of independent rows are wide because of the rows' neighbours."""
 
 
 class TestsMissing(WrongUse):
@@ -324,8 +322,11 @@ def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:
     if evidence.seen_rows > SEEN_PART * found.rows:
         sentence = f"{evidence.seen_rows:,} of the {count(found.rows, 'row')} to compare on are training data, too."
         yield Reason(level="warn", sentence=sentence, next_step=UNSEEN_ROWS_HINT)
-    for entry in (found, *evidence.further):
-        if entry.verdict == "worse":
+    compared = (found, *evidence.further)
+    worse_anyway = {entry.metric for entry in compared if entry.verdict == "worse" and not entry.segment}
+    for entry in compared:
+        # a segment is news only where the candidate is not worse in all
+        if entry.verdict == "worse" and not (entry.segment and entry.metric in worse_anyway):
             where = f" where {entry.segment}" if entry.segment else ""
             sentence = f"{entry.candidate} is worse than what serves{where}: {_words(entry)}"
             reason = f"{sentence} ({entry.relative:+.1%}, beyond chance)."
@@ -335,7 +336,7 @@ def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:
         why, more = _too_few(found)
         sentence = f"{why} to tell whether {found.candidate} is worse{limit}: {_words(found)}."
         yield Reason(level="warn", sentence=sentence, next_step=more)
-    untold = [entry for entry in evidence.further if entry.verdict == "undecided"]
+    untold = [entry for entry in evidence.further if entry.verdict == "undecided" and entry.metric not in worse_anyway]
     if untold:
         why, more = _too_few(*untold)
         sentence = f"{why} to tell whether {found.candidate} is worse by or where {listed(list(map(_part, untold)))}."
@@ -344,7 +345,10 @@ def _comparison_reasons(evidence: TestEvidence) -> Iterator[Reason]:
 
 def _too_few(*untold: Comparison) -> tuple[str, str]:
     """What is missing to tell the difference, and what helps: more of the same period does not, where it is as one."""
-    if min(entry.widened for entry in untold) >= GO_TOGETHER:
+    from mlconsole.services.models.compare import FEWEST_ROWS
+    from mlconsole.services.models.dependence import wider_by_chance
+
+    if all(entry.rows >= FEWEST_ROWS and entry.widened > wider_by_chance(entry.confidence) for entry in untold):
         return "Neighbouring rows go together, and there are too few that don't,", "Give quality.holdout other periods."
     return "Too few rows", "Give quality.holdout more rows."
 

@@ -124,11 +124,17 @@ def test_comparison(verdict: str, levels: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("widened", "sentence", "hint"),
-    [(1.3, "Too few rows to tell", "more rows"), (4.0, "Neighbouring rows go together", "other periods")],
+    ("widened", "rows", "sentence", "hint"),
+    [
+        (1.3, 1000, "Too few rows to tell", "more rows"),
+        # one in nine tables of independent rows is as wide as that
+        (2.2, 1000, "Too few rows to tell", "more rows"),
+        (4.0, 1000, "Neighbouring rows go together", "other periods"),
+        (4.0, 150, "Too few rows to tell", "more rows"),
+    ],
 )
-def test_what_can_not_be_told_says_what_is_missing(widened: float, sentence: str, hint: str) -> None:
-    found = msgspec.structs.replace(a_comparison("undecided"), widened=widened)
+def test_what_can_not_be_told_says_what_is_missing(widened: float, rows: int, sentence: str, hint: str) -> None:
+    found = msgspec.structs.replace(a_comparison("undecided", rows=rows), widened=widened)
     evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=found)
     (reason,) = _comparison_reasons(evidence)
     assert reason.sentence.startswith(sentence)
@@ -184,6 +190,18 @@ def test_a_segment_where_the_candidate_is_worse_stops_the_release_and_one_of_few
     assert (worse.level, untold.level) == ("fail", "warn")
     assert "worse than what serves where weather = rain: mean_absolute_error 30 against 20" in worse.sentence
     assert "weather = snow (mean_absolute_error, 3 rows)" in untold.sentence
+
+
+def test_segments_are_not_told_one_by_one_where_the_candidate_is_worse_anyway() -> None:
+    further = (
+        a_comparison("worse", "weather = rain"),
+        a_comparison("undecided", "weather = snow", rows=3),
+        msgspec.structs.replace(a_comparison("worse", "weather = snow"), metric="r2_score"),
+    )
+    evidence = TestEvidence(version="m@v2", run=a_run("passed"), comparison=a_comparison("worse"), further=further)
+    everywhere, snow = _comparison_reasons(evidence)
+    assert "worse than what serves: mean_absolute_error" in everywhere.sentence
+    assert "where weather = snow: r2_score" in snow.sentence
 
 
 def test_rows_that_training_has_seen_are_told() -> None:

@@ -138,6 +138,10 @@ CHANGES: dict[str, tuple[Change, Concerned]] = {
     "a text about it": (grown("README.md", "more\n"), {"repo": {TREE}}),
     "a row of data": (grown("data/training.csv", "5,10\n"), {"data": {"data"}, "train": {"data"}}),
     "a row of the hold-out": (grown("data/holdout.csv", "5,10\n"), {"test": {"hold-out"}}),
+    "how texts are encoded": (
+        setting("data.encoding", "latin-1"),
+        {"repo": {TREE}, "data": {"data settings"}, "test": {"how the hold-out is written"}},
+    ),
     "a rule for the data": (grown("checks.yaml", "relations: []\n"), {"repo": {TREE}, "data": {"checks"}}),
     "a test": (grown("tests/test_quality.py", "# more\n"), {"repo": {TREE}, "test": {"tests"}}),
     "a module of the tests": (grown("tests/tools.py", "# more\n"), {"repo": {TREE}, "test": {"tests"}}),

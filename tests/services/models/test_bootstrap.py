@@ -13,6 +13,7 @@ from mlconsole.errors import Cancelled
 from mlconsole.services.models import bootstrap
 from mlconsole.services.models.bootstrap import Difference, paired
 from mlconsole.services.models.compare import verdict
+from mlconsole.services.models.dependence import wider_by_chance
 from mlconsole.services.models.metrics import MetricUnknown, find_metric, metric_direction
 
 
@@ -128,6 +129,15 @@ def test_the_bounds_are_those_that_theory_gives_for_a_mean_or_wider(rows: int) -
 def test_independent_rows_cost_little_of_what_dependent_ones_gain() -> None:
     widened = [paired(find_metric("mae"), *predictions(300, seed), threading.Event()).widened for seed in range(60)]
     assert np.mean(widened) < 1.55  # 1.37 in the long run
+
+
+def test_rows_that_go_together_are_not_taken_for_independent_ones_and_seldom_the_other_way() -> None:
+    limit = wider_by_chance(0.95)
+    independent = [paired(find_metric("mae"), *predictions(300, seed), threading.Event()) for seed in range(100)]
+    together = [paired(find_metric("mae"), *days_that_go_together(seed), threading.Event()) for seed in range(20)]
+    assert sum(found.widened > limit for found in independent) <= 4  # more than 4 of 100 once in 300 times
+    assert sum(found.widened > limit for found in together) >= 10
+    assert wider_by_chance(0.99) > limit
 
 
 def days_that_go_together(seed: int) -> tuple[Any, Any, Any]:
