@@ -88,7 +88,8 @@ def training_inputs(project: Project, data: DataIdentity) -> tuple[Input, ...]:
     """
     template = manifest_line(project) or command_template(project)
     parameters = [project.root / name for name in [project.settings.train.parameters] if name]
-    sources = commands.sources(project.root, shlex.split(template), working_folder(project))
+    found = commands.sources(project.root, shlex.split(template), working_folder(project))
+    sources = tuple(path for path in found if path not in parameters)
     return (
         data_input(data),
         Input(name="command", digest=template),

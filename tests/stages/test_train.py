@@ -153,6 +153,32 @@ def test_a_command_without_arguments_in_a_folder_of_its_own(bench: Bench, monkey
     assert b"xyzzy-secret" not in state
 
 
+def test_what_the_code_is_configured_by_decides_whether_it_trains_again(bench: Bench) -> None:
+    bench.write("conf/model/tree.yaml", "depth: 4\n")
+    bench.write(
+        "train.py",
+        """
+        import sys, time
+        from pathlib import Path
+        config_path="conf"
+        depth = Path("conf/model/tree.yaml").read_text()
+        Path("about.yaml").write_text(f"made at {time.time()}")
+        Path("results.json").write_text(f'{{"mae": {time.time()}}}')
+        Path(sys.argv[1]).write_text(depth)
+        """,
+    )
+    bench.settings('command = "python train.py {model}"')
+    for depth, versions in ((4, 1), (4, 1), (8, 2)):
+        bench.write("conf/model/tree.yaml", f"depth: {depth}\n")
+        assert bench.release().exit_code == 0
+        assert bench.model() == f"depth: {depth}\n"
+        project = open_project(bench.root)
+        with contextlib.closing(Journal(project.journal_path)) as journal:
+            last, made = journal.last_run("train"), journal.versions("m")
+        assert len(made) == versions
+    assert last is not None and any("tree.yaml" in words for words in last.because)
+
+
 def test_make_trains_and_its_makefile_is_training_code(bench: Bench) -> None:
     bench.write("Makefile", "train:\n\tpython3 train.py --output $(MODEL)\n")
     bench.settings('command = "make train MODEL={model}"')

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlconsole.errors import WrongUse
-from mlconsole.services.training import imports
+from mlconsole.services.training import configuration, imports
 from mlconsole.services.training.notebook import SUFFIX, is_notebook, notebook_command
 
 # Single-quoted, double-quoted, an escaped character, an operator, blanks, or a run of anything else.
@@ -113,7 +113,8 @@ def sources(root: Path, command: Sequence[str], cwd: Path | None = None) -> tupl
     Returns:
         Paths below `root` (joined with it), sorted: the script or `-m` module of the command and all that they import
         from the project. Where the command names neither, every `*.py` but those in hidden folders, tests and virtual
-        environments, the notebook that is run, and what `make` and `dvc` and their like read.
+        environments, the notebook that is run, and what `make` and `dvc` and their like read. Scripts and files of
+        configuration that the command or this code names are among them.
     """
     here = cwd or root
     entries = [path for word, after in _words(command) for path in _entry(root, here, word, after)]
@@ -121,6 +122,8 @@ def sources(root: Path, command: Sequence[str], cwd: Path | None = None) -> tupl
     if not entries:
         names = (*RECIPES, *(word for word, _ in _words(command) if word.endswith(SUFFIX)))
         found |= {here / name for name in names if (here / name).is_file()}
+    found.update(configuration.of_code(root, here, [path for path in found if path.suffix == ".py"]))
+    found.update(configuration.of_command(root, here, (word for word, _ in _words(command))))
     return tuple(sorted(found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,47 @@ def test_a_script_outside_the_project_is_not_followed(project: Path, tmp_path_fa
     outside = tmp_path_factory.mktemp("outside") / "train.py"
     outside.write_text("import helpers")
     assert outside not in sources(project, ("python", str(outside)))
+
+
+def test_scripts_and_configuration_that_are_named_are_sources(tmp_path: Path) -> None:
+    files = {
+        "train.py": """
+            import hydra, json, yaml
+            base = yaml.safe_load(open("conf/base.yaml"))
+            more = json.load(open('model_config.json'))
+            open("used.yaml", "w").write(str(base))
+            Path("written.toml").write_text("x")
+            yaml.dump(base, open("metrics.yaml", MODE))
+            json.dump({}, open("about.json", MODE))
+            outside = open("../outside.yaml"), open(".mlconsole/own.yaml"), open("gone.yaml")
+            @hydra.main(config_path="hydra", config_name="config")
+            def main(cfg): ...
+        """,
+        "fit.sh": "python train.py",
+        "run.sh": "",
+        "one.ini": "",
+        "two.toml": "",
+        "data.csv": "",
+        "conf/base.yaml": "",
+        "conf/unnamed.yaml": "",
+        "model_config.json": "",
+        "hydra/config.yaml": "",
+        "hydra/model/tree.yaml": "",
+        "hydra/notes.txt": "",
+        "used.yaml": "",
+        "written.toml": "",
+        "metrics.yaml": "",
+        "about.json": "",
+        ".mlconsole/own.yaml": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    (tmp_path.parent / "outside.yaml").write_text("")
+    read = ["conf/base.yaml", "hydra/config.yaml", "hydra/model/tree.yaml", "model_config.json", "train.py"]
+    assert names(tmp_path, "python", "train.py", "data.csv", "metrics.yaml") == read
+    given = names(tmp_path, "python", "train.py", "--settings", "one.ini", "--more=two.toml")
+    assert given == sorted([*read, "one.ini", "two.toml"])
+    assert names(tmp_path, "bash", "fit.sh") == sorted([*read, "fit.sh"])
+    assert names(tmp_path, "sh", "-c", "cd . && ./run.sh; true") == sorted([*read, "run.sh"])
