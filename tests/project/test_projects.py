@@ -166,6 +166,36 @@ def test_what_could_be_several_things_is_asked_about(tmp_path: Path) -> None:
     assert asked["data.path"].sentence == "There are 2 data files, a.csv and b.csv: which one is trained on?"
 
 
+MAKE = "train-test-split:\n\tpython split.py\ntrain_data: x\n\techo\n{}:\n\tpython fit.py\n"
+DVC = "stages:\n  split_train_test:\n    cmd: python split.py\n  {}:\n    cmd: python fit.py\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"Makefile": MAKE.format("train")}, "make train"),
+        ({"Makefile": MAKE.format("train-forest")}, "make train-forest"),
+        ({"dvc.yaml": DVC.format("train")}, "python fit.py"),
+        ({"dvc.yaml": DVC.format("fit_it")}, ""),
+        ({"pyproject.toml": '[tool.poe.tasks]\ntrain-eval = "a"\ntrain-all = "b"\ntrain = "c"\n'}, "c"),
+    ],
+)
+def test_what_is_named_for_what_stands_beside_training_does_not_train(
+    files: dict[str, str], command: str, tmp_path: Path
+) -> None:
+    write(tmp_path, files)
+    assert complete(tmp_path, Settings()).settings.train.command == command
+
+
+def test_which_of_several_recipes_trains_is_asked(tmp_path: Path) -> None:
+    write(tmp_path, {"Makefile": "train-forest: x\n\techo\ntrain-linear:\n\techo\n"})
+    (asked,) = [entry for entry in complete(tmp_path, Settings()).questions if entry.key == "train.command"]
+    assert (
+        asked.sentence == "2 recipes of Makefile could train, train-forest and train-linear: which one makes the model?"
+    )
+    assert asked.choices == ("make train-forest", "make train-linear")
+
+
 def test_an_argument_that_nobody_knows_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("p.add_argument('--data')\np.add_argument('--region', required=True)\n")
     assert question(tmp_path, "train.command") == "train.py needs --region, and nothing says what to give it."

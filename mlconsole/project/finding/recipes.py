@@ -5,19 +5,35 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from mlconsole.project.finding.files import Files, Found
+from mlconsole.project.finding.files import Files, Found, Question
 from mlconsole.project.finding.scripts import TRAINS, quoted
+from mlconsole.text import listed
 
 MOST_NOTEBOOKS = 30
 MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
+_PLAINLY = re.compile(r"train(ing)?|fit|train[-_.]?model|model[-_.]?train(ing)?", re.I)
+_BESIDE = re.compile(r"split|data|prepar|preproc|feature|test|eval|predict|plot|clean|install|image|deploy", re.I)
+"""What has to do with training in recipes' names, and does not train."""
 
 
-def recipe(files: Files) -> Found | None:
-    """The command of the first recipe that is named for training."""
-    return _of_dvc(files) or _of_make(files) or _of_mlflow(files) or _of_pyproject(files)
+def recipe(files: Files) -> Found | Question | None:
+    """The command of the recipe that is named for training; where several are, which one is asked."""
+    for every in (_of_dvc(files), _of_make(files), _of_mlflow(files), _of_pyproject(files)):
+        found = {name: entry for name, entry in every if not _BESIDE.search(name)}
+        if chosen := next((entry for name, entry in found.items() if _PLAINLY.fullmatch(name)), None):
+            return chosen
+        commands = tuple(dict.fromkeys(str(entry.value) for entry in found.values()))
+        if len(commands) == 1:
+            return next(iter(found.values()))
+        if commands:
+            place = next(iter(found.values())).where.partition(":")[0]
+            sentence = f"{len(found)} recipes of {place} could train, {listed(list(found))}: which one makes the model?"
+            return Question("train.command", sentence, f"Name it: [train] command = '{commands[0]}'", commands)
+    return None
 
 
 def notebooks(files: Files) -> tuple[str, ...]:
@@ -27,7 +43,7 @@ def notebooks(files: Files) -> tuple[str, ...]:
     return tuple(named or [name for name in every[:MOST_NOTEBOOKS] if ".fit(" in _code_of(files, name)])
 
 
-def _of_dvc(files: Files) -> Found | None:
+def _of_dvc(files: Files) -> Iterator[tuple[str, Found]]:
     stages = at(yaml_of(files, "dvc.yaml"), "stages")
     for name, stage in stages.items() if isinstance(stages, dict) else ():
         command = at(stage, "cmd")
@@ -35,32 +51,29 @@ def _of_dvc(files: Files) -> Found | None:
             continue
         # DVC fills in its own templates, and it alone knows with what
         line = f"dvc repro --force --single-item {name}" if "${" in command else " ".join(command.split())
-        return Found("", line, f"dvc.yaml: stage {name}")
-    return None
+        yield str(name), Found("", line, f"dvc.yaml: stage {name}")
 
 
-def _of_make(files: Files) -> Found | None:
+def _of_make(files: Files) -> Iterator[tuple[str, Found]]:
     for name in MAKEFILES:
         for match in re.finditer(r"(?m)^([\w.-]+)\s*:(?!=)", files.text(name)):
-            if re.match(r"train|training|fit$", match[1], re.I):
-                return Found("", f"make {match[1]}", f"{name}: target {match[1]}")
-    return None
+            if re.match(r"train|fit$", match[1], re.I):
+                yield match[1], Found("", f"make {match[1]}", f"{name}: target {match[1]}")
 
 
-def _of_mlflow(files: Files) -> Found | None:
+def _of_mlflow(files: Files) -> Iterator[tuple[str, Found]]:
     points = at(yaml_of(files, "MLproject"), "entry_points")
     for name, point in points.items() if isinstance(points, dict) else ():
         command = at(point, "command")
         if isinstance(command, str) and (name == "main" or TRAINS.search(str(name))) and "{" not in command:
-            return Found("", " ".join(command.split()), f"MLproject: entry point {name}")
-    return None
+            yield str(name), Found("", " ".join(command.split()), f"MLproject: entry point {name}")
 
 
-def _of_pyproject(files: Files) -> Found | None:
+def _of_pyproject(files: Files) -> Iterator[tuple[str, Found]]:
     try:
         table = tomllib.loads(files.text("pyproject.toml"))
     except tomllib.TOMLDecodeError:
-        return None
+        return
     for place in (
         ("project", "scripts"),
         ("tool", "poetry", "scripts"),
@@ -77,8 +90,7 @@ def _of_pyproject(files: Files) -> Found | None:
                 before = "PYTHONPATH=src " if in_src else ""
                 run = f'{before}python -c "from {module} import {function}; {function}()"'
                 line = run if is_entry_point else entry
-                return Found("", line, f"pyproject.toml: {'.'.join(place)}.{name}")
-    return None
+                yield name, Found("", line, f"pyproject.toml: {'.'.join(place)}.{name}")
 
 
 def yaml_of(files: Files, name: str) -> Any:
