@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from mlconsole.evidence.base import Record
+from mlconsole.evidence.data import DataFile
 from mlconsole.evidence.training import MetricPoint
 
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "flaky"]
@@ -115,5 +116,7 @@ class TestEvidence(Record, frozen=True, kw_only=True, tag="test"):
     further: tuple[Comparison, ...] = ()
     seen_rows: int = 0
     """Rows of the hold-out that the training data holds too."""
+    holdout: tuple[DataFile, ...] = ()
+    """The files with the rows that were compared on."""
     junit: str = ""
     """The outcomes as JUnit XML: a file, relative to the project."""

@@ -98,6 +98,9 @@ def _evaluation(test: TestEvidence) -> Iterator[str]:
     lines = comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
     if any(lines):
         yield from ("", *(markdown(line) for line in lines))
+    if test.holdout:
+        yield from ("", "They were compared on rows of:", "")
+        yield from (f"- {markdown(file.path)}, `{file.digest}`" for file in test.holdout)
     if test.further:
         table = further_table(test.further)
         yield from markdown_table(table.columns, [tuple(markdown(cell) for cell in row) for row in table.rows])

@@ -282,9 +282,9 @@ def _test_blocks(test: TestEvidence) -> Iterator[Block]:
         if outcome.outcome in {"failed", "error", "flaky"}:
             sign = "!" if outcome.outcome == "flaky" else "✗"
             yield Lines(f"{sign} {outcome.nodeid}", tuple((outcome.traceback or outcome.message).splitlines()[-12:]))
-    yield Lines(
-        "Candidate and champion", comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
-    )
+    compared = comparison_lines(test.comparison) if test.comparison else (test.not_compared,)
+    rows_of = (f"rows of {file.path}, digest {short_digest(file.digest)}" for file in test.holdout)
+    yield Lines("Candidate and champion", (*compared, *rows_of))
     if test.further:
         yield further_table(test.further)
     rows = tuple((outcome.outcome, outcome.nodeid, f"{outcome.seconds:.2f} s") for outcome in run.outcomes)

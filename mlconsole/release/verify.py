@@ -13,7 +13,7 @@ import msgspec
 from mlconsole.errors import Problem
 from mlconsole.evidence.base import Record, digest_of_records
 from mlconsole.evidence.cluster import DeployEvidence
-from mlconsole.evidence.data import DataFile, DataIdentity
+from mlconsole.evidence.data import DataFile
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.release import StageRun
 from mlconsole.evidence.training import ModelFile, ModelVersion
@@ -50,6 +50,7 @@ def verify_version(
         record = gather(journal, number)
         if index == 0:
             checks += _origin(project.root, record, version, cancelled)
+        checks += _holdout(project.root, record, cancelled)
         checks += _release(record)
     return tuple(checks)
 
@@ -83,7 +84,7 @@ def _origin(
     if record.data is not None:
         identity = record.data.profile.identity
         yield _equal("data as a whole", identity.digest, digest_of_names(identity.files), "of its files' digests")
-        yield from (_data_file(root, file, identity, cancelled) for file in identity.files)
+        yield from (_data_file(root, f"data {file.path}", file, cancelled) for file in identity.files)
     if record.train is not None and record.train.environment.found != "elsewhere":
         environment = record.train.environment
         found = digest_of_environment(environment.version, environment.packages)
@@ -102,8 +103,13 @@ def _commit(root: Path, sha: str) -> Check:
     return _equal("commit", sha, found, "in this repository")
 
 
-def _data_file(root: Path, file: DataFile, identity: DataIdentity, cancelled: threading.Event | None) -> Check:
-    part = f"data {file.path}"
+def _holdout(root: Path, record: ReleaseRecord, cancelled: threading.Event | None) -> Iterator[Check]:
+    """What candidate and champion were compared on."""
+    for file in record.test.holdout if record.test is not None else ():
+        yield _data_file(root, f"hold-out {file.path} of release {record.release.number}", file, cancelled)
+
+
+def _data_file(root: Path, part: str, file: DataFile, cancelled: threading.Event | None) -> Check:
     path = root / file.path
     try:
         now = path.stat().st_size

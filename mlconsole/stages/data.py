@@ -46,7 +46,7 @@ def identify(project: Project) -> DataIdentity:
     if not project.settings.data.path:
         asked = project.asked("data.path")
         raise DataNotNamed(asked.sentence, asked.next_step)
-    return files.identify(project.root, project.settings.data.path, _cache(project), dialect=dialect_of(project))
+    return files.identify(project.root, project.settings.data.path, digest_cache(project), dialect=dialect_of(project))
 
 
 def dialect_of(project: Project) -> Dialect | None:
@@ -72,7 +72,8 @@ def _place_of(project: Project) -> tuple[str, ...]:
     return () if data.on == "local" else (data.on, data.image or project.settings.train.image)
 
 
-def _cache(project: Project) -> Path:
+def digest_cache(project: Project) -> Path:
+    """The file that remembers digests of data files."""
     return project.state / "digests.json"
 
 
@@ -187,7 +188,7 @@ class DataStage(Stage[DataEvidence]):
             )
         if identity is None:
             return evidence
-        pointers = dvc.pointers(project.root, _data_path(project), _cache(project), cancelled=context.cancelled)
+        pointers = dvc.pointers(project.root, _data_path(project), digest_cache(project), cancelled=context.cancelled)
         return msgspec.structs.replace(evidence, pointers=pointers)
 
     def judge(self, context: StageContext, evidence: DataEvidence) -> Verdict:

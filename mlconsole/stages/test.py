@@ -32,7 +32,7 @@ from mlconsole.stages.base import (
     needed,
     parts_of_settings,
 )
-from mlconsole.stages.data import dialect_of
+from mlconsole.stages.data import dialect_of, digest_cache
 from mlconsole.stages.deployed import taken_back_words
 from mlconsole.stages.training_inputs import project_python, python_input
 from mlconsole.text import count, listed, number
@@ -243,7 +243,6 @@ class TestStage(Stage[TestEvidence]):
         return ""
 
     def _compared(self, context: StageContext, evidence: TestEvidence, python: Path, model_path: Path) -> TestEvidence:
-        from mlconsole.services.datasets.plain import unhashed
         from mlconsole.services.models.compare import compare
         from mlconsole.services.models.unseen import seen_rows
 
@@ -269,11 +268,15 @@ class TestStage(Stage[TestEvidence]):
             order=quality.order,
             dialect=dialect,
         )
+        rows = files.identify(
+            project.root, quality.holdout, digest_cache(project), dialect=dialect, cancelled=context.cancelled
+        )
         seen = None
         if context.known.data is not None:
-            rows = unhashed(project.root, quality.holdout, dialect)
             seen = seen_rows(project.root, rows, context.known.data.profile.identity, context.cancelled)
-        return msgspec.structs.replace(evidence, comparison=found[0], further=found[1:], seen_rows=seen or 0)
+        return msgspec.structs.replace(
+            evidence, comparison=found[0], further=found[1:], seen_rows=seen or 0, holdout=rows.files
+        )
 
     def judge(self, context: StageContext, evidence: TestEvidence) -> Verdict:
         flaky = context.project.settings.test.flaky

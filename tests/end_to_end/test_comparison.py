@@ -95,7 +95,25 @@ def test_a_worse_candidate_is_stopped_and_an_equal_one_is_not(champion: Workbenc
     assert (code, run.state) == (1, "refused")
     failed = [sentence for sentence, level in sentences(run).items() if level == "fail"]
     assert failed[0].startswith("tiny@v3 is worse than what serves: mean_absolute_error")
-    assert "where place = sea" in "".join(failed)
+    assert not any("where place" in sentence for sentence in failed)
+    assert isinstance(run.evidence, TestEvidence)
+    assert {found.segment: found.verdict for found in run.evidence.further}["place = sea"] == "worse"
+
+
+def test_the_rows_that_were_compared_on_are_part_of_the_record(champion: Workbench) -> None:
+    champion.write("data/training.csv", rows(407))
+    code, run = train_and_test(champion)
+    assert code == 0
+    assert isinstance(run.evidence, TestEvidence)
+    (holdout,) = run.evidence.holdout
+    assert (holdout.path, holdout.size) == ("data/holdout.csv", len(rows(600, beside=0.5)))
+    assert holdout.digest in champion.type("record", "2", "--format", "markdown").stdout
+    verified = champion.type("verify", "v2")
+    assert (verified.returncode, "hold-out data/holdout.csv of release 2" in verified.stdout) == (0, True)
+    champion.write("data/holdout.csv", rows(600, beside=0.25))
+    verified = champion.type("verify", "v2")
+    (line,) = [line for line in verified.stdout.splitlines() if line.startswith("hold-out")]
+    assert (verified.returncode, "Its content was changed since" in line) == (1, True)
 
 
 def test_rows_that_training_has_seen_are_told(champion: Workbench) -> None:
