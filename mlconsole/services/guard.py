@@ -14,9 +14,9 @@ What the command prints goes through a pipe to the guard, and from there to the 
 so the command never waits for whoever reads the log, and no way of opening `/dev/stdout` can cut it off.
 
 One JSON line goes to the socket at the end: `{"exit_code": 0, "cpu_seconds": 1.2, "peak_memory": 1000, "error": "",
-"nowhere": "", "over": 0, "lost": ""}`; `error` says why the command could not be started and `nowhere` why the folder
-could not be entered, `over` is the memory at which the limit ended the command, `lost` says why the log could not be
-written.
+"nowhere": "", "over": 0, "lost": "", "left": 0}`; `error` says why the command could not be started and `nowhere` why
+the folder could not be entered, `over` is the memory at which the limit ended the command, `lost` says why the log
+could not be written, `left` is how many processes ran on when the command had ended by itself.
 
 The command may wait for this program to be there. So before it is started, nothing is imported but what Python has
 built in or frozen: other imports stand where they are used. `_signal` is `signal` without the names that need `enum`.
@@ -103,8 +103,9 @@ def signal_all(group: int, number: int) -> int:
     return reached
 
 
-def end_all(group: int, grace: float, codes: dict[int, int], output: Output) -> None:
-    """Ask everything below this process to end; kill what has not within `grace` seconds."""
+def end_all(group: int, grace: float, codes: dict[int, int], output: Output) -> int:
+    """Ask everything below this process to end, and return how many; kill what has not within `grace` seconds."""
+    asked = len(running())
     if grace:
         deadline = time.monotonic() + grace
         left = signal_all(group, signal.SIGTERM)
@@ -119,9 +120,10 @@ def end_all(group: int, grace: float, codes: dict[int, int], output: Output) -> 
     while missed < MOST_MISSED:
         missed = 0 if signal_all(group, signal.SIGKILL) else missed + 1
         if not reap(codes) and missed:
-            return
+            break
         time.sleep(0.01)
         output.take()
+    return asked
 
 
 class Output:
@@ -399,7 +401,7 @@ def reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", "") or str(error)
 
 
-def tell(exit_code: int, *, error: str = "", nowhere: str = "", over: int = 0, lost: str = "") -> None:
+def tell(exit_code: int, *, error: str = "", nowhere: str = "", over: int = 0, lost: str = "", left: int = 0) -> None:
     """Say how it ended; see the module."""
     import resource
 
@@ -407,7 +409,8 @@ def tell(exit_code: int, *, error: str = "", nowhere: str = "", over: int = 0, l
     peak = use.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     answer = (
         f'{{"exit_code": {exit_code}, "cpu_seconds": {use.ru_utime + use.ru_stime}, "peak_memory": {peak},'
-        f' "error": {_quoted(error)}, "nowhere": {_quoted(nowhere)}, "over": {over}, "lost": {_quoted(lost)}}}\n'
+        f' "error": {_quoted(error)}, "nowhere": {_quoted(nowhere)}, "over": {over}, "lost": {_quoted(lost)},'
+        f' "left": {left}}}\n'
     )
     try:
         os.write(0, answer.encode())
@@ -472,12 +475,13 @@ def main() -> int:
         prefer_as_victim(child)
     codes: dict[int, int] = {}
     over = watch(child, wakeup, stop, codes, output, Memory(limit) if limit else None)
-    if child not in codes or reap(codes):
+    left, by_itself = 0, child in codes
+    if not by_itself or reap(codes):
         # what is out of bounds gets no time to grow on
-        end_all(child, 0 if over else grace, codes, output)
+        left = end_all(child, 0 if over else grace, codes, output)
     output.take()
     code: int = codes.get(child, -signal.SIGKILL)
-    tell(code, over=over, lost=output.lost)
+    tell(code, over=over, lost=output.lost, left=left if by_itself else 0)
     return code if code >= 0 else 128 - code
 
 

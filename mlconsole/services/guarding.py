@@ -72,6 +72,7 @@ class Report(msgspec.Struct):
     nowhere: str = ""
     over: int = 0
     lost: str = ""
+    left: int = 0
 
 
 class Guard:

@@ -49,7 +49,8 @@ class CommandMissing(WrongUse):
 class ChildResult(Record, frozen=True, kw_only=True):
     """How a child ended. `exit_code` is negative for a signal; `tail` has its last lines, cleaned.
 
-    `memory` is what all of its processes took together when the limit ended them, in bytes.
+    `memory` is what all of its processes took together when the limit ended them, in bytes; `left` is how many of them
+    ran on when the command had ended, and were ended then.
     """
 
     exit_code: int
@@ -58,6 +59,7 @@ class ChildResult(Record, frozen=True, kw_only=True):
     tail: tuple[str, ...]
     ended: Ended = "by itself"
     memory: int = 0
+    left: int = 0
 
     @property
     def how(self) -> str:
@@ -188,6 +190,7 @@ def run_child(
         tail=pump.tail,
         ended="out of memory" if report.over else ended,
         memory=report.over,
+        left=report.left,
     )
 
 

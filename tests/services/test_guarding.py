@@ -60,6 +60,11 @@ def test_a_command_s_end_is_told(ordered: Callable[..., Report], tmp_path: Path)
     assert (tmp_path / "log").read_text() == "said\n"
 
 
+def test_what_ran_on_when_the_command_had_ended_is_counted(ordered: Callable[..., Report]) -> None:
+    assert ordered("sh", "-c", "sleep 60 & sleep 60 & exit 0").left == 2
+    assert ordered("sh", "-c", "sleep 0.01 & wait").left == 0
+
+
 def test_the_next_command_has_the_guard_that_waits(ordered: Callable[..., Report], tmp_path: Path) -> None:
     ordered("true")
     (waiting,) = guarding._waiting

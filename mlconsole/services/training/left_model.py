@@ -129,7 +129,7 @@ class ModelSearch:
             return self._one_of(newest_first([*folders, *models])), f"the model {what} that the training wrote"
         hint = f"It wrote {clean(listed([self._shown(path) for path in wrote]))}. " if wrote else ""
         raise NoModelWritten(
-            "Training ended well, but wrote no file that looks like a model.",
+            "Training ended well, but wrote no file in the project that looks like a model.",
             f'{hint}Say where the model is: [train] model = "models/*.pkl".',
             command=self._line,
             tail=tail,

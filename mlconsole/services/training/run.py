@@ -16,9 +16,9 @@ from mlconsole.services.processes import ChildResult, run_child
 from mlconsole.services.training import metric_files, mlflow_runs
 from mlconsole.services.training.collector import Collector
 from mlconsole.services.training.files import matching, moment
-from mlconsole.services.training.left_model import ModelSearch
+from mlconsole.services.training.left_model import ModelSearch, NoModelWritten
 from mlconsole.services.training.reports import reporting_environment
-from mlconsole.text import duration, size
+from mlconsole.text import count, duration, size
 
 WATCH_FOLDER = ".watch"
 """In the folder of the run: what a training needs to report; hidden, so that it is not taken for what it wrote."""
@@ -126,7 +126,10 @@ def train(
         raise Cancelled(f"Training was cancelled after {duration(child.use.seconds)}.")
     if child.ended != "by itself" or child.exit_code:
         raise _failure(training, child)
-    model, found = search.find(child.tail)
+    try:
+        model, found = search.find(child.tail)
+    except NoModelWritten as problem:
+        raise _left_alone(problem, child) from problem
     if found and training.alone and not collector.last:
         beside = model.with_name("metrics.json")
         if search.is_of_this_run(beside):
@@ -169,6 +172,15 @@ def _outputs(training: Training, search: ModelSearch) -> tuple[tuple[tuple[str, 
     return tuple(kept.items()), tuple(missing)
 
 
+def _left_alone(problem: NoModelWritten, child: ChildResult) -> NoModelWritten:
+    """What says why there is no model, where the command did not wait for what it began."""
+    if not child.left:
+        return problem
+    left = count(child.left, "process", "processes")
+    hint = f"It did not wait for {left} in the background, ended with it: let it wait. {problem.next_step}"
+    return NoModelWritten(problem.sentence, hint, command=problem.command, tail=problem.tail)
+
+
 def _unset_variable(tail: Sequence[str]) -> str:
     """The environment variable that a Python script asked for in vain, by its last lines; else nothing."""
     missed = re.fullmatch(r"KeyError: '(\w+)'", tail[-1]) if tail else None
@@ -180,7 +192,7 @@ def _failure(training: Training, child: ChildResult) -> TrainingFailed:
     line = shlex.join(training.command)
     if child.ended == "timed out":
         return TrainingFailed(
-            f"Training did not end within {duration(child.use.seconds)} and was stopped.",
+            f"Training did not end within {duration(training.timeout or child.use.seconds)} and was stopped.",
             "Allow it more time, or look in its log for what it waits for.",
             command=line,
             tail=child.tail,

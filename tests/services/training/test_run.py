@@ -186,7 +186,7 @@ def test_a_cancel_ends_a_training(training: Project) -> None:
 
 
 def test_a_training_that_takes_too_long_is_ended(training: Project) -> None:
-    with pytest.raises(TrainingFailed, match=r"did not end within .* and was stopped") as caught:
+    with pytest.raises(TrainingFailed, match=r"did not end within 0\.3 s and was stopped") as caught:
         training("import time\nprint('waiting for a lock')\ntime.sleep(60)", timeout=0.3)
     assert caught.value.exit_code is Exit.REFUSED
 
@@ -223,9 +223,17 @@ def test_two_models_are_asked_about_in_a_sentence(training: Project) -> None:
 
 
 def test_no_model_at_all_is_a_sentence(training: Project) -> None:
-    with pytest.raises(NoModelWritten, match="wrote no file that looks like a model") as caught:
+    with pytest.raises(NoModelWritten, match="wrote no file in the project that looks like a model") as caught:
         training("open('notes.txt', 'w').write('x')", given=None)
     assert caught.value.next_step.startswith("It wrote notes.txt. Say where the model is")
+
+
+def test_a_training_that_is_left_alone_in_the_background_is_told(training: Project) -> None:
+    script = "import subprocess; subprocess.Popen(['sleep', '60'], start_new_session=True)"
+    with pytest.raises(NoModelWritten) as caught:
+        training(script, given=None)
+    left = "It did not wait for 1 process in the background, ended with it: let it wait. "
+    assert caught.value.next_step.startswith(left)
 
 
 def test_of_a_pattern_the_newest_is_the_model(training: Project) -> None:
