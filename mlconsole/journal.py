@@ -47,6 +47,10 @@ class JournalFailed(OutsideFailed):
     """The journal's file can't be read or written."""
 
 
+class ProjectGone(OutsideFailed):
+    """The journal was removed while it was open, mostly together with its project's folder."""
+
+
 class NoSuchRelease(WrongUse):
     """There is no release of that number."""
 
@@ -85,6 +89,7 @@ class Journal:
         self._path = path
         self._lock = threading.RLock()
         self._depth = 0
+        self._file: tuple[int, int] | None = None
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             ignore = path.parent / ".gitignore"
@@ -94,11 +99,36 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
         self._prepare()
+        self._file = self._file_there()
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
             self._db.close()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file was removed or moved since it was opened: what is written goes nowhere then."""
+        return self._file_there() != self._file
+
+    def check_there(self) -> None:
+        """Do nothing, as long as the file is where it was.
+
+        Raises:
+            ProjectGone: it was removed or moved, or another is in its place.
+        """
+        if self.is_gone:
+            raise ProjectGone(f"{self._path} is not there any more: it was removed, or the project was moved.")
+
+    def _file_there(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            # a disk that does not answer at the moment has not lost it
+            return self._file
+        return found.st_dev, found.st_ino
 
     def _prepare(self) -> None:
         found = self.schema_version
@@ -162,11 +192,11 @@ class Journal:
         with self._lock, self._explained():
             return self._db.execute(query, values).fetchall()
 
-    def _records(self, kind: type[_T], query: str, *values: Any) -> tuple[_T, ...]:
+    def _records(self, kind: type[_T], query: str, *values: Any, what: str = "a record") -> tuple[_T, ...]:
         try:
             return tuple(msgspec.json.decode(row[0], type=kind) for row in self._rows(query, *values))
         except msgspec.DecodeError as error:
-            raise JournalFailed(f"The journal {self._path} holds a record that can't be read: {error}.") from error
+            raise JournalFailed(f"The journal {self._path} holds {what} that can't be read: {error}.") from error
 
     def keep(self, statement: str, *values: Any) -> int:
         """Write a row of another room's table (see `trigger_queue`); returns its number."""
@@ -184,12 +214,7 @@ class Journal:
         Raises:
             JournalFailed: one of them can't be read.
         """
-        if self.schema_version < since:
-            return ()
-        try:
-            return tuple(msgspec.json.decode(row[0], type=kind) for row in self._rows(query, *values))
-        except msgspec.DecodeError as error:
-            raise JournalFailed(f"The journal holds {what} that can't be read: {error}.") from error
+        return self._records(kind, query, *values, what=what) if self.schema_version >= since else ()
 
     def change_mark(self) -> tuple[int, int]:
         """A value that differs once anybody has written: asking for it costs microseconds."""

@@ -13,7 +13,7 @@ from mlconsole.errors import Refused, WrongUse
 from mlconsole.evidence.base import Fingerprint, Input, now
 from mlconsole.evidence.release import Note, Runner, StageRun
 from mlconsole.evidence.training import ModelFile, ModelVersion
-from mlconsole.journal import Journal, JournalFailed, NoSuchRelease
+from mlconsole.journal import Journal, JournalFailed, NoSuchRelease, ProjectGone
 
 
 @pytest.fixture
@@ -32,6 +32,18 @@ def test_a_release_is_read_back_as_it_was_written(journal: Journal) -> None:
     begun = journal.begin_release(kind="release", who="ada", approved=True, reason="weekly")
     assert journal.release(1) == begun
     assert journal.latest_release() == begun
+
+
+def test_a_journal_that_was_removed_is_told_from_one_that_is_there(journal: Journal, tmp_path: Path) -> None:
+    journal.begin_release(kind="release", who="ada", approved=True)
+    journal.check_there()
+    moved = (tmp_path / ".mlconsole").rename(tmp_path / "moved")
+    assert journal.is_gone
+    with pytest.raises(ProjectGone, match="is not there any more"):
+        journal.check_there()
+    Journal(tmp_path / ".mlconsole" / "journal.db").close()
+    assert journal.is_gone, "that is another one"
+    assert not (moved / "journal.db").samefile(tmp_path / ".mlconsole" / "journal.db")
 
 
 def test_only_one_release_runs_at_a_time(journal: Journal) -> None:

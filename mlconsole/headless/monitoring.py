@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from mlconsole.errors import Exit, Problem
 from mlconsole.headless.output import narrate, say, say_json, styled
 from mlconsole.headless.release import ended_by_signals
 from mlconsole.headless.reports import journal_of
+from mlconsole.journal import Journal
 from mlconsole.monitor_log import MonitorLog
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
@@ -17,6 +20,9 @@ from mlconsole.release.monitor_source import source_of
 from mlconsole.release.monitor_words import point_words, state_lines
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher.posting import Poster
+
+LOOK_SECONDS = 2.0
+"""How often it is looked whether the project is still there."""
 
 
 def monitor(project: Project, *, once: bool, as_json: bool) -> int:
@@ -41,6 +47,7 @@ def monitor(project: Project, *, once: bool, as_json: bool) -> int:
         poster = Poster(project, journal, say=lambda words: narrate(words)) if watcher is None and not once else None
         lines: tuple[str, ...] = ()
         while not stopped.is_set():
+            journal.check_there()
             try:
                 point = log.points(1)[-1] if watched and log.points(1) else looking.step(acts=not once)
                 said = point_words(point)
@@ -59,11 +66,20 @@ def monitor(project: Project, *, once: bool, as_json: bool) -> int:
                 lines = fresh
             if poster is not None:
                 poster.wake()
-            if once or stopped.wait(every):
+            if once or _waits(journal, stopped, every):
                 break
         if poster is not None:
             poster.close()
     return Exit.DONE
+
+
+def _waits(journal: Journal, stopped: threading.Event, seconds: float) -> bool:
+    """Wait for so long, or until the end; returns whether that has come. A project that is removed is seen soon."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and not journal.is_gone:
+        if stopped.wait(min(left, LOOK_SECONDS)):
+            return True
+    return stopped.is_set()
 
 
 def print_client() -> int:

@@ -11,6 +11,7 @@ from types import FrameType
 
 import click
 
+from mlconsole.errors import Problem
 from mlconsole.evidence.cluster import ConflictChoice
 from mlconsole.evidence.release import Event, MetricSeen, PlanMade, ProgressSeen
 from mlconsole.headless.output import narrate, say, say_json, styled
@@ -31,6 +32,9 @@ def carry_out(
 
     Where a person sits before it, the approval is asked for on the spot. Where nobody reads its lines any more
     (`| head`), it is cancelled.
+
+    Raises:
+        ProjectGone: the project's folder was removed meanwhile.
     """
     journal = Journal(project.journal_path)
     try:
@@ -43,6 +47,11 @@ def carry_out(
             ):
                 engine = Engine(project, journal, listen=listen, cancelled=cancelled)
                 outcome = engine.resume(outcome.release.number, order)
+        journal.check_there()
+    except (Problem, OSError):
+        # where the project is gone, all that goes wrong goes wrong for that
+        journal.check_there()
+        raise
     finally:
         journal.close()
     if outcome.release is None:

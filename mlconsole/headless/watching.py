@@ -46,6 +46,7 @@ def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
             except Refused:
                 raise
             except Problem as problem:
+                journal.check_there()
                 waits = " What arrives waits: no release can be begun." if halted else ""
                 _say_line(f"the settings have changed: {problem} Until then, those of before hold.{waits}")
                 watcher = _watcher_of(project, journal, stopped, context, namespace, halted)

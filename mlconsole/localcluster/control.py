@@ -18,20 +18,20 @@ from pathlib import Path
 from mlconsole.localcluster.records import (
     AUTHORITY,
     KUBECONFIG,
+    LOG,
     SERVER,
     ServerRecord,
+    hold_log_short,
     read_server,
     remembered_port,
     url_of,
 )
 
-LOG = "server.log"
 LOCK = "start.lock"
 
 STOP_SECONDS = 20.0
 _POLL = 0.02
 _CREATE_TIME_SLACK = 2.0
-_LOG_LIMIT = 5 * 1024 * 1024
 _LOG_TAIL = 2_000
 
 
@@ -149,8 +149,7 @@ def _info(state: Path, record: ServerRecord) -> ClusterInfo:
 def _spawn(root: Path, state: Path) -> subprocess.Popen[bytes]:
     (state / SERVER).unlink(missing_ok=True)
     path = state / LOG
-    if path.exists() and path.stat().st_size > _LOG_LIMIT:
-        path.replace(path.with_suffix(".log.1"))
+    hold_log_short(state)
     # -P: a file of the project must not take the place of a module of the server.
     command = [sys.executable, "-P", "-m", "mlconsole.localcluster", "serve"]
     with path.open("ab") as log:

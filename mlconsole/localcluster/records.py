@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +14,8 @@ KUBECONFIG = "kubeconfig"
 TOKEN = "token"
 PORT = "port"
 AUTHORITY = "ca.crt"
+LOG = "server.log"
+LOG_LIMIT = 5 * 1024 * 1024
 
 _KUBECONFIG = """\
 apiVersion: v1
@@ -114,3 +118,12 @@ def remembered_port(state: Path) -> int:
         return int((state / PORT).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return 0
+
+
+def hold_log_short(state: Path) -> None:
+    """Moves what a long log of the server holds to ``server.log.1``; a server that runs goes on in the same file."""
+    path = state / LOG
+    with contextlib.suppress(OSError):
+        if path.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)

@@ -18,6 +18,7 @@ from mlconsole.localcluster.records import (
     SERVER,
     ServerRecord,
     ensure_token,
+    hold_log_short,
     read_server,
     remember_port,
     remembered_port,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mlconsole.localcluster.api.hosting import Host
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -82,13 +85,32 @@ async def _run(root: Path, state: Path, stopped: asyncio.Event) -> None:
         _announce(root, state, listening.getsockname()[1], token)
         await server.start(listening, tls)
         log.info("serving %s on port %d", root, listening.getsockname()[1])
-        await stopped.wait()
+        await _until(stopped, state)
         log.info("stopping")
     finally:
         await machinery.stop(kill_pods=True)
         await server.stop()
         store.close()
         _withdraw(state)
+
+
+async def _until(stopped: asyncio.Event, state: Path) -> None:
+    """Waits until the server is told to end, or its folder is removed; holds its log short meanwhile."""
+    folder = _inode(state)
+    while not stopped.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), LOOK_SECONDS)
+        if _inode(state) != folder:
+            log.error("%s is not there any more: the cluster ends, with its pods", state)
+            return
+        hold_log_short(state)
+
+
+def _inode(folder: Path) -> int:
+    try:
+        return folder.stat().st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 @contextlib.contextmanager

@@ -164,7 +164,10 @@ def _stopped_stage(journal: Journal, release: int, state: StageState) -> StageRu
 
 
 class CancelWatch:
-    """While it is open, looks into the journal for a `cancel` that came after it was opened, and sets an event."""
+    """While it is open, looks into the journal for a `cancel` that came after it was opened, and sets an event.
+
+    A journal that was removed together with its project's folder cancels as well.
+    """
 
     def __init__(self, journal: Journal, release: int, cancelled: threading.Event) -> None:
         self._journal, self._release, self._cancelled = journal, release, cancelled
@@ -184,6 +187,9 @@ class CancelWatch:
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK_EVERY):
+            if self._journal.is_gone:
+                self._cancelled.set()
+                return
             decisions = self._journal.decisions(self._release)
             if any(found.kind == "cancel" and found.id > self._seen for found in decisions):
                 self._cancelled.set()

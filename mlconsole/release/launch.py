@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mlconsole.errors import OutsideFailed
 from mlconsole.project import Project
 from mlconsole.services import readonly
+
+LOG = "runner.log"
+MOST_LOG_BYTES = 2 * 1024 * 1024
 
 
 def launch(project: Project, arguments: Sequence[str]) -> int:
@@ -31,7 +38,8 @@ def runner_process(project: Project, arguments: Sequence[str]) -> subprocess.Pop
     # -P: the project's folder must not come before our own modules
     command = [sys.executable, "-P", "-m", "mlconsole", *arguments]
     try:
-        with (project.state / "runner.log").open("ab") as log:
+        hold_short(project.state / LOG)
+        with (project.state / LOG).open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=project.root,
@@ -42,3 +50,16 @@ def runner_process(project: Project, arguments: Sequence[str]) -> subprocess.Pop
             )
     except OSError as error:
         raise OutsideFailed(f"Can't start a runner: {error.strerror}.") from error
+
+
+def hold_short(log: Path) -> None:
+    """Move what a long log holds to `….1`, in the place of what was there; processes that append to it go on in it."""
+    try:
+        with log.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_size > MOST_LOG_BYTES:
+                shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+                file.truncate(0)
+    except OSError:
+        # not there yet, held by another who does the same, or a full disk: the next one to look tries again
+        return

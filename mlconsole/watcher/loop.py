@@ -21,7 +21,7 @@ from mlconsole.evidence.watching import WatcherState
 from mlconsole.journal import Journal, this_runner
 from mlconsole.project import Project
 from mlconsole.project.settings import SETTINGS_FILE
-from mlconsole.release.launch import runner_process
+from mlconsole.release.launch import LOG, hold_short, runner_process
 from mlconsole.stages.target import context_name
 from mlconsole.text import clean_line, count, duration, listed
 from mlconsole.trigger_queue import TriggerQueue
@@ -97,10 +97,12 @@ class Watcher:
 
         Raises:
             Refused: another process has taken its place.
+            ProjectGone: the project's folder was removed.
         """
         settings, told = _stamps(self._project), ""
         try:
             while not self._stopped.is_set():
+                self._journal.check_there()
                 if _stamps(self._project) != settings:
                     return True
                 try:
@@ -277,6 +279,7 @@ class Watcher:
             self._beaten_at = time.monotonic()
             self._state = msgspec.structs.replace(fresh, beat_at=now())
             self._queue.save_watcher(self._state)
+            hold_short(self._project.state / LOG)
 
 
 def _words_of(error: Problem | OSError) -> str:

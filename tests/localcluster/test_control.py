@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mlconsole.localcluster import control
+from mlconsole.localcluster import control, records
 from mlconsole.localcluster.control import ClusterError, ClusterInfo
 from mlconsole.localcluster.records import ServerRecord, write_server
 from tests.living import runs
@@ -81,6 +82,12 @@ class Cluster:
 
 def alive(processes: list[int]) -> list[int]:
     return [pid for pid in processes if runs(pid)]
+
+
+def removed(folder: Path) -> bool:
+    """Remove a folder in which others may be writing at the moment; whether it is gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 @pytest.fixture
@@ -185,6 +192,42 @@ def test_stop_ends_three_pods_gracefully_and_fast(cluster: Cluster) -> None:
     assert control.stop(cluster.state) is True
     assert time.monotonic() - began < 8
     assert alive(left) == []
+
+
+def test_a_cluster_ends_with_its_folder_and_does_not_make_it_anew(cluster: Cluster) -> None:
+    info = cluster.start()
+    cluster.run_pod("a")
+    assert info.pid is not None
+    left = [info.pid, *cluster.processes()]
+    until(lambda: removed(cluster.root))
+    until(lambda: alive(left) == [])
+    assert not cluster.root.exists()
+
+
+def test_pods_whose_server_was_killed_end_with_their_folder_too(cluster: Cluster) -> None:
+    info = cluster.start()
+    cluster.run_pod("a")
+    left = cluster.processes()
+    assert info.pid is not None
+    os.kill(info.pid, signal.SIGKILL)
+    until(lambda: control.status(cluster.state) is None or alive([info.pid or 0]) == [])
+    assert len(alive(left)) == 2
+    until(lambda: removed(cluster.root))
+    until(lambda: alive(left) == [])
+
+
+def test_a_log_that_became_long_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LOG_LIMIT", 5)
+    (tmp_path / "server.log").write_text("short")
+    records.hold_log_short(tmp_path)
+    assert (tmp_path / "server.log").read_text() == "short"
+    with (tmp_path / "server.log").open("a") as server:
+        server.write(", but no more")
+        server.flush()
+        records.hold_log_short(tmp_path)
+        server.write("new")
+    assert (tmp_path / "server.log").read_text() == "new"
+    assert (tmp_path / "server.log.1").read_text() == "short, but no more"
 
 
 def test_a_server_that_can_not_start_says_why(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from mlconsole.evidence.base import now
 from mlconsole.evidence.release import ProblemRecord, ReleaseState, ReleaseTrigger, StageRun
 from mlconsole.evidence.training import Parameter, PythonEnvironment, ResourceUse, TrainEvidence
 from mlconsole.evidence.watching import Then, Trigger
-from mlconsole.journal import Journal
+from mlconsole.journal import Journal, ProjectGone
 from mlconsole.project import Project
 from mlconsole.project.settings import NotifySettings, SettingsInvalid, WatchSettings
 from mlconsole.release.engine import Engine, Order
@@ -315,6 +316,16 @@ def test_a_watcher_stops_when_it_is_told_and_says_that_nobody_watches(
     assert not thread.is_alive()
     assert queue.watcher() is None
     assert [(trigger.state, trigger.words) for trigger in queue.triggers()] == [("proposed", "inbox/may.csv (4 B)")]
+
+
+def test_a_watcher_ends_with_its_project_and_does_not_make_it_anew(project: Project, journal: Journal) -> None:
+    (project.root / "inbox").mkdir()
+    watcher = a_watcher(watching(project, inbox("propose")), journal)
+    watcher.step()
+    shutil.rmtree(project.root)
+    with pytest.raises(ProjectGone, match="is not there any more"):
+        watcher.run()
+    assert not project.root.exists()
 
 
 def interrupted(journal: Journal, queue: TriggerQueue, state: str = "running") -> int:

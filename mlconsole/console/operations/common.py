@@ -173,7 +173,8 @@ def _last_words(log: Path, offset: int, status: int) -> Problem | str:
 
     try:
         with log.open("rb") as file:
-            file.seek(offset)
+            # one that became long was begun anew meanwhile
+            file.seek(offset if offset <= os.fstat(file.fileno()).st_size else 0)
             text = file.read(64_000).decode("utf-8", "replace")
     except OSError:
         text = ""

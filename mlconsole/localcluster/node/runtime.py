@@ -73,7 +73,9 @@ class Process:
 
     def stop(self, grace: float) -> None:
         """Asks the container to end; after ``grace`` seconds it is killed."""
-        (self.directory / "grace").write_text(str(grace))
+        # a folder that was removed must not keep the process: then it ends by the grace that it began with
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / "grace").write_text(str(grace))
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -24,6 +24,7 @@ import time
 
 LINE_LIMIT = 16 * 1024
 LOG_LIMIT = 10 * 1024 * 1024
+LOOK_SECONDS = 2.0
 READ_SIZE = 64 * 1024
 LEFTOVER_SECONDS = 2.0
 
@@ -246,12 +247,12 @@ def _explain(error: OSError, cwd: str, command: str) -> str:
 
 
 def pump(container: Container, log: Log, wake: int, asked: set[int]) -> None:
-    """Copies output to the log and acts on signals until the container is over."""
+    """Copies output to the log and acts on signals until the container is over; it ends with its folder."""
     poll = select.poll()
     poll.register(container.output, select.POLLIN)
     poll.register(wake, select.POLLIN)
     while not container.is_over():
-        timeout = None
+        timeout = LOOK_SECONDS * 1000
         if container.deadline is not None:
             timeout = max(0.0, container.deadline - time.monotonic()) * 1000 + 1
         for descriptor, _ in poll.poll(timeout):
@@ -264,6 +265,9 @@ def pump(container: Container, log: Log, wake: int, asked: set[int]) -> None:
             container.kill()
         elif signal.SIGTERM in asked:
             asked.discard(signal.SIGTERM)
+            container.terminate()
+        elif container.deadline is None and not os.path.isdir(container.directory):
+            # the cluster was removed together with its project: nobody else could end this any more
             container.terminate()
 
 
