@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlconsole.console.paint import BAD, DIM, GOOD, STATE_STYLES, WARN
 from mlconsole.console.view import View
-from mlconsole.evidence.base import StageName
+from mlconsole.evidence.base import CommandRun, StageName
 from mlconsole.evidence.release import StageRun
 from mlconsole.present import fact, glyph, word
 from mlconsole.text import count, duration, number
@@ -140,6 +140,14 @@ def kubectl(view: View) -> str:
     words += ["--context", place.context] if place.context else []
     words += ["-n", place.namespace] if place.namespace else []
     return shlex.join(words)
+
+
+def aimed(command: CommandRun, project: Project) -> CommandRun:
+    """A kubectl command that finds the local cluster, which the user's own kubeconfig does not have."""
+    if project.kubeconfig is None or not command.line.startswith("kubectl ") or "--kubeconfig" in command.line:
+        return command
+    config = shlex.join(kubeconfig_option(project))
+    return CommandRun(line=command.line.replace("kubectl", f"kubectl {config}", 1), note=command.note)
 
 
 def kubeconfig_option(project: Project) -> list[str]:

@@ -222,11 +222,27 @@ def hanging(text: str) -> int:
 
 
 def table_lines(table: Table, width: int) -> list[Content]:
-    """A small table in full; its widest column of words gives way where it does not fit."""
+    """A small table in full; where it does not fit, empty columns and then its widest one of words give way."""
+    table = _without_empty(table, width)
     widths = column_widths(table.columns, table.rows, table.numeric, width)
     lines = [heading(table.title)] if table.title else []
     lines.append(line((_row(table.columns, widths, table.numeric), DIM)))
     return lines + [line(_row(row, widths, table.numeric)) for row in table.rows]
+
+
+def _without_empty(table: Table, width: int, gap: int = 2) -> Table:
+    """A table that is too wide without the columns in which nothing is."""
+    filled = natural_widths(table.rows, len(table.columns))
+    natural = natural_widths([table.columns, *table.rows], len(table.columns))
+    if not any(filled) or all(filled) or sum(natural) + gap * (len(natural) - 1) <= width:
+        return table
+    kept = [column for column, wide in enumerate(filled) if wide]
+    return Table(
+        table.title,
+        tuple(table.columns[column] for column in kept),
+        tuple(tuple(row[column] if column < len(row) else "" for column in kept) for row in table.rows),
+        frozenset(place for place, column in enumerate(kept) if column in table.numeric),
+    )
 
 
 def column_widths(

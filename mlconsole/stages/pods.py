@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import msgspec
 
 from mlconsole.errors import Problem, WrongUse
 from mlconsole.evidence.base import Input, Reason, Verdict
-from mlconsole.evidence.cluster import PodsEvidence, PodsSnapshot
+from mlconsole.evidence.cluster import ClusterTarget, PodsEvidence, PodsSnapshot
 from mlconsole.evidence.release import PodSeen
 from mlconsole.project import Project
 from mlconsole.project.settings import seconds
@@ -90,7 +91,8 @@ class PodsStage(Stage[PodsEvidence]):
     def run(self, context: StageContext) -> PodsEvidence:
         plan = needed(context.known.deploy).plan
         settling = seconds(context.project.settings.deploy.settle, "deploy.settle") or 0
-        context.command(f"kubectl get pods -n {plan.target.namespace} -l {plan.target.selector} -w")
+        target = plan.target
+        context.command(kubectl_line(target, "-n", target.namespace, "get", "pods", "-l", target.selector, "-w"))
         seen: dict[str, str] = {}
 
         def report(snapshot: PodsSnapshot) -> None:
@@ -118,9 +120,9 @@ class PodsStage(Stage[PodsEvidence]):
         if test is None:
             return evidence
         pods = [row.name for row in evidence.rows if row.is_ready and not row.deleting]
+        pod = f"/api/v1/namespaces/{connection.namespace}/pods/{pods[0] if pods else 'POD'}"
         context.command(
-            f"kubectl get --raw /api/v1/namespaces/{connection.namespace}/pods/{pods[0] if pods else 'POD'}/proxy"
-            f"{test.path}",
+            kubectl_line(connection.target(""), "get", "--raw", f"{pod}/proxy{test.path}"),
             note="with the body, method and port of [deploy.smoke]; for each pod",
         )
         answers = ask_all(connection, pods, test, cancelled=context.cancelled)
@@ -171,3 +173,8 @@ class PodsStage(Stage[PodsEvidence]):
             notes = (f"Other machines don't know of the new champion until the next release. {problem.sentence}",)
         for note in notes:
             context.note(note)
+
+
+def kubectl_line(target: ClusterTarget, *words: str) -> str:
+    """A kubectl command that goes to the cluster of the release, whatever the current context of a person is."""
+    return shlex.join(["kubectl", *(["--context", target.context] if target.context else []), *words])

@@ -83,6 +83,21 @@ async def test_the_local_cluster_is_named_in_commands_of_a_runner(build: Build, 
         assert len(commands_of(console.app.view)) == 1
 
 
+@pytest.mark.parametrize(("context", "option"), [("local", " --kubeconfig .mlconsole/cluster/kubeconfig"), ("lab", "")])
+async def test_commands_by_hand_in_a_panel_find_the_cluster_of_the_release(
+    build: Build, drive: Drive, context: str, option: str
+) -> None:
+    builder = build(context=context)
+    release = builder.begin()
+    commands = (CommandRun(line=f"kubectl --context {context} -n default get pods"), CommandRun(line="git log -1"))
+    builder.stage(release, "repo", "done", commands=commands)
+    builder.end(release, "paused")
+    async with drive(builder.project.root, (160, 50)) as console:
+        text = await console.shows("By hand")
+        assert f"$ kubectl{option} --context {context} -n default get pods" in text
+        assert "$ git log -1" in text
+
+
 async def test_foreign_text_in_a_command_is_text(noted: Builder, drive: Drive) -> None:
     noted.journal.emit(1, CommandNoted(command=CommandRun(line=f"python {NASTY}", note=NASTY)), "train")
     async with drive(noted.project.root) as console:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from mlconsole.console.messages import PodsSeen
+from mlconsole.console.widgets import rail
 from mlconsole.console.widgets.table import Table
 from mlconsole.evidence.release import MetricSeen, TestReported
 from mlconsole.evidence.training import MetricPoint
@@ -23,6 +24,19 @@ async def test_the_rail_has_state_fact_and_time_of_each_stage(
         for words in ("1 warning", "main@a1b2c3d, 2 dirty", "3,548 rows, 4 columns", "8 passed", "1 object applied"):
             assert words in text
         assert "4.2 s" in text
+
+
+@pytest.mark.parametrize(("began", "told"), [("11 min 55 s ago", "11 min ago"), ("just now", "just now")])
+async def test_when_a_release_began_is_never_told_like_how_long_it_took(
+    build: Build, drive: Drive, monkeypatch: pytest.MonkeyPatch, began: str, told: str
+) -> None:
+    monkeypatch.setattr(rail, "age", lambda moment, now: began)
+    async with drive(build("done").project.root, (100, 40)) as console:
+        text = await console.shows("3/3 serve v2")
+        head = rail.rail_lines(console.app.view, "tall", 31, 20)[0][0].plain
+        assert head.startswith(" Release 1 ✓ done ")
+        assert head.split("done")[1].strip() == told
+        assert "Release 1" in text
 
 
 async def test_a_stage_that_was_not_run_again_says_whose_evidence_it_has(build: Build, drive: Drive) -> None:
@@ -47,6 +61,7 @@ async def test_the_data_panel_has_the_profile(build: Build, drive: Drive) -> Non
         await console.press("2")
         text = await console.shows("bikers (target)", "143.8", "638")
         assert "2,804 → 3,548 rows, 744 rows appended" in text
+        assert "✓ Nothing is wrong with it." in text
 
 
 async def test_data_that_was_not_profiled_is_listed(build: Build, drive: Drive) -> None:

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from mlconsole.console.live_words import QUESTIONS, TITLES, elapsed, state_words
+from mlconsole.console.live_words import QUESTIONS, TITLES, aimed, elapsed, state_words
 from mlconsole.console.paint import (
     DIM,
     FAINT,
@@ -173,12 +173,12 @@ def evidence_lines(run: StageRun | None, width: int, *, without: tuple[str, ...]
     return block_lines([block for block in found if block.title not in without], width)
 
 
-def command_lines(run: StageRun | None, width: int) -> list[Content]:
-    """The commands that do what the stage did, to be typed by hand."""
+def command_lines(run: StageRun | None, view: View, width: int) -> list[Content]:
+    """The commands that do what the stage did, to be typed by hand in the project's folder."""
     if run is None or not run.commands:
         return []
     lines = [heading("By hand")]
-    for command in run.commands:
+    for command in (aimed(one, view.project) for one in run.commands):
         note = f"   {command.note}" if command.note else ""
         lines += wrapped(line(("$ ", FAINT), command.line, (note, DIM)), width, indent=2)
     return lines

@@ -115,6 +115,9 @@ class DataPanel(Panel):
             )
 
 
+_FIT = line((f"{LEVEL_GLYPHS['pass']} ", LEVEL_STYLES["pass"]), "Nothing is wrong with it.")
+
+
 def evidence_of(view: View) -> DataEvidence | None:
     """The data evidence of the shown release."""
     run = view.run("data")
@@ -130,7 +133,7 @@ def data_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
             return [*head[:2], *_findings_in_short(run, view.registry["zoom"].way, width)]
         waiting = [] if view.past else waiting_lines(view, width)
         return sections(
-            head, waiting, _findings(run, evidence, width), _drift(evidence, width), command_lines(run, width)
+            head, waiting, _findings(run, evidence, width), _drift(evidence, width), command_lines(run, view, width)
         )
     if run is not None and run.state == "running":
         return sections(quiet("The data is being read …"), _notes(view))
@@ -158,7 +161,7 @@ def _head(evidence: DataEvidence, width: int) -> list[Content]:
 def _findings(run: StageRun, evidence: DataEvidence, width: int) -> list[Content]:
     """What the gate says, each broken rule with rows that break it."""
     if run.verdict is None or not run.verdict.reasons:
-        return run_lines(run, width)
+        return [*([_FIT] if run.verdict is not None else []), *run_lines(run, width)]
     examples = {broken.sentence: broken.examples for broken in evidence.violations}
     order = ("fail", "warn", "pass")
     lines = [heading("Gate", _counted(run))]
@@ -192,7 +195,7 @@ def _findings_in_short(run: StageRun, zoom: str, width: int) -> list[Content]:
     """The worst finding, and how many more there are."""
     reasons = sorted(run.verdict.reasons, key=lambda reason: reason.level != "fail") if run.verdict else []
     if not reasons:
-        return [line((f"{LEVEL_GLYPHS['pass']} ", LEVEL_STYLES["pass"]), "Nothing is wrong with it.")]
+        return [_FIT]
     more = f"and {count(len(reasons) - 1, 'more finding')}: {zoom} gives them room" if len(reasons) > 1 else ""
     return [*_reason(reasons[0], width)[:2], *([line((more, DIM))] if more else [])]
 

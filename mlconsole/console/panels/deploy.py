@@ -109,7 +109,7 @@ class DeployPanel(DocumentPanel):
             inside = self.document.has_focus
             found, self._anchors = diff_lines(plan, self._folded, self._pointed, start, width, reverse=inside)
             before = [*before, blank(), *found]
-        return sections(before, command_lines(run, width)) or quiet(
+        return sections(before, command_lines(run, view, width)) or quiet(
             "The manifests are being rendered and compared with the cluster …"
         )
 

@@ -120,7 +120,7 @@ class PodsPanel(Panel):
                     monitor_lines(monitored, width),
                     run_lines(run, width),
                     evidence_lines(run, width),
-                    command_lines(run, width),
+                    command_lines(run, view, width),
                 )
             )
 

@@ -97,14 +97,14 @@ def repo_lines(view: View, width: int) -> list[Content]:
     run, repo = view.run("repo"), shown_repo(view)
     if view.past:
         then = _state(repo, view, width) if repo is not None else quiet("This release did not come to its repo stage.")
-        return sections(run_lines(run, width), then, command_lines(run, width))
+        return sections(run_lines(run, width), then, command_lines(run, view, width))
     if view.repo is None:
         now = quiet("Looking at the repository …")
     elif view.repo.problem is not None:
         now = [*problem_lines(view.repo.problem, width), *_clone_hint(view, width)]
     else:
         now = _state(repo, view, width) if repo is not None else []
-    return sections(now, run_lines(run, width), _moved(view, run, width), command_lines(run, width))
+    return sections(now, run_lines(run, width), _moved(view, run, width), command_lines(run, view, width))
 
 
 def _clone_hint(view: View, width: int) -> list[Content]:

@@ -187,14 +187,14 @@ def test_lines(view: View, tree: TestTree, width: int, *, low: bool = False) -> 
     evidence = run.evidence if isinstance(run.evidence, TestEvidence) else None
     if evidence is None:
         if tree.root.ended and run.problem is None:
-            return sections([_counts(tree)], run_lines(run, width), command_lines(run, width))
-        return sections(run_lines(run, width), evidence_lines(run, width), command_lines(run, width))
+            return sections([_counts(tree)], run_lines(run, width), command_lines(run, view, width))
+        return sections(run_lines(run, width), evidence_lines(run, width), command_lines(run, view, width))
     ended = wrapped(line(("✗ ", BAD), evidence.run.ended), width, indent=2) if evidence.run.ended else []
     if low:
         return [_counts(tree), *ended, *_comparison(evidence, width, low=True)]
     counts = [_counts(tree), *_slowest(tree, width), *_recorded(evidence.run, width)]
     told = [*ended, *_warnings(evidence.run, width)]
-    return sections(counts, told, run_lines(run, width), _comparison(evidence, width), command_lines(run, width))
+    return sections(counts, told, run_lines(run, width), _comparison(evidence, width), command_lines(run, view, width))
 
 
 test_lines.__test__ = False  # type: ignore[attr-defined]

@@ -173,7 +173,7 @@ def train_lines(view: View, width: int, *, low: bool = False) -> list[Content]:
     use = use_lines(uses, evidence, width)
     # results and curves have the values, the log below has the last lines
     without = ("Metrics", "Last lines") if view.story.metrics else ()
-    rest = [run_lines(run, width), evidence_lines(run, width, without=without), command_lines(run, width)]
+    rest = [run_lines(run, width), evidence_lines(run, width, without=without), command_lines(run, view, width)]
     if low and run.problem is None:
         return [*found, *use, *sections([], *rest)]
     return sections(rest[0], [*found, *use], *rest[1:])

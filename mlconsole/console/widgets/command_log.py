@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,12 +12,11 @@ from textual.events import Click
 from textual.geometry import Size
 from textual.strip import Strip
 
-from mlconsole.console.live_words import TITLES, kubeconfig_option
+from mlconsole.console.live_words import TITLES, aimed
 from mlconsole.console.paint import DIM, FAINT, line, split
 from mlconsole.console.story import ToldCommand
 from mlconsole.console.view import View
 from mlconsole.console.widgets.lines import Lines
-from mlconsole.evidence.base import CommandRun
 
 MOST_OPEN = 10
 """Lines of the open log, its heading included."""
@@ -135,15 +133,7 @@ def commands_of(view: View) -> tuple[ToldCommand, ...]:
     """The commands of the shown release and of the console itself, in the order in which they were done."""
     own: Sequence[ToldCommand] = () if view.past else view.commands
     told = sorted((*view.story.commands, *own), key=lambda told: told.at)
-    return tuple(replace(one, command=_aimed(one.command, view)) for one in told)
-
-
-def _aimed(command: CommandRun, view: View) -> CommandRun:
-    """A kubectl command that finds the local cluster, which the user's own kubeconfig does not have."""
-    if view.project.kubeconfig is None or not command.line.startswith("kubectl ") or "--kubeconfig" in command.line:
-        return command
-    config = shlex.join(kubeconfig_option(view.project))
-    return CommandRun(line=command.line.replace("kubectl", f"kubectl {config}", 1), note=command.note)
+    return tuple(replace(one, command=aimed(one.command, view.project)) for one in told)
 
 
 def last_command(commands: Sequence[ToldCommand], view: View, width: int) -> Content:

@@ -113,6 +113,8 @@ class Document(Lines):
         self._maker: Maker = lambda width: ()
         self._lines: Sequence[Content] = ()
         self._made_for = -1
+        self._counted: tuple[int, int] | None = None
+        """Another width, and how many lines there are for it."""
 
     @property
     def plain(self) -> str:
@@ -121,7 +123,7 @@ class Document(Lines):
 
     def show(self, maker: Maker) -> None:
         """Show the lines that `maker` makes."""
-        self._maker = maker
+        self._maker, self._counted = maker, None
         before = len(self._lines)
         if self.size.width:
             self._make()
@@ -161,8 +163,9 @@ class Document(Lines):
         return self._lines[index] if index < len(self._lines) else None
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as there are, for `height: auto`."""
-        if width != self._made_for and width:
-            self._made_for = width
-            self._lines = self._maker(width)
-        return len(self._lines)
+        """As many lines as there are, for `height: auto`; what is shown may be made for less, beside a scroll bar."""
+        if width in (0, self._made_for):
+            return len(self._lines)
+        if self._counted is None or self._counted[0] != width:
+            self._counted = width, len(self._maker(width))
+        return self._counted[1]

@@ -149,7 +149,9 @@ def _headline(view: View, width: int) -> Content:
     left = line((f" {kind} {release.number} ", "bold"), (f"{glyph(release.state)} {release.state}", style))
     began = age(release.started_at, view.moment)
     room = width - left.cell_length - 2
-    words = next((words for words in (began, began.removesuffix(" ago")) if len(words) <= room), "")
+    # without its smaller unit, but never without `ago`: it would be read as how long the release took
+    roughly = " ".join([*began.split()[:2], "ago"])
+    words = next((words for words in (began, roughly) if len(words) <= room), "")
     return split(left, line((f"{words} ", DIM)), width)
 
 

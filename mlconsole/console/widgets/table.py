@@ -228,6 +228,9 @@ class Table(Lines):
         needed, width = self._model.widths(), self.scrollable_content_region.width or self.size.width
         headers = [cell_len(self._header(column)) for column in range(len(self._columns))]
         shown = [column for column in range(len(self._columns)) if needed[column] or column not in self._spare]
+        if any(needed) and sum(max(headers[each], needed[each]) + GAP for each in shown) - GAP > width:
+            # nobody misses a column in which nothing is
+            shown = [column for column in shown if needed[column]]
         for column in self._spare:
             if sum(max(headers[each], needed[each]) + GAP for each in shown) - GAP <= width:
                 break

@@ -9,6 +9,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from mlconsole.console.widgets.lines import Document
 
@@ -76,6 +77,33 @@ async def test_lines_are_made_for_what_the_scroll_bar_leaves() -> None:
         await settled(pilot, document, "─" * 18 + "╢")
         document.show(lambda width: [Content("─" * (width - 1) + "╢")] * 2)
         await settled(pilot, document, "─" * 19 + "╢")
+
+
+class Beside(App[None]):
+    """A document as high as it is, up to a bound, above something else."""
+
+    CSS = "Document { height: auto; max-height: 4; }"
+
+    def compose(self) -> ComposeResult:
+        yield Document()
+        yield Static("below")
+
+
+async def test_of_lines_as_high_as_they_are_none_is_cut_by_the_scroll_bar() -> None:
+    async with Beside().run_test(size=(20, 10)) as pilot:
+        document = pilot.app.query_one(Document)
+        asked: list[int] = []
+
+        def maker(width: int) -> list[Content]:
+            asked.append(width)
+            return [Content("-" * width)] * 9
+
+        for _ in range(3):
+            document.show(maker)
+            pilot.app.screen.refresh(layout=True)
+            await settled(pilot, document, "-" * 19)
+        assert asked[0] == 20, "before there is a scroll bar"
+        assert document.size.height == 4
 
 
 async def test_lines_that_are_gone_may_still_be_scrolled() -> None:

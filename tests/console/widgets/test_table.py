@@ -7,7 +7,8 @@ import time
 import pytest
 from textual.app import App, ComposeResult
 
-from mlconsole.console.paint import column_widths, fit, fit_end
+from mlconsole import present
+from mlconsole.console.paint import column_widths, fit, fit_end, table_lines
 from mlconsole.console.widgets.table import Row, Table
 
 
@@ -67,6 +68,47 @@ async def test_the_cursor_is_seen_on_rows_that_come_at_once_before_there_is_a_sc
         table.show(found)
         table.move_to(found[-1].key)
         assert table.scroll_offset.y == 100 - (table.size.height - 1)
+
+
+class Wide(App[None]):
+    """A table with a column that may be empty."""
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return {"dim": "#888888", "faint": "#666666"}
+
+    def compose(self) -> ComposeResult:
+        yield Table(("", "test", "message"), whole=frozenset({0}))
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+async def test_a_column_in_which_nothing_is_takes_no_room_from_others(columns: int) -> None:
+    app = Wide()
+    async with app.run_test(size=(columns, 10)) as pilot:
+        table, name = app.query_one(Table), "test_of_a_name_that_fits_" + "a" * 5
+        table.show([Row("1", ("✓ passed", name, ""))])
+        await pilot.pause()
+        shown = [strip.text.rstrip() for strip in app.screen._compositor.render_strips()][:2]
+        assert name in shown[1]
+        assert ("message" in shown[0]) == (columns == 60), "where there is room, it is there"
+        table.show([Row("1", ("✓ passed", name, "why"))])
+        await pilot.pause()
+        shown = [strip.text.rstrip() for strip in app.screen._compositor.render_strips()][:2]
+        assert "why" in shown[1]
+        assert "message" in shown[0]
+
+
+def test_an_empty_column_of_evidence_takes_no_room_from_others() -> None:
+    pods = tuple((f"ml-model-g6mxchl75b-{end}", "1/1", "") for end in ("4m5rl", "6nj9l"))
+    narrow, wide = (
+        [content.plain for content in table_lines(present.Table("", ("name", "ready", "why not ready"), pods), width)]
+        for width in (34, 60)
+    )
+    assert narrow == ["name                       ready", *(f"{name}  {ready}" for name, ready, _ in pods)]
+    assert wide[0].endswith("why not ready")
+    said = (*pods, ("ml-model-g6mxchl75b-g7xnj", "0/1", "no image"))
+    (head, *_, last) = table_lines(present.Table("", ("name", "ready", "why not ready"), said), 34)
+    assert "why" in head.plain
+    assert "no" in last.plain
 
 
 async def test_ten_thousand_rows_are_replaced_at_once() -> None:
