@@ -74,7 +74,7 @@ def preparations(project: Project) -> tuple[str, ...]:
 
 def _is_package(root: Path) -> bool:
     try:
-        return "project" in tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+        return "project" in tomllib.loads((root / "pyproject.toml").read_text("utf-8-sig"))
     except (OSError, ValueError):
         return False
 

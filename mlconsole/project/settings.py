@@ -343,7 +343,8 @@ def load(path: Path) -> dict[str, Any]:
         SettingsInvalid: it is none, or can't be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # editors on Windows begin texts with a mark
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid(f"{path.name} is not valid TOML: {error}.", "Mend the line that it names.") from error
     except OSError as error:

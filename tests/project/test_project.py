@@ -59,6 +59,13 @@ def test_what_is_given_is_not_searched_for(plain: Path) -> None:
     assert "data.path" not in {found.key for found in project.found}
 
 
+@pytest.mark.parametrize("name", ["mlconsole.toml", "pyproject.toml"])
+def test_settings_may_be_written_by_an_editor_on_windows(plain: Path, name: str) -> None:
+    text = 'name = "mine"\r\n' if name == "mlconsole.toml" else '[tool.mlconsole]\r\nname = "mine"\r\n'
+    (plain / name).write_bytes(text.encode("utf-8-sig"))
+    assert open_project(plain).settings.name == "mine"
+
+
 def test_settings_may_stand_in_pyproject(plain: Path) -> None:
     (plain / "pyproject.toml").write_text('[tool.mlconsole]\nname = "from-pyproject"\n')
     assert open_project(plain).settings.name == "from-pyproject"

@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[Parameter, ...]:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ParametersUnreadable(f"{path} has {size(path.stat().st_size)}: that is not a file of parameters.")
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ParametersUnreadable(f"{path} is not a text file in UTF-8.") from error
     except OSError as error:
@@ -66,7 +66,7 @@ def write_varied(path: Path, changes: tuple[Parameter, ...], target: Path) -> No
         raise ParametersUnreadable(
             f"{path.name} can't be written with other values.", "Keep them in YAML or JSON, or put them in the command."
         )
-    content = _parse(path, path.read_text("utf-8"))
+    content = _parse(path, path.read_text("utf-8-sig"))
     for change in changes:
         *above, last = change.name.split(".")
         place = content

@@ -35,6 +35,11 @@ def test_json_and_toml_say_the_same(tmp_path: Path) -> None:
     assert sorted(pairs(tmp_path / "p.toml", 'd = "x"\n[a]\nb = 0.5\nc = true\n')) == expected
 
 
+@pytest.mark.parametrize(("name", "text"), [("p.json", '{"a": 1}'), ("p.toml", "a = 1\r\n"), ("p.yaml", "a: 1\r\n")])
+def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path, name: str, text: str) -> None:
+    assert pairs(tmp_path / name, f"\ufeff{text}") == [("a", "1")]
+
+
 def test_lists_of_tables_are_numbered(tmp_path: Path) -> None:
     text = "layers:\n- units: 64\n- units: 32\n"
     assert pairs(tmp_path / "p.yml", text) == [("layers.0.units", "64"), ("layers.1.units", "32")]
