@@ -98,6 +98,9 @@ class ModelSearch:
         else:
             return
         others = sorted(self._written(), key=lambda other: -size_of(other))
+        if any(other.name == f"{path.name}\r" for other in others):
+            hint = "It wrote one whose name ends with a carriage return: give its script the line endings of Unix, \\n."
+            raise NoModelWritten(sentence, hint, command=self._line, tail=tail)
         hint = f"It wrote {clean(listed([self._shown(other) for other in others]))}: " if others else ""
         use = "let the training command write to {model}" if hint else "Let the training command write to {model}"
         where = f', or name it: [train] model = "{clean(self._shown(others[0]))}"' if others else ""

@@ -236,6 +236,13 @@ def test_a_training_that_is_left_alone_in_the_background_is_told(training: Proje
     assert caught.value.next_step.startswith(left)
 
 
+def test_a_script_with_line_endings_of_windows_is_told(training: Project) -> None:
+    with pytest.raises(NoModelWritten, match=r"there is no model at models/m\.pkl") as caught:
+        training("open('models/m.pkl\\r', 'wb').write(b'm')")
+    hint = "It wrote one whose name ends with a carriage return: give its script the line endings of Unix, \\n."
+    assert caught.value.next_step == hint
+
+
 def test_of_a_pattern_the_newest_is_the_model(training: Project) -> None:
     script = """
         import os, time
