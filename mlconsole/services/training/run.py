@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,15 @@ from mlconsole.text import count, duration, size
 
 WATCH_FOLDER = ".watch"
 """In the folder of the run: what a training needs to report; hidden, so that it is not taken for what it wrote."""
+
+
+_KILLED = "Perhaps the machine ran out of memory: look at the peak, train on less data or in smaller batches."
+_CRASHED = "It crashed, in a library perhaps: with PYTHONFAULTHANDLER=1 before the command, Python says where."
+_BY_SIGNAL: dict[int, str] = {
+    signal.SIGKILL: _KILLED,
+    **dict.fromkeys((signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE), _CRASHED),
+}
+"""What to do about a training that a signal ended."""
 
 
 class TrainingFailed(Refused):
@@ -213,12 +223,10 @@ def _failure(training: Training, child: ChildResult) -> TrainingFailed:
             tail=child.tail,
         )
     # A shell tells a signal as 128 and its number.
-    killed = child.exit_code in (-9, 137)
+    number = -child.exit_code if child.exit_code < 0 else child.exit_code - 128
     return TrainingFailed(
-        f"Training failed with {child.how}." if not killed else f"Training was killed ({child.how}).",
-        "Perhaps the machine ran out of memory: look at the peak, train on less data or in smaller batches."
-        if killed
-        else "Its last lines say why.",
+        f"Training failed with {child.how}." if number != signal.SIGKILL else f"Training was killed ({child.how}).",
+        _BY_SIGNAL.get(number, "Its last lines say why."),
         command=line,
         tail=child.tail,
     )

@@ -243,6 +243,13 @@ def test_a_script_with_line_endings_of_windows_is_told(training: Project) -> Non
     assert caught.value.next_step == hint
 
 
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGSEGV)", "os._exit(128 + signal.SIGSEGV)"])
+def test_of_a_crash_that_says_nothing_it_is_told_what_says_more(training: Project, end: str) -> None:
+    with pytest.raises(TrainingFailed) as caught:
+        training(f"import os, signal\n{end}")
+    assert "PYTHONFAULTHANDLER=1" in caught.value.next_step
+
+
 def test_of_a_pattern_the_newest_is_the_model(training: Project) -> None:
     script = """
         import os, time
