@@ -61,7 +61,7 @@ def _aliases(journal: Journal, version: ModelVersion) -> list[str]:
 
 def compare_versions(project: Project, first: str, second: str, *, as_json: bool) -> None:
     """Print two versions side by side, and how the first does against the second on the hold-out."""
-    from mlconsole.release.comparing import compare_on_holdout
+    from mlconsole.release.comparing import compare_on_holdout, seen_on_holdout
 
     with journal_of(project) as journal:
         name = project.settings.name
@@ -74,6 +74,8 @@ def compare_versions(project: Project, first: str, second: str, *, as_json: bool
         narrate("Not compared on a hold-out: the settings don't name quality.holdout and data.target.")
         return
     found = compare_on_holdout(project, ours, theirs, threading.Event())
+    if seen := seen_on_holdout(project, threading.Event()):
+        narrate(f"{seen:,} of the {count(found[0].rows, 'row')} to compare on are in the training data of now, too.")
     if as_json:
         for entry in found:
             say_json(entry)

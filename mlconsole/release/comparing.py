@@ -6,10 +6,13 @@ import tempfile
 import threading
 from pathlib import Path
 
+from mlconsole.errors import Cancelled, Problem
 from mlconsole.evidence.testing import Comparison
 from mlconsole.evidence.training import ModelVersion
 from mlconsole.project import Project
+from mlconsole.services.datasets.plain import unhashed
 from mlconsole.services.models.compare import compare
+from mlconsole.services.models.unseen import seen_rows
 from mlconsole.stages.base import model_store
 from mlconsole.stages.data import dialect_of
 from mlconsole.stages.training_inputs import project_python
@@ -45,3 +48,20 @@ def compare_on_holdout(
             order=quality.order,
             dialect=dialect_of(project),
         )
+
+
+def seen_on_holdout(project: Project, cancelled: threading.Event) -> int:
+    """How many rows of the hold-out the training data holds, as both are now; 0 where that can't be told.
+
+    Raises:
+        Cancelled: it was cancelled.
+    """
+    dialect = dialect_of(project)
+    try:
+        rows = unhashed(project.root, project.settings.quality.holdout, dialect)
+        data = unhashed(project.root, project.settings.data.path, dialect)
+        return seen_rows(project.root, rows, data, cancelled) or 0
+    except Cancelled:
+        raise
+    except Problem:  # data that is elsewhere or gone has told nothing of its rows
+        return 0

@@ -115,6 +115,11 @@ def test_the_rows_that_were_compared_on_are_part_of_the_record(champion: Workben
     (line,) = [line for line in verified.stdout.splitlines() if line.startswith("hold-out")]
     assert (verified.returncode, "Its content was changed since" in line) == (1, True)
 
+    assert "in the training data" not in champion.type("models", "compare", "v1", "v2").stderr
+    champion.write("data/training.csv", rows(300, beside=0.25))
+    told = champion.type("models", "compare", "v1", "v2").stderr
+    assert "300 of the 600 rows to compare on are in the training data of now, too." in told
+
 
 def test_rows_that_training_has_seen_are_told(champion: Workbench) -> None:
     champion.write("data/training.csv", rows(400) + rows(300, beside=0.5).partition("\n")[2])

@@ -9,8 +9,8 @@ from mlconsole.services.models.metrics import OF_EVERY_CLASS, OF_TWO_CLASSES, Me
 from mlconsole.services.models.predictions import Answer, NotComparable
 from mlconsole.text import clean_line, count, listed, shorten
 
-LARGEST_ODDS = 1e-3
-"""By how much the probabilities of all classes may miss 1: they may be written with a few digits."""
+ROUNDED = 0.005
+"""By how much the probability of each class may be off: it may be written with two digits."""
 
 
 def aligned(metric: Metric, actual: Any, answers: Sequence[Answer]) -> tuple[Any, list[Any]]:
@@ -139,13 +139,13 @@ def _refuse_no_probabilities(label: str, found: Any) -> None:
             "Compare by accuracy or f1_macro, or let the model give probabilities.",
         )
     if found.ndim == 2:
-        odd = np.abs(found.sum(axis=1) - 1) > LARGEST_ODDS
+        odd = np.abs(found.sum(axis=1) - 1) > ROUNDED * found.shape[1] + 1e-9
         if odd.any():
             row = int(odd.argmax())
             raise NotComparable(
                 f"{label} gives probabilities that do not add up to 1: those of row {row + 1:,} to"
                 f" {found[row].sum():.4g}.",
-                "Write the probabilities of all classes.",
+                "Write the probabilities of all classes, and with more digits.",
             )
 
 

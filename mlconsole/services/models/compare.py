@@ -15,12 +15,7 @@ from mlconsole.errors import Cancelled, Problem, WrongUse
 from mlconsole.evidence.data import Dialect
 from mlconsole.evidence.testing import Comparison
 from mlconsole.services.models.aligned import aligned
-from mlconsole.services.models.metrics import (
-    Kind,
-    Metric,
-    find_metric,
-    metric_direction,
-)
+from mlconsole.services.models.metrics import Kind, Metric, find_metric, full_name, metric_direction
 from mlconsole.services.models.predictions import Answer, Asking, NotComparable, Value, ask
 from mlconsole.services.models.segments import Segment, segments_of
 from mlconsole.text import count, listed, shorten
@@ -110,7 +105,7 @@ def compare(
         NotComparable: a model can't be loaded, or its predictions can't be judged.
         Cancelled: it was cancelled.
     """
-    measures = [find_metric(name) for name in dict.fromkeys((metric, *metrics))]
+    measures = [find_metric(name) for name in dict.fromkeys(map(full_name, (metric, *metrics)))]
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rows-", dir=log_path.parent) as folder:
         plain = _plain_rows(root, str(rows), dialect, Path(folder), cancelled)

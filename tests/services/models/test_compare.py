@@ -56,7 +56,7 @@ def test_rows_may_be_parquet(bench: Bench, frame: pd.DataFrame, good: Path, bad:
 @pytest.mark.parametrize("name", ["holdout.csv", "holdout.csv.gz", "holdout.csv.xz", "holdout.tsv.zip", "rows"])
 @pytest.mark.parametrize("command", ["", "python places.py {data} {predictions}"])
 def test_rows_are_read_as_the_data_is(bench: Bench, good: Path, name: str, command: str) -> None:
-    place = np.where(np.arange(len(bench.frame)) % 2, "M\u00fcnchen; Mitte", 'K\u00f6ln "Ost"')
+    place = np.where(np.arange(len(bench.frame)) % 2, "München; Mitte", 'Köln "Ost"')
     frame = bench.frame.assign(place=place)
     frame.to_csv(bench.rows, index=False)
     expected = bench.all(good, good, segments=["place"])
@@ -70,7 +70,7 @@ def test_rows_are_read_as_the_data_is(bench: Bench, good: Path, name: str, comma
     found = bench.all(
         good, good, segments=["place"], rows=name, dialect=Dialect(encoding="latin-1", delimiter=";"), command=command
     )
-    assert {entry.segment for entry in found} == {"", "place = M\u00fcnchen; Mitte", 'place = K\u00f6ln "Ost"'}
+    assert {entry.segment for entry in found} == {"", "place = München; Mitte", 'place = Köln "Ost"'}
     assert found == expected
     with pytest.raises(RowsUnusable, match=r"The rows to compare on can't be read: .*not UTF-8.* `encoding = "):
         bench(good, good, rows=name)
@@ -81,7 +81,7 @@ import csv, sys
 data, output = sys.argv[1:]
 with open(data, encoding="utf-8", newline="") as file:
     rows = list(csv.DictReader(file))
-assert {row["place"] for row in rows} == {"M\u00fcnchen; Mitte", 'K\u00f6ln "Ost"'}, rows[:2]
+assert {row["place"] for row in rows} == {"München; Mitte", 'Köln "Ost"'}, rows[:2]
 with open(output, "w") as file:
     print(*[3 * float(row["hour"]) + 2 * float(row["temp"]) for row in rows], sep=chr(10), file=file)
 """
@@ -159,6 +159,11 @@ def test_a_segment_where_the_candidate_is_worse_is_found(bench: Bench, frame: pd
     # r2 on all rows, and both metrics by the sea and in the hills: the bounds of five hold together
     assert {round(entry.confidence, 9) for entry in found[1:]} == {0.99}
     assert sum(entry.rows for entry in found if entry.segment and entry.metric == "r2_score") == 1200
+
+
+def test_a_metric_that_is_named_twice_is_compared_once(bench: Bench, good: Path) -> None:
+    found = bench.all(good, good, metric="mae", metrics=["neg_mean_absolute_error", "mean_absolute_error", "r2"])
+    assert [entry.metric for entry in found] == ["mean_absolute_error", "r2_score"]
 
 
 def test_a_column_of_many_numbers_is_cut_at_its_quartiles(bench: Bench, good: Path) -> None:
