@@ -57,7 +57,10 @@ def complete(root: Path, given: Settings) -> Completed:
         return msgspec.structs.replace(section, **{key: find.value for key, find in values.items()})
 
     script = _script(files, given.train.command)
-    data = fill(given.data, "data.", {"path": _data(files, script) if not given.data.path else None})
+    read_by_recipe = _read_by_recipe(files) if not (given.train.command or given.data.path) else None
+    data = fill(
+        given.data, "data.", {"path": read_by_recipe or (_data(files, script) if not given.data.path else None)}
+    )
     parameters = fill(given.train, "train.", {"parameters": _parameters(files, script)})
     needs_command = not given.train.command and not given.train.manifest
     train = fill(parameters, "train.", _training(files, script) if needs_command else {})
@@ -171,6 +174,14 @@ def _data(files: Files, script: scripts.Script | None) -> Found | Question | Non
         sentence = f"There are {len(likely)} data files, {listed(likely)}: which one is trained on?"
         return Question("data.path", sentence, f'Name it: [data] path = "{likely[0]}"', tuple(likely))
     return _no_data(files)
+
+
+def _read_by_recipe(files: Files) -> Found | None:
+    """The data that the recipe which trains reads: what others prepare it from is not what the model has seen."""
+    stage, names = recipes.read_by_dvc(files)
+    data = [name for name in names if name.lower().endswith(DATA_SUFFIXES) and files.has(name)]
+    likely = [name for name in data if not NO_TRAINING_DATA.search(PurePosixPath(name).stem)]
+    return Found("", likely[0], f"dvc.yaml: read by stage {stage}") if len(likely) == 1 else None
 
 
 def is_below(name: str, folders: Collection[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlconsole.project.discovery import complete
-from mlconsole.project.settings import Settings
+from mlconsole.project.settings import Settings, TrainSettings
 from mlconsole.project.writing import with_value
 
 PROJECTS = Path(__file__).parent.parent / "projects"
@@ -185,6 +186,22 @@ def test_what_is_named_for_what_stands_beside_training_does_not_train(
 ) -> None:
     write(tmp_path, files)
     assert complete(tmp_path, Settings()).settings.train.command == command
+
+
+def test_the_data_is_what_the_stage_reads_that_trains_and_not_what_it_is_prepared_from(tmp_path: Path) -> None:
+    stages = {
+        "prepare": {"cmd": "python prepare.py", "deps": ["data/raw.csv"], "outs": ["data/prepared/all.csv"]},
+        "train": {"cmd": "python fit.py", "deps": ["fit.py", "data/prepared/all.csv", "data/prepared/test.csv"]},
+    }
+    files = {"dvc.yaml": json.dumps({"stages": stages}), "fit.py": "model.fit(x)\nmodel.save()\n"}
+    for name in ("data/raw.csv", "data/prepared/all.csv", "data/prepared/test.csv"):
+        files[name] = "a,b\n1,2\n"
+    write(tmp_path, files)
+    settings, found, _ = complete(tmp_path, Settings())
+    assert settings.data.path == "data/prepared/all.csv"
+    assert "dvc.yaml: read by stage train" in {entry.where for entry in found}
+    given = Settings(train=TrainSettings(command="make all"))
+    assert not complete(tmp_path, given).settings.data.path, "another command may read other data"
 
 
 def test_which_of_several_recipes_trains_is_asked(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def notebooks(files: Files) -> tuple[str, ...]:
     return tuple(named or [name for name in every[:MOST_NOTEBOOKS] if ".fit(" in _code_of(files, name)])
 
 
+def read_by_dvc(files: Files) -> tuple[str, tuple[str, ...]]:
+    """The stage of dvc.yaml that trains and the files that it depends on; empty where none does for certain."""
+    chosen = recipe(files)
+    name = chosen.where.removeprefix("dvc.yaml: stage ") if isinstance(chosen, Found) else ""
+    entries = at(yaml_of(files, "dvc.yaml"), "stages", name, "deps") if name else None
+    names = [next(iter(entry), "") if isinstance(entry, dict) else entry for entry in entries or ()]
+    return name, tuple(entry for entry in names if isinstance(entry, str))
+
+
 def _of_dvc(files: Files) -> Iterator[tuple[str, Found]]:
     stages = at(yaml_of(files, "dvc.yaml"), "stages")
     for name, stage in stages.items() if isinstance(stages, dict) else ():
