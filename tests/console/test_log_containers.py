@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlconsole.console.log_ask import PodAsk
 from mlconsole.console.messages import PodsSeen
+from mlconsole.console.operations import log
 from mlconsole.services.kubernetes import containers, logs, merged_logs
 from mlconsole.services.kubernetes.containers import ALL, PodContainer
 from mlconsole.services.kubernetes.merged_logs import LogLine
@@ -152,3 +154,36 @@ async def test_where_the_last_minutes_have_no_line_the_key_to_all_lines_is_named
         await console.shows("No line of the last 5 min yet: 5 shows all.")
         await console.press("5")
         await console.shows("an old line")
+
+
+async def test_what_comes_after_the_log_was_closed_opens_nothing_and_a_saved_file_is_told(
+    build: Build, drive: Drive, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = threading.Event()
+    closed.set()
+
+    def slowly(*_: object) -> tuple[PodContainer, ...]:
+        assert closed.wait(60)
+        return CONTAINERS
+
+    def save(*_: object, **__: object) -> Path:
+        assert closed.wait(60)
+        return Path("saved.log")
+
+    monkeypatch.setattr(containers, "containers_of", slowly)
+    monkeypatch.setattr(log, "save", save)
+    builder = build()
+    async with drive(builder.project.root, (100, 30)) as console:
+        await open_log(console, monkeypatch)
+        for key in ("c", "S"):
+            await console.shows("this is the default one")
+            closed.clear()
+            await console.press(key, "escape")
+            await console.until(lambda: console.app.screen is console.app.main)
+            closed.set()
+            await console.until(lambda: not console.app._under_way)
+            assert console.app.screen is console.app.main
+            await console.press("l")
+        await console.press("escape")
+        await console.shows("Saved to saved.log")
+    assert not (builder.project.state / "console.log").exists()

@@ -67,6 +67,11 @@ def _screen(app: MlconsoleApp) -> LogScreen | None:
     return app.screen if isinstance(app.screen, LogScreen) else None
 
 
+def _is_open(app: MlconsoleApp, screen: LogScreen) -> bool:
+    """Whether it was not closed while something was waited for."""
+    return screen in app.screen_stack
+
+
 async def log_filter(app: MlconsoleApp) -> None:
     """Let a person type which lines to show."""
     if screen := _screen(app):
@@ -139,6 +144,8 @@ async def log_container(app: MlconsoleApp) -> None:
             return containers_of_all(connection, selector)
 
     found = await aside(app, work)
+    if not _is_open(app, screen):
+        return
     if len(found) < 2:
         screen.say(f"There is no other container than {found[0].name}." if found else "There is no container.")
         return
@@ -174,7 +181,7 @@ async def log_save(app: MlconsoleApp) -> None:
         lines, numbers = screen.source.lines, screen.view.numbers
         stamps = screen.view.look.stamps
         path = await aside(app, lambda: save(screen.folder, screen.heading, lines, numbers, stamps=stamps))
-        screen.say(f"Saved to {path}")
+        (screen if _is_open(app, screen) else app).say(f"Saved to {path}")
 
 
 async def _since(app: MlconsoleApp, place: int) -> None:
