@@ -122,7 +122,8 @@ def sources(root: Path, command: Sequence[str], cwd: Path | None = None) -> tupl
     if not entries:
         names = (*RECIPES, *(word for word, _ in _words(command) if word.endswith(SUFFIX)))
         found |= {here / name for name in names if (here / name).is_file()}
-    found.update(configuration.of_code(root, here, [path for path in found if path.suffix == ".py"]))
+    codes = [path for path in found if path.suffix in (".py", SUFFIX)]
+    found.update(configuration.of_code(root, here, codes))
     found.update(configuration.of_command(root, here, (word for word, _ in _words(command))))
     return tuple(sorted(found))
 

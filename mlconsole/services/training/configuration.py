@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mlconsole.services.training.notebook import SUFFIX, code
+
 _SCRIPTS = frozenset((".sh", ".bash", ".zsh", ".ksh", ".r", ".jl", ".pl", ".rb", ".js", ".lua"))
 _CONFIGURATION = frozenset((".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".gin"))
 _IS_RESULT = re.compile(r"(?:^|[\W_])(?:metrics?|results?|reports?|scores?|eval\w*|history|summary)(?:[\W_]|$)", re.I)
@@ -40,10 +42,14 @@ def of_command(root: Path, cwd: Path, words: Iterable[str]) -> Iterator[Path]:
 
 
 def of_code(root: Path, cwd: Path, sources: Iterable[Path]) -> Iterator[Path]:
-    """The files of configuration that code in Python names as they are there, and folders of Hydra's."""
+    """The files of configuration that code in Python names as they are there, and folders of Hydra's.
+
+    Raises:
+        NotebookUnusable: a notebook among them is none.
+    """
     for source in sources:
         try:
-            text = source.read_text("utf-8", errors="replace")
+            text = code(source) if source.suffix == SUFFIX else source.read_text("utf-8", errors="replace")
         except OSError:
             continue
         literals = list(_LITERAL.finditer(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import textwrap
@@ -243,3 +244,11 @@ def test_scripts_and_configuration_that_are_named_are_sources(tmp_path: Path) ->
     assert given == sorted([*read, "one.ini", "two.toml"])
     assert names(tmp_path, "bash", "fit.sh") == sorted([*read, "fit.sh"])
     assert names(tmp_path, "sh", "-c", "cd . && ./run.sh; true") == sorted([*read, "run.sh"])
+
+
+def test_the_configuration_that_a_notebook_names_is_a_source(tmp_path: Path) -> None:
+    cells = [{"cell_type": "code", "source": ['settings = open("conf/base.yaml")\n'], "metadata": {}, "outputs": []}]
+    (tmp_path / "train.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4}))
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/base.yaml").write_text("depth: 1\n")
+    assert names(tmp_path, "train.ipynb") == ["conf/base.yaml", "train.ipynb"]
