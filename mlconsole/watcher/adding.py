@@ -169,6 +169,11 @@ def _append(project: Project, queue: TriggerQueue, trigger: Trigger, content: Pa
             "Let data.path be a folder, then each new file is put into it.",
         )
     header = _first_line(path)
+    if b"\0" in header:  # no line of it ends where a byte of a line end is
+        raise NotFit(
+            f"Rows can't be appended to {path.name}: it is UTF-16 or UTF-32.",
+            "Write it as UTF-8, or let data.path be a folder, then each new file is put into it.",
+        )
     if path.exists() and _first_line(content) != header:
         raise NotFit(f"{trigger.place} has other columns than {path.name}.", "Correct its first line, or its columns.")
     present = _digest(path) if path.exists() else ""

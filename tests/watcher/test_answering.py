@@ -189,6 +189,16 @@ def test_a_deploy_that_fails_says_nothing_against_the_data(
     assert open_additions(journal) == ()
 
 
+def test_nothing_is_appended_to_a_file_whose_lines_are_not_told_by_bytes(
+    file: Project, journal: Journal, queue: TriggerQueue, world: Any
+) -> None:
+    (file.root / "data" / "training.csv").write_bytes(BASE.encode("utf-16"))
+    more = arrive(file, queue, "may.csv", "a,b\n3,4\n")
+    assert release(file, journal, more.id).release is None
+    assert "Rows can't be appended to training.csv: it is UTF-16 or UTF-32." in queue.trigger(more.id).sentence
+    assert (file.root / "data" / "training.csv").read_bytes() == BASE.encode("utf-16")
+
+
 def test_content_that_does_not_fit_is_refused_without_a_release(
     file: Project, journal: Journal, queue: TriggerQueue, world: Any
 ) -> None:

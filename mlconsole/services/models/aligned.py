@@ -55,13 +55,11 @@ def _check_whole(answer: Answer, rows: int) -> None:
 
 
 def _likelihoods(metric: Metric, actual: list[Any], answers: Sequence[Answer]) -> tuple[Any, list[Any]]:
-
-    classes = answers[0].classes
-    if other := next((answer for answer in answers if answer.classes != classes), None):
-        told = _differing(classes, other.classes)
+    classes = list(dict.fromkeys(value for answer in answers for value in answer.classes))
+    if metric.kind == "score" and any(answer.classes != classes for answer in answers):
         raise NotComparable(
-            f"The two models tell different classes apart{told}.",
-            f"Compare by a metric of what is predicted, such as accuracy or f1_macro, instead of {metric.name}.",
+            f"The two models tell different classes apart{_differing(*(answer.classes for answer in answers))}.",
+            f"Compare by log_loss, accuracy or f1_macro instead of {metric.name}.",
         )
     if len(classes) > 2 and metric.name in OF_TWO_CLASSES:
         raise _needs_two(metric, len(classes))
@@ -79,9 +77,23 @@ def _likelihoods(metric: Metric, actual: list[Any], answers: Sequence[Answer]) -
     if metric.kind == "probability":
         for answer, found in zip(answers, predictions, strict=True):
             _refuse_no_probabilities(answer.label, found)
+        pairs = zip(answers, predictions, strict=True)
+        predictions = [_of_all(classes, answer.classes, found) for answer, found in pairs]
     if metric.ordered(classes) != classes:
         return 1 - places, [-found for found in predictions]
     return places, predictions
+
+
+def _of_all(classes: Sequence[Any], known: Sequence[Any], found: Any) -> Any:
+    """The probabilities of all classes by a model that may not know them all: it never expects the others."""
+    import numpy as np
+
+    if list(known) == list(classes):
+        return found
+    each = np.column_stack([1 - found, found]) if found.ndim == 1 else found
+    spread = np.zeros((len(each), len(classes)))
+    spread[:, [classes.index(value) for value in known]] = each
+    return spread[:, 1] if len(classes) == 2 else spread
 
 
 def _needs_two(metric: Metric, classes: int) -> NotComparable:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import get_scorer
+from sklearn.metrics import brier_score_loss, get_scorer, log_loss, roc_auc_score
 from sklearn.svm import LinearSVC
 
 from mlconsole.services.models import bootstrap
@@ -63,8 +63,8 @@ def test_probabilities_of_several_classes_are_compared(
         ("numbers", "log_loss", r"LinearRegression has no predict_proba"),
         (
             "two",
-            "log_loss",
-            r"different classes apart: only one knows klein\. Compare by a metric of what is predicted",
+            "average_precision",
+            r"different classes apart: only one knows klein\. Compare by log_loss, accuracy or f1_macro instead",
         ),
     ],
 )
@@ -73,6 +73,22 @@ def test_what_can_not_judge_several_classes_says_what_can(
 ) -> None:
     with pytest.raises(NotComparable, match=words):
         bench(sizes[candidate], sizes["good"], target="size", metric=metric)
+
+
+def test_a_class_that_only_one_model_knows_is_never_expected_by_the_other(
+    bench: Bench, sizes: dict[str, Path], frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "RESAMPLES", 100)
+    found = bench.all(sizes["good"], sizes["two"], target="size", metric="log_loss", metrics=["brier", "roc_auc_ovr"])
+    assert found[0].verdict == found[1].verdict == "better"
+    known = joblib.load(sizes["two"]).predict_proba(frame[["temp", "hour"]])
+    spread = np.stack([known[:, 0], np.zeros(400), known[:, 1]], axis=1)
+    labels, size = ["groß", "klein", "mittel"], pd.read_csv(bench.rows)["size"]
+    expected = [log_loss(size, spread, labels=labels), brier_score_loss(size, spread, labels=labels)]
+    assert [entry.champion_value for entry in found[:2]] == pytest.approx(expected)
+    assert found[2].champion_value == pytest.approx(roc_auc_score(size, spread, multi_class="ovr"))
+    back = bench(sizes["two"], sizes["good"], target="size", metric="log_loss")
+    assert (back.verdict, back.difference) == ("worse", pytest.approx(-found[0].difference))
 
 
 def test_margins_are_enough_where_scikit_learn_takes_them(
