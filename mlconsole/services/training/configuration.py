@@ -16,6 +16,8 @@ from mlconsole.services.training.notebook import SUFFIX, code
 
 _SCRIPTS = frozenset((".sh", ".bash", ".zsh", ".ksh", ".r", ".jl", ".pl", ".rb", ".js", ".lua"))
 _CONFIGURATION = frozenset((".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".gin"))
+_MARKS = (*_CONFIGURATION, ".json", "config_path")
+"""Most code has none of these, and need not be searched."""
 _IS_RESULT = re.compile(r"(?:^|[\W_])(?:metrics?|results?|reports?|scores?|eval\w*|history|summary)(?:[\W_]|$)", re.I)
 _IS_CONFIGURATION = re.compile(r"conf|param|setting|option|hyper|args", re.I)
 _LITERAL = re.compile(
@@ -51,6 +53,8 @@ def of_code(root: Path, cwd: Path, sources: Iterable[Path]) -> Iterator[Path]:
         try:
             text = code(source) if source.suffix == SUFFIX else source.read_text("utf-8", errors="replace")
         except OSError:
+            continue
+        if not any(mark in text for mark in _MARKS):
             continue
         literals = list(_LITERAL.finditer(text))
         written = {match["name"] for match in literals if match["written"]}
