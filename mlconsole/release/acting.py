@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from mlconsole.errors import Problem, WrongUse
-from mlconsole.evidence.base import now
+from mlconsole.evidence.base import STAGES, now
 from mlconsole.evidence.data import DataEvidence, DataReference
 from mlconsole.evidence.monitoring import (
     Act,
@@ -293,11 +293,10 @@ class Monitor:
         if not state.asked_back:
             return state
         running = self._runner is not None and self._runner.poll() is None
-        latest = self._journal.latest_release()
-        if running or (latest is not None and latest.state == "running"):
+        if running or self._is_held_up():
             return state
         if champion.label != state.asked_back:
-            self._say(f"{champion.label} serves again")
+            self._say(f"{champion.label} serves in the place of {state.asked_back}")
             return msgspec.structs.replace(state, asked_back="")
         if self._tries >= MOST_TRIES:
             self._say(f"{state.asked_back} can't be rolled back: see .mlconsole/runner.log")
@@ -305,7 +304,23 @@ class Monitor:
         self._begin_rollback(state)
         return state
 
+    def _is_held_up(self) -> bool:
+        """Whether a release is on its way. One that nobody attends gives way, unless it is changing the cluster."""
+        latest = self._journal.latest_release()
+        if latest is None or latest.state != "running":
+            return False
+        runs = self._journal.stage_runs(latest.number)
+        if latest.trigger is None or any(run.stage == "deploy" for run in runs):
+            return True
+        if all(decision.kind != "cancel" for decision in self._journal.decisions(latest.number)):
+            stage = next((run.stage for run in runs if run.state == "running"), STAGES[0])
+            self._journal.decide(latest.number, "cancel", stage, who=WHO, reason="a rollback comes first")
+            self._say(f"release {latest.number} gives way to the rollback")
+        return True
+
     def _begin_rollback(self, state: MonitorState) -> None:
+        if self._is_held_up():
+            return
         self._tries += 1
         reason = next(act.sentence for act in reversed(state.acts) if act.act == "roll back")
         # fields that others own are left to them: nobody can be asked

@@ -79,7 +79,7 @@ def _here(journal: Journal, earlier: Sequence[Release]) -> Iterator[_Turn]:
         if entry.kind == "rollback" and entry.state == "done":
             before = next((found for found in earlier[index + 1 :] if _touched(_runs(journal, found))), None)
             if before is not None:
-                why = f" ({entry.reason})" if entry.reason else ""
+                why = f" ({entry.reason.rstrip('.')})" if entry.reason else ""
                 words = f"{before.version} has the same code, and was rolled back in release {entry.number}{why}."
                 yield _Turn(entry.started_at, _commit(_runs(journal, before)), words, commit)
         elif entry.kind == "release" and _was_approved(journal, entry, runs):

@@ -11,6 +11,8 @@ from mlconsole.evidence.base import Record, now
 from mlconsole.evidence.release import Release
 from mlconsole.evidence.watching import Trigger
 from mlconsole.journal import Journal
+from mlconsole.monitor_log import MonitorLog
+from mlconsole.release.acting import WHO as MONITOR
 from mlconsole.trigger_queue import TriggerQueue
 
 MOST_TRIES = 8
@@ -18,6 +20,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 900.0
 OUTSIDE_FAILED = 3
 PERSON_SECONDS = 600.0
 """A release that a person began and left open is replaced once it was left alone for so long."""
+ROLLBACK_SECONDS = 120.0
+"""A monitor that looked for the last time so long ago rolls nothing back."""
 
 
 class Begin(Record, frozen=True, kw_only=True):
@@ -48,6 +52,8 @@ def next_move(journal: Journal, moment: datetime | None = None) -> Begin | GoOn 
     latest = journal.latest_release()
     if latest is not None and latest.state == "running":
         return Wait(why=f"release {latest.number} is running")
+    if taken_back := _to_be_rolled_back(journal, moment):
+        return Wait(why=f"{taken_back} is to be rolled back first")
     if latest is not None and (left := _left_to_a_person(latest, moment)) > 0:
         return Wait(why=f"release {latest.number}, which {latest.started_by} began, is open", seconds=left)
     if latest is not None and (wait_or_go := _unfinished(journal, latest, moment)) is not None:
@@ -63,6 +69,13 @@ def next_move(journal: Journal, moment: datetime | None = None) -> Begin | GoOn 
     return Begin(
         triggers=tuple(sorted(trigger.id for trigger in due)), to_the_end=asked and not open_release, words=words
     )
+
+
+def _to_be_rolled_back(journal: Journal, moment: datetime) -> str:
+    """The version that a monitor is about to roll back; empty where there is none, or the monitor is gone."""
+    state = MonitorLog(journal).state()
+    is_fresh = state is not None and (moment - state.at).total_seconds() < ROLLBACK_SECONDS
+    return state.asked_back if state is not None and is_fresh else ""
 
 
 def _unapproved(journal: Journal) -> int | None:
@@ -112,10 +125,12 @@ def _unfinished(journal: Journal, latest: Release, moment: datetime) -> GoOn | W
 def is_unfinished(journal: Journal, release: Release) -> bool:
     """Whether a release stopped for what neither a gate, nor the project, nor a person has to do with.
 
-    Its runner died, or was ended together with the machine, or lost its turn; or what it needs was out of reach.
+    Its runner died, or was ended together with the machine, or lost its turn, or gave way to a rollback of the
+    monitor's; or what it needs was out of reach.
     """
     if release.state == "cancelled":
-        return not any(decision.kind == "cancel" for decision in journal.decisions(release.number))
+        decisions = journal.decisions(release.number)
+        return not any(decision.kind == "cancel" and decision.who != MONITOR for decision in decisions)
     return release.state == "interrupted" or (release.state == "failed" and _failed_outside(journal, release.number))
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from mlconsole.evidence.base import now
+from mlconsole.evidence.base import StageName, now
 from mlconsole.evidence.monitoring import Counters, Reading, Unread
+from mlconsole.evidence.release import ReleaseTrigger, StageRun, TriggerKind
 from mlconsole.evidence.training import ModelFile, ModelVersion
 from mlconsole.journal import Journal
 from mlconsole.monitor_log import MonitorLog
@@ -137,6 +138,34 @@ def test_a_rollback_that_could_not_begin_is_tried_again_also_by_a_monitor_that_w
     # and what was rolled back is never brought back for it
     bench.pass_time(5, v1=(50, 50))
     assert bench.acts == ["roll back", "warn"]
+
+
+def test_a_release_that_nobody_attends_gives_way_to_a_rollback(bench: Bench) -> None:
+    trigger = ReleaseTrigger(kinds=("data",), words="may.csv")
+    running = bench.journal.begin_release(kind="release", who="watcher", approved=True, trigger=trigger)
+    train = StageRun(release=3, stage="train", attempt=1, state="running", started_at=now())
+    bench.journal.save_stage(train)
+    bench.pass_time(6, v2=(50, 50))
+    assert bench.launched == []
+    (decision,) = bench.journal.decisions(3)
+    assert (decision.kind, decision.stage, decision.who) == ("cancel", "train", "monitor")
+    bench.journal.save_release(msgspec.structs.replace(running, state="cancelled"))
+    bench.pass_time(1, v2=(50, 50))
+    assert len(bench.launched) == 1
+
+
+@pytest.mark.parametrize(("trigger", "stage"), [(None, "train"), (("data",), "deploy")])
+def test_one_of_a_person_does_not_and_none_that_changes_the_cluster(
+    bench: Bench, trigger: tuple[TriggerKind, ...] | None, stage: StageName
+) -> None:
+    words = ReleaseTrigger(kinds=trigger, words="may.csv") if trigger else None
+    running = bench.journal.begin_release(kind="release", who="ada", approved=True, trigger=words)
+    bench.journal.save_stage(StageRun(release=3, stage=stage, attempt=1, state="running", started_at=now()))
+    bench.pass_time(6, v2=(50, 50))
+    assert (bench.launched, bench.journal.decisions(3)) == ([], ())
+    bench.journal.save_release(msgspec.structs.replace(running, state="failed"))
+    bench.pass_time(1, v2=(50, 50))
+    assert len(bench.launched) == 1
 
 
 def test_one_that_may_not_act_only_looks(bench: Bench) -> None:

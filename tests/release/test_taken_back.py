@@ -94,7 +94,7 @@ def test_after_a_rollback_new_data_waits_once_for_an_approval_that_names_it(
     good, bad = commit(train_dot_py="good"), commit(train_dot_py="bad")
     assert state(releases.make(good)) == "done"
     assert state(releases.make(bad)) == "done"
-    releases.back(reason="monitor: errors 0.4 above 0.05")
+    releases.back(reason="monitor: errors 0.4 above 0.05.")
 
     held = releases.make(bad)
     why = "m@v2 has the same code, and was rolled back in release 3 (monitor: errors 0.4 above 0.05)."

@@ -18,10 +18,12 @@ import pytest
 
 from mlconsole.errors import Refused
 from mlconsole.evidence.base import now
+from mlconsole.evidence.monitoring import MonitorState
 from mlconsole.evidence.release import ProblemRecord, ReleaseState, ReleaseTrigger, StageRun
 from mlconsole.evidence.training import Parameter, PythonEnvironment, ResourceUse, TrainEvidence
 from mlconsole.evidence.watching import Then, Trigger
 from mlconsole.journal import Journal, ProjectGone
+from mlconsole.monitor_log import MonitorLog
 from mlconsole.project import Project
 from mlconsole.project.settings import NotifySettings, SettingsInvalid, WatchSettings
 from mlconsole.release.engine import Engine, Order
@@ -372,6 +374,24 @@ def test_a_release_that_was_ended_with_its_machine_goes_on_and_one_that_a_person
     journal.decide(number, "cancel", "train", who="ada")
     settle_outcomes(project, journal)
     assert (queue.trigger(1).outcome, next_move(journal)) == ("cancelled", Wait())
+
+
+def test_what_gave_way_to_a_rollback_of_the_monitor_is_released_after_it(
+    project: Project, journal: Journal, queue: TriggerQueue
+) -> None:
+    number = interrupted(journal, queue, "cancelled")
+    journal.decide(number, "cancel", "train", who="monitor")
+    log = MonitorLog(journal)
+    log.save_state(MonitorState(at=now(), asked_back="m@v2"))
+    settle_outcomes(project, journal)
+    assert next_move(journal) == Wait(why="m@v2 is to be rolled back first")
+    rollback = journal.begin_release(kind="rollback", who="monitor", approved=True)
+    journal.save_release(msgspec.structs.replace(rollback, state="done", finished_at=now()))
+    settle_outcomes(project, journal)
+    assert isinstance(next_move(journal), Wait), "the monitor has not seen it yet"
+    assert next_move(journal, now() + timedelta(hours=1)) == Begin(triggers=(1,), to_the_end=True), "it is gone"
+    log.save_state(MonitorState(at=now()))
+    assert next_move(journal) == Begin(triggers=(1,), to_the_end=True)
 
 
 def test_a_release_that_a_person_left_open_is_replaced_only_after_a_while(
