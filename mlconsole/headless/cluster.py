@@ -48,12 +48,12 @@ def status(state: Path, *, as_json: bool) -> int:
     running = info is not None and info.running
     if as_json:
         say_json({"running": running, "url": info.url if info else "", "pid": info.pid if info else 0})
+    elif info and running:
+        say(_status_words(info))
     else:
-        say(
-            _status_words(info)
-            if info and running
-            else "The local cluster is not running. Start it: mlconsole cluster start"
-        )
+        from mlconsole.stages.target import ClusterNotRunning
+
+        say(str(ClusterNotRunning()))
     return Exit.DONE if running else Exit.OUTSIDE_FAILED
 
 

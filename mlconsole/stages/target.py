@@ -18,6 +18,9 @@ class ManifestsNotNamed(WrongUse):
 class ClusterNotRunning(NoCluster):
     """The project deploys to its local cluster, and that was stopped, or never started."""
 
+    def __init__(self) -> None:
+        super().__init__("The local cluster is not running.", "Start it: mlconsole cluster start")
+
 
 def connect(project: Project) -> Connection:
     """Connect to the cluster that the settings name.
@@ -29,7 +32,7 @@ def connect(project: Project) -> Connection:
     if project.is_local:
         found = local_cluster.status(project.cluster_state)
         if found is None or not found.running:
-            raise ClusterNotRunning("The local cluster is not running.", "Start it: mlconsole cluster start")
+            raise ClusterNotRunning
     deploy = project.settings.deploy
     return Connection.open(context=deploy.context, namespace=deploy.namespace, kubeconfig=project.kubeconfig)
 
