@@ -132,6 +132,8 @@ def _advice(error: str) -> str:
         return "It was saved with a class of the training script itself: put that class into a module of its own."
     if "No module named" in error:
         return "Install that module in the project's Python."
+    if "which this metric needs" in error:
+        return "Compare by a metric of what is predicted, such as accuracy or f1_macro, or by roc_auc of two classes."
     if "has no predict()" in error:
         return "Name the project's own command: [quality] predict."
     return "Its last lines say more."
