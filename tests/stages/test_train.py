@@ -12,18 +12,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from mlconsole.evidence.release import Event, MetricSeen, SweepSeen
-from mlconsole.evidence.training import SweepRun, TrainEvidence
+from mlconsole.evidence.training import ResourceUse, SweepRun, TrainEvidence
 from mlconsole.journal import Journal
 from mlconsole.present import Table, blocks
 from mlconsole.project import open_project
 from mlconsole.release import collect
 from mlconsole.release.engine import Engine, Order, Outcome
 from mlconsole.release.verify import verify_version
-from mlconsole.stages.base import model_store
+from mlconsole.services.kubernetes.job_telling import JobResult
+from mlconsole.services.processes import ChildResult
+from mlconsole.services.training.run import TrainResult
+from mlconsole.stages.base import StageContext, model_store
+from mlconsole.stages.train_on_cluster import _drop
 from tests.living import runs
 
 TRAIN = """
@@ -332,6 +338,26 @@ def test_a_model_that_each_run_of_a_sweep_leaves_at_the_same_place_is_the_best_r
     assert not list((bench.root / ".mlconsole" / "releases").rglob("net.pkl"))
     bench.settings(f"{settings}jobs = 2\n[train.sweep]\ndepth = [5, 2]")
     assert "left its model at out/*.pkl and not at {model}" in bench.release().sentence
+
+
+def test_what_a_run_on_the_cluster_brought_is_dropped_unless_a_version_has_it(bench: Bench) -> None:
+    bench.settings('command = "python train.py --output {model}"')
+    assert bench.release().exit_code == 0
+    project, version = open_project(bench.root), bench.evidence().version
+    assert version is not None
+    store = model_store(project)
+    best = store.adopt(bench.write("best.pkl", "the best"))
+    other = store.adopt(bench.write("other.pkl", "another"))
+    use = ResourceUse(seconds=1)
+    chosen = TrainResult(
+        child=ChildResult(exit_code=0, use=use, lines=0, tail=()), metrics=(), points=0, model=store.path(best.digest)
+    )
+    with contextlib.closing(Journal(project.journal_path)) as journal:
+        context = SimpleNamespace(project=project, journal=journal)
+        for model in (version.model, best, other, other, None):
+            told = JobResult(job="j", model=model, seconds=1, cpu_seconds=1, peak_memory=1, lines=0, tail=())
+            _drop(cast(StageContext, context), told, chosen)
+    assert set(store.digests()) == {version.model.digest, best.digest}
 
 
 def test_a_sweep_varies_the_file_of_parameters(bench: Bench) -> None:
