@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from textual.content import Content
 
-from mlconsole.console.paint import DIM, STRONG, WARN, blank, cut, fit, heading, line
+from mlconsole.console.paint import DIM, STRONG, WARN, blank, cut, fit, heading, line, wrapped
 from mlconsole.evidence.record import ReleaseRecord
 from mlconsole.evidence.training import TrainEvidence
 from mlconsole.present import final_metrics, glyph, test_fact, word
@@ -55,23 +56,35 @@ def compare_lines(left: ReleaseRecord, right: ReleaseRecord, width: int) -> list
             continue
         differing = sum(pair.left != pair.right for pair in pairs)
         lines += [blank(), heading(title, f"{count(differing, 'difference')}" if differing else "the same")]
-        lines += [_pair_line(pair, wide, room) for pair in pairs]
+        for pair in pairs:
+            lines += _pair_lines(pair, wide, room)
     return lines
 
 
-def _pair_line(pair: Pair, wide: int, room: int) -> Content:
+def _pair_lines(pair: Pair, wide: int, room: int) -> list[Content]:
+    """One thing of both; where they differ neither is cut, since what differs may be at the end."""
     same = pair.left == pair.right
     note = f" {pair.note}" if pair.note else ""
-    shown = cut(pair.right or "–", max(room - len(note), 6))
-    return line(
-        ("  " if same else "≠ ", WARN),
-        (fit(pair.name, wide), DIM),
-        "  ",
-        (fit(pair.left or "–", room), DIM if same else ""),
-        "  ",
-        (shown, DIM if same else STRONG),
-        (note, WARN),
-    )
+    left, right = line(pair.left or "–"), line(pair.right or "–")
+    if same:
+        sides = [(fit(left.plain, room), cut(right.plain, room))]
+    else:
+        parts = (
+            [part.plain for part in wrapped(side, most)] for side, most in ((left, room), (right, room - len(note)))
+        )
+        sides = [(fit(old, room), new) for old, new in zip_longest(*parts, fillvalue="")]
+    return [
+        line(
+            ("  " if same or place else "≠ ", WARN),
+            (fit("" if place else pair.name, wide), DIM),
+            "  ",
+            (old, DIM if same else ""),
+            "  ",
+            (new, DIM if same else STRONG),
+            ("" if place else note, WARN),
+        )
+        for place, (old, new) in enumerate(sides)
+    ]
 
 
 def _release(left: ReleaseRecord, right: ReleaseRecord) -> list[Pair]:

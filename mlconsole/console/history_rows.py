@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from mlconsole.console.paint import DIM, STATE_STYLES, WARN, natural_widths
-from mlconsole.console.release_facts import ReleaseFacts, changed_words
+from mlconsole.console.release_facts import ReleaseFacts, changed_words, filled
 from mlconsole.console.widgets.table import Row
 from mlconsole.evidence.base import now
 from mlconsole.evidence.release import Release
@@ -18,6 +18,8 @@ MOST_CHANGED, MOST_DECIDED = 48, 32
 """Letters for two columns that would push the others out; the record has all of it."""
 OTHERS = 36
 """Cells that the columns before them need where it is narrow."""
+MOST_BACK = 20
+"""So many releases before another one are looked at for what those after them did not come to."""
 MEASURED = 200
 """So many of the latest releases, and those that were looked at, say how wide the columns are."""
 
@@ -100,6 +102,11 @@ class ReleaseRows:
         before = None if is_first else self._facts.get(self.releases[index + 1].number)
         if before is None and not is_first:
             return ""
+        for earlier in self.releases[index + 2 : index + 2 + MOST_BACK]:
+            known = self._facts.get(earlier.number)
+            if before is None or before.is_whole or known is None:
+                break
+            before = filled(before, known)
         words = changed_words(facts, before)
         return shorten(words, min(MOST_CHANGED, max(self.columns_of_screen - OTHERS, 16)))
 

@@ -43,7 +43,7 @@ from .conftest import Build, Drive, Driven
 SIZES = [(60, 20), (80, 24), (100, 30), (160, 50)]
 MOVES = (
     *"123456jkG", "enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "home", "end", "pageup",
-    "pagedown", "backspace", "space",
+    "pagedown", "backspace", "space", "ctrl+d", "ctrl+u",
 )  # fmt: skip
 SEED = os.environ.get("MLCONSOLE_SEED", "")
 QUITS = "ctrl+q"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from mlconsole.console.compare_lines import compare_lines
 from mlconsole.console.operations import test as test_operation
-from mlconsole.console.release_facts import ReleaseFacts, changed_words
+from mlconsole.console.release_facts import ReleaseFacts, changed_words, filled
 from mlconsole.console.screens.history import HistoryScreen
 from mlconsole.console.screens.replay import ReplayScreen
 from mlconsole.console.tape import LONGEST_GAP, Player, make_tape, read_tape
@@ -26,6 +27,33 @@ def test_what_changed_is_said_by_its_values() -> None:
     assert changed_words(now, before) == "commit bbbbbbb, data +50 rows, lr 0.1 → 0.2, mae 3 → 2"
     assert changed_words(before, before) == "nothing"
     assert changed_words(now, None) == "the first"
+
+
+def test_of_one_commit_the_files_that_are_not_committed_are_a_change() -> None:
+    before = ReleaseFacts(commit="a" * 40, tree="sha256:clean")
+    dirty = ReleaseFacts(commit="a" * 40, dirty=2, tree="sha256:dirty")
+    assert changed_words(dirty, before) == "2 changed files"
+    assert changed_words(before, dirty) == "no file changed any more"
+    assert changed_words(dirty, dirty) == "nothing"
+
+
+def test_what_a_release_did_not_come_to_is_no_change_in_the_next_one() -> None:
+    first = ReleaseFacts(commit="a" * 40, data="sha256:1", rows=9, parameters={"lr": "0.1"}, metrics={"mae": 3.0})
+    failed = ReleaseFacts(commit="b" * 40, data="sha256:1", rows=9)
+    same = replace(first, commit="b" * 40)
+    better = replace(same, parameters={"lr": "0.2"})
+    assert changed_words(same, failed) == "nothing", "what was before it is not known"
+    assert changed_words(same, filled(failed, first)) == "nothing"
+    assert changed_words(better, filled(failed, first)) == "lr 0.1 → 0.2"
+
+
+async def test_after_a_failed_training_the_history_tells_the_change_since_the_last_model(
+    build: Build, drive: Drive
+) -> None:
+    async with drive(build("done", "failed", "done").project.root, (160, 50)) as console:
+        await console.press("h")
+        await console.shows("✗ failed", "the first", "nothing")
+        assert "– →" not in console.text
 
 
 async def test_the_history_tells_what_each_release_changed_and_decided(build: Build, drive: Drive) -> None:
@@ -97,6 +125,21 @@ def test_what_differs_is_marked_and_how_far(build: Build) -> None:
     assert "12.05 (-50.0%)" in row
     (same,) = [text for text in lines if "learning_rate" in text]
     assert same.startswith("  ")
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_values_that_differ_are_compared_whole_however_narrow_it_is(build: Build, width: int) -> None:
+    builder = build("done", "done")
+    left, right = gather(builder.journal, 1), gather(builder.journal, 2)
+    files = "deployment.yaml, tests/test_model_quality.py, a-folder/with/a/long/name/params.yaml"
+    reason = f"{files} were changed"
+    other: ReleaseRecord = msgspec.structs.replace(right, release=msgspec.structs.replace(right.release, reason=reason))
+    lines = [content.plain for content in compare_lines(left, other, width)]
+    assert all(len(text) <= width for text in lines)
+    first = next(place for place, text in enumerate(lines) if text.startswith("≠ reason"))
+    column = lines[first].index("deployment.yaml")
+    told = [lines[first], *(text for text in lines[first + 1 :] if not text[:column].strip())]
+    assert "".join("".join(text[column:].split()) for text in told) == reason.replace(" ", "")
 
 
 def test_a_tape_ends_as_the_release_did_and_knows_less_before(build: Build) -> None:

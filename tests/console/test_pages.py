@@ -10,7 +10,9 @@ from textual.widgets import Input
 
 from mlconsole.console.paint import line, wrapped
 from mlconsole.console.screens.detail import DetailScreen
+from mlconsole.console.screens.log import LogScreen
 from mlconsole.console.widgets.searched import ELSEWHERE, HERE, SearchedDocument, joined
+from mlconsole.console.widgets.table import Table
 
 from .conftest import Build, Drive, Driven
 
@@ -99,6 +101,57 @@ def test_what_was_wrapped_is_looked_at_as_it_was_before(text: str, indent: int, 
     found, begins = joined(lines)
     assert found.rstrip() == text.rstrip()
     assert all(found[begin:].startswith(part.plain.strip()) for begin, part in zip(begins[1:], lines[1:], strict=True))
+
+
+async def test_a_page_is_read_with_the_keys_of_a_pager(build: Build, drive: Drive) -> None:
+    async with drive(build("done").project.root, (80, 24)) as console:
+        await page(console)
+        document = console.app.screen.query_one(SearchedDocument)
+        height = document.size.height
+        for key, top in (
+            ("ctrl+d", height // 2),
+            ("ctrl+d", 2 * (height // 2)),
+            ("ctrl+u", height // 2),
+            ("G", 200 - height),
+            ("g", 0),
+        ):
+            await console.press(key)
+            await console.until(lambda top=top: document.scroll_offset.y == top)
+        await console.press("question_mark")
+        await console.shows("Moving", "ctrl+d and ctrl+u", "g G the first and the last line", "Esc q come back")
+
+
+async def test_the_keys_of_a_pager_go_through_history_and_log_too(build: Build, drive: Drive) -> None:
+    async with drive(build(*["done"] * 30).project.root, (80, 24)) as console:
+        await console.press("h")
+        await console.shows("Releases of")
+        table = console.app.screen.query_one(Table)
+        await console.until(lambda: table.cursor_key == "30")
+        await console.press("ctrl+d")
+        assert table.cursor_key == str(30 - table.size.height // 2)
+        await console.press("G")
+        await console.until(lambda: table.cursor_key == "1")
+        await console.press("g")
+        assert table.cursor_key == "30"
+        await console.press("escape", "3", "l")
+        await console.shows("Log of train")
+        screen = console.app.screen
+        await console.press("g")
+        assert console.app.screen is screen
+        assert isinstance(screen, LogScreen)
+        assert not screen.view.is_at_end or screen.view.scroll_offset.y == 0
+
+
+async def test_a_match_beyond_the_right_edge_is_brought_into_sight(build: Build, drive: Drive) -> None:
+    lines = [Content("short"), Content(f"{'-' * 300}needle{'-' * 300}")]
+    async with drive(build("done").project.root, (80, 24)) as console:
+        await console.app.push_screen(DetailScreen("A page", lambda width: lines))
+        await console.shows("A page", "short")
+        await look_for(console, *"needle", "enter")
+        await console.shows("1 of 1", "-needle-")
+        await look_for(console, *["backspace"] * 6, *"short", "enter")
+        await console.shows("short")
+        assert console.app.screen.query_one(SearchedDocument).scroll_offset.x == 0
 
 
 async def test_what_is_nowhere_is_said_and_so_is_what_is_no_expression(build: Build, drive: Drive) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from mlconsole.console.messages import PodsSeen
 from mlconsole.console.widgets import rail
+from mlconsole.console.widgets.evidence_strip import strip_lines
 from mlconsole.console.widgets.table import Table
 from mlconsole.evidence.release import MetricSeen, TestReported
 from mlconsole.evidence.training import MetricPoint
@@ -24,6 +25,14 @@ async def test_the_rail_has_state_fact_and_time_of_each_stage(
         for words in ("1 warning", "main@a1b2c3d, 2 dirty", "3,548 rows, 4 columns", "8 passed", "1 object applied"):
             assert words in text
         assert "4.2 s" in text
+
+
+async def test_the_strip_tells_where_the_rest_is_only_where_it_is_elsewhere(build: Build, drive: Drive) -> None:
+    async with drive(build("refused").project.root, (60, 20)) as console:
+        for key, panel, told in (("1", "1 Repo", "… 2 more lines: 4 shows Test"), ("4", "4 Test", "… 2 more lines")):
+            await console.press(key)
+            await console.shows(panel)
+            assert strip_lines(console.app.view, 60, 2)[-1].plain == told
 
 
 @pytest.mark.parametrize(("began", "told"), [("11 min 55 s ago", "11 min ago"), ("just now", "just now")])

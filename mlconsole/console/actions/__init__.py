@@ -57,7 +57,17 @@ MOVES: tuple[tuple[str, str], ...] = (
     ("Enter", "go into the panel; there: open the selected line"),
     ("Esc", "come back: from the panel to the stages, from a past release to the latest"),
     ("Tab", "the next part of the panel"),
+    ("PgDn PgUp", "a screen down and up; ctrl+d and ctrl+u half of one, Home and End or G to the ends"),
 )
 """Keys that move: they have no reason not to apply."""
 
-__all__ = ["MOVES", "REGISTRY", "Action", "Registry"]
+READING: tuple[tuple[str, str], ...] = (
+    ("j k ↓ ↑", "the next and the previous line"),
+    ("PgDn PgUp", "a screen down and up; ctrl+d and ctrl+u half of one"),
+    ("g G", "the first and the last line; so do Home and End"),
+    ("← →", "the rest of what is wider than the screen"),
+    ("Esc q", "come back"),
+)
+"""The same on what lies over the main screen."""
+
+__all__ = ["MOVES", "READING", "REGISTRY", "Action", "Registry"]

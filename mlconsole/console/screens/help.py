@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
-from mlconsole.console.actions import MOVES
+from mlconsole.console.actions import MOVES, READING
 from mlconsole.console.actions.registry import MAIN_SCOPES
 from mlconsole.console.paint import DIM, FAINT, KEY, WARN, blank, heading, line, wrapped
 from mlconsole.console.screens.detail import DetailScreen
@@ -29,7 +31,7 @@ def help_screen(view: View, scope: str) -> HelpScreen:
 
 def help_lines(view: View, scope: str, width: int) -> list[Content]:
     """Each action with its help sentence; below one that does not apply, its reason."""
-    lines = _moves(width) if scope in MAIN_SCOPES else []
+    lines = _moves(MOVES if scope in MAIN_SCOPES else READING, width)
     group = ""
     for action in view.registry.of(scope):
         if action.group != group:
@@ -47,8 +49,8 @@ def help_lines(view: View, scope: str, width: int) -> list[Content]:
     return lines
 
 
-def _moves(width: int) -> list[Content]:
+def _moves(keys: Sequence[tuple[str, str]], width: int) -> list[Content]:
     lines = [heading("Moving")]
-    for label, words in MOVES:
+    for label, words in keys:
         lines += wrapped(line((f"{label:<{LABEL}}", KEY), words), width, indent=LABEL)
     return lines

@@ -42,7 +42,10 @@ class HistoryScreen(Dialog[int | None]):
 
     scope = "history"
     CSS_PATH = "history.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,h", "close", "back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,h", "close", "back", show=False),
+        Binding("g", "top", "top", show=False),
+    ]
 
     def __init__(self, view: View) -> None:
         super().__init__()
@@ -146,6 +149,10 @@ class HistoryScreen(Dialog[int | None]):
             self._ours.perform("compare")
         else:
             self.dismiss(int(message.key))
+
+    def action_top(self) -> None:
+        """To the latest release."""
+        self._table.action_scroll_home()
 
     def action_close(self) -> None:
         """Open none."""

@@ -49,7 +49,10 @@ class LogScreen(Dialog[None]):
 
     scope: ClassVar[str] = "log"
     CSS_PATH = "log.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,l", "close", "back", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,l", "close", "back", show=False),
+        Binding("g", "top", "top", show=False),
+    ]
 
     def __init__(
         self,
@@ -221,6 +224,10 @@ class LogScreen(Dialog[None]):
         else:
             key = cast("MlconsoleApp", self.app).view.registry["log_save"].key
             self.say(f"{words} These were the first of too many: {key} saves all to a file.", WARN)
+
+    def action_top(self) -> None:
+        """To the first line."""
+        self.view.action_scroll_home()
 
     def action_close(self) -> None:
         """Back to where one was."""

@@ -89,7 +89,8 @@ def strip_lines(view: View, width: int, most: int) -> list[Content]:
         return [*banner, _with_keys(line("No release yet."), view, None, width)]
     head = line((f"{glyph(release.state)} {_headline(view, release)}", STATE_STYLES[release.state]))
     stopped = _stopped(view)
-    where = f": {STAGES.index(stopped.stage) + 1} shows {TITLES[stopped.stage]}" if stopped else ""
+    is_elsewhere = stopped is not None and stopped.stage != view.selected
+    where = f": {STAGES.index(stopped.stage) + 1} shows {TITLES[stopped.stage]}" if stopped and is_elsewhere else ""
     lines = [_with_keys(head, view, release.state, width), *_reasons(view, release, width)]
     return [*banner, *_shortened(lines, most - len(banner), where)]
 

@@ -20,6 +20,8 @@ MOVES: list[BindingType] = [
     Binding("k,up", "scroll_up", "up", show=False),
     Binding("pagedown,ctrl+f,space", "page_down", "page down", show=False),
     Binding("pageup,ctrl+b", "page_up", "page up", show=False),
+    Binding("ctrl+d", "half_page(1)", "half a page down", show=False),
+    Binding("ctrl+u", "half_page(-1)", "half a page up", show=False),
     Binding("home", "scroll_home", "top", show=False),
     Binding("end,G", "scroll_end", "bottom", show=False),
     Binding("left", "scroll_left", "left", show=False),
@@ -74,11 +76,19 @@ class Lines(Selectable, can_focus=True):
 
     def action_page_down(self) -> None:
         """One screen down."""
-        self.scroll_relative(y=max(self.size.height - 1, 1), animate=False)
+        self.move_by(max(self.size.height - 1, 1))
 
     def action_page_up(self) -> None:
         """One screen up."""
-        self.scroll_relative(y=-max(self.size.height - 1, 1), animate=False)
+        self.move_by(-max(self.size.height - 1, 1))
+
+    def action_half_page(self, step: int) -> None:
+        """Half a screen down, or up."""
+        self.move_by(step * max(self.size.height // 2, 1))
+
+    def move_by(self, lines: int) -> None:
+        """So many lines down, or up where it is below 0."""
+        self.scroll_relative(y=lines, animate=False)
 
     def action_scroll_home(self) -> None:
         """To the first line."""

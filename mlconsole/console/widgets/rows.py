@@ -108,13 +108,9 @@ class Rows(Lines):
         """One row up."""
         self.move_rows(-1) if self.wraps else super().action_scroll_up()
 
-    def action_page_down(self) -> None:
-        """One screen down."""
-        self.move_rows(max(self.size.height - 1, 1)) if self.wraps else super().action_page_down()
-
-    def action_page_up(self) -> None:
-        """One screen up."""
-        self.move_rows(-max(self.size.height - 1, 1)) if self.wraps else super().action_page_up()
+    def move_by(self, lines: int) -> None:
+        """So many rows down, or up where it is below 0."""
+        self.move_rows(lines) if self.wraps else super().move_by(lines)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         """The wheel goes by rows, too."""

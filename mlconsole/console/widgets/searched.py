@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from textual.binding import Binding, BindingType
 from textual.content import Content, Span
 
 from mlconsole.console.paint import KEY, Below
@@ -31,6 +32,8 @@ class SearchedDocument(Document):
 
     What was wrapped is looked at as it was before: a match may go on below.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("g", "scroll_home", "top", show=False)]
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +128,19 @@ class SearchedDocument(Document):
             line = self._found[self._at]
             if not first <= line <= last:
                 self.scroll_to(y=max(line - self.size.height // 3, 0), animate=False)
+            self._go_sideways(line)
         self.refresh()
+
+    def _go_sideways(self, line: int) -> None:
+        """Bring the first match of a line that is longer than the screen is wide into sight."""
+        content = self.line_at(line)
+        mark = next((span for span in content.spans if span.style == HERE), None) if content is not None else None
+        if content is None or mark is None:
+            return
+        start, stop = content[: mark.start].cell_length, content[: mark.end].cell_length
+        width = self.scrollable_content_region.width
+        if not self.scroll_offset.x <= start <= stop <= self.scroll_offset.x + width:
+            self.scroll_to(x=0 if stop <= width else max(start - width // 3, 0), animate=False)
 
 
 def _paragraphs(lines: Sequence[Content]) -> Iterator[tuple[int, Sequence[Content]]]:

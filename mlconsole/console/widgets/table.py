@@ -389,6 +389,10 @@ class Table(Lines):
         """One screen of rows up."""
         self._move(self._cursor - max(self.size.height - 2, 1))
 
+    def move_by(self, lines: int) -> None:
+        """So many rows down, or up where it is below 0."""
+        self._move(self._cursor + lines)
+
     def action_scroll_home(self) -> None:
         """To the first row."""
         self._move(0)
