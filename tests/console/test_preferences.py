@@ -163,6 +163,11 @@ def test_ascii_signs_are_as_wide_as_what_they_stand_for(text: str) -> None:
     assert len(as_ascii(text)) == cell_len(text)
 
 
+def test_no_sign_says_in_ascii_what_it_does_not_mean() -> None:
+    assert as_ascii("≠ state  1 … 2  cut…") == "! state  1 ~ 2  cut~"
+    assert as_ascii("▪◆◉○") == "*#0o"
+
+
 def test_states_differ_in_ascii_too() -> None:
     signs = [as_ascii(glyph(state)) for state in ("running", "done", "reused", "waiting", "paused", "failed", None)]
     assert len(set(signs)) == len(signs)
