@@ -63,9 +63,13 @@ def serve(project: Project, options: Sequence[str], *, port: int, tell: Callable
         outer.on_response_prepare.append(_prepared)
         outer.router.add_get(f"/{token}", _whole)
         outer.add_subapp(f"/{token}/", console)
+        outer.on_startup.append(announce)
         return outer
 
-    tell(f"{address}/{token}/")
+    async def announce(_: web.Application) -> None:
+        # whoever has the address may end this, and be it by a signal that is ignored until now
+        tell(f"{address}/{token}/")
+
     web.run_app(application(), sock=listening, print=lambda *words: None, access_log=None, shutdown_timeout=3)
 
 
