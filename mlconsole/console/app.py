@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 from dataclasses import replace
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
@@ -28,7 +29,7 @@ from mlconsole.project.preferences import Preferences
 from mlconsole.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from textual.filter import LineFilter
@@ -374,22 +375,36 @@ class MlconsoleApp(App[None]):
         return scope if isinstance(scope, str) else ""
 
     def perform(self, name: str) -> None:
-        """Carry out an action by its id, or say why it does not apply."""
+        """Carry out an action by its id, or say why it does not apply.
+
+        What waits for nothing is done before this returns: the next key may already be on its way.
+        """
         action = self.view.registry[name]
         if (reason := action.why_not(self.view)) is not None:
             self.say(reason)
         elif action.turn not in self._under_way:
-            self._under_way.add(action.turn)
-            self.run_worker(self._carried_out(action), group="operation", exit_on_error=False)
+            operation = operation_of(action)
+            if iscoroutinefunction(operation):
+                self._under_way.add(action.turn)
+                self.run_worker(self._carried_out(action, operation), group="operation", exit_on_error=False)
+                return
+            try:
+                operation(self)
+            except Exception as error:  # noqa: BLE001 - said in words, with the details in our log; the app goes on
+                self._failed(action, error)
 
-    async def _carried_out(self, action: Action) -> None:
+    async def _carried_out(self, action: Action, operation: Callable[[MlconsoleApp], Awaitable[None]]) -> None:
         try:
-            await operation_of(action)(self)
-        except Problem as problem:
-            from mlconsole.console.operations.common import tell
-
-            await tell(self, problem)
-        except Exception as error:  # noqa: BLE001 - said in words, with the details in our log; the app goes on
-            self._work_failed(action.words, error)
+            await operation(self)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(action, error)
         finally:
             self._under_way.discard(action.turn)
+
+    def _failed(self, action: Action, error: Exception) -> None:
+        if isinstance(error, Problem):
+            from mlconsole.console.operations.common import tell
+
+            tell(self, error)
+        else:
+            self._work_failed(action.words, error)

@@ -30,8 +30,8 @@ def warm(stop: threading.Event) -> None:
         importlib.import_module(name)
 
 
-def operation_of(action: Action) -> Callable[[MlconsoleApp], Awaitable[None]]:
-    """The coroutine that carries an action out."""
+def operation_of(action: Action) -> Callable[[MlconsoleApp], Awaitable[None] | None]:
+    """What carries an action out: a coroutine where it waits for something."""
     module = importlib.import_module(f"mlconsole.console.operations.{action.operations}")
-    operation: Callable[[MlconsoleApp], Awaitable[None]] = getattr(module, action.id)
+    operation: Callable[[MlconsoleApp], Awaitable[None] | None] = getattr(module, action.id)
     return operation

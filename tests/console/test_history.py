@@ -207,3 +207,12 @@ async def test_any_keys_in_history_and_replay_do_no_harm(
         await console.pilot.pause()
         assert console.app.is_running
         assert not (builder.project.state / "console.log").exists()
+
+
+async def test_keys_that_are_typed_at_once_count_one_after_the_other(build: Build, drive: Drive) -> None:
+    async with drive(build("done", "done", "done").project.root, (160, 50)) as console:
+        await console.press("h")
+        await console.shows("Releases of")
+        for key in ("space", "down", "down", "space", "enter"):
+            console.type(key)
+        await console.shows("Release 1 and release 3")

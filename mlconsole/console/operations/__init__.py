@@ -1,5 +1,5 @@
-"""Carries actions out: one module for each thing that is operated on, one coroutine for each action, by its id.
+"""Carries actions out: one module for each thing that is operated on, one function for each action, by its id.
 
-A coroutine gets the app. What changes anything outside is shown first, with its exact command, and asked for: see
-`common.asked`.
+It gets the app, and is a coroutine where it waits for something. What changes anything outside is shown first, with its
+exact command, and asked for: see `common.asked`.
 """

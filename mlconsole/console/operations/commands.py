@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
 
 
-async def command_log(app: MlconsoleApp) -> None:
+def command_log(app: MlconsoleApp) -> None:
     """List all commands, or only the last one."""
     app.main.toggle_commands()
 
 
-async def copy_command(app: MlconsoleApp) -> None:
+def copy_command(app: MlconsoleApp) -> None:
     """Copy the selected command into the terminal's clipboard (OSC 52)."""
     if text := app.main.command_log.selected:
         app.copy_to_clipboard(text)

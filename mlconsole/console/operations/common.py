@@ -69,10 +69,10 @@ async def _in_thread(app: MlconsoleApp, group: str, work: Callable[[threading.Ev
     return await future
 
 
-async def tell(app: MlconsoleApp, problem: Problem) -> None:
+def tell(app: MlconsoleApp, problem: Problem) -> None:
     """Show a problem in full."""
     record = as_record(problem)
-    await app.push_screen(DetailScreen("That did not work", lambda width: problem_lines(record, width)))
+    app.push_screen(DetailScreen("That did not work", lambda width: problem_lines(record, width)))
 
 
 async def decided(app: MlconsoleApp, write: Callable[[Journal], object]) -> bool:
@@ -89,7 +89,7 @@ async def decided(app: MlconsoleApp, write: Callable[[Journal], object]) -> bool
     try:
         await aside(app, work)
     except Problem as problem:
-        await tell(app, problem)
+        tell(app, problem)
         return False
     return True
 

@@ -45,6 +45,6 @@ async def help(app: MlconsoleApp) -> None:
     await app.push_screen(help_screen(app.view, app.scope))
 
 
-async def quit(app: MlconsoleApp) -> None:
+def quit(app: MlconsoleApp) -> None:
     """Leave; a running release goes on."""
     app.exit()

@@ -29,23 +29,23 @@ def _beside(app: MlconsoleApp, step: int) -> None:
         app.say("No other object changes.")
 
 
-async def plan_next(app: MlconsoleApp) -> None:
+def plan_next(app: MlconsoleApp) -> None:
     """Go to the next object."""
     _beside(app, 1)
 
 
-async def plan_before(app: MlconsoleApp) -> None:
+def plan_before(app: MlconsoleApp) -> None:
     """Go to the object before."""
     _beside(app, -1)
 
 
-async def plan_fold(app: MlconsoleApp) -> None:
+def plan_fold(app: MlconsoleApp) -> None:
     """Fold or unfold the object."""
     if panel := _panel(app):
         panel.fold()
 
 
-async def plan_fold_all(app: MlconsoleApp) -> None:
+def plan_fold_all(app: MlconsoleApp) -> None:
     """Fold or unfold all objects."""
     if panel := _panel(app):
         panel.fold_all()

@@ -14,19 +14,19 @@ def _screen(app: MlconsoleApp) -> DetailScreen | None:
     return app.screen if isinstance(app.screen, DetailScreen) else None
 
 
-async def page_search(app: MlconsoleApp) -> None:
+def page_search(app: MlconsoleApp) -> None:
     """Let a person type what to look for."""
     if screen := _screen(app):
         screen.open_bar()
 
 
-async def page_next(app: MlconsoleApp) -> None:
+def page_next(app: MlconsoleApp) -> None:
     """Go to the next match."""
     if screen := _screen(app):
         screen.search_on(1)
 
 
-async def page_before(app: MlconsoleApp) -> None:
+def page_before(app: MlconsoleApp) -> None:
     """Go to the match before."""
     if screen := _screen(app):
         screen.search_on(-1)

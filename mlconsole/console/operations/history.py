@@ -29,7 +29,7 @@ async def record(app: MlconsoleApp) -> None:
         await app.push_screen(record_screen(found))
 
 
-async def mark(app: MlconsoleApp) -> None:
+def mark(app: MlconsoleApp) -> None:
     """Mark the release of the cursor."""
     if isinstance(app.screen, HistoryScreen):
         app.screen.mark()
@@ -65,31 +65,31 @@ def _replaying(app: MlconsoleApp) -> ReplayScreen | None:
     return app.screen if isinstance(app.screen, ReplayScreen) else None
 
 
-async def replay_pause(app: MlconsoleApp) -> None:
+def replay_pause(app: MlconsoleApp) -> None:
     """Hold, or go on."""
     if (screen := _replaying(app)) is not None:
         screen.pause()
 
 
-async def replay_faster(app: MlconsoleApp) -> None:
+def replay_faster(app: MlconsoleApp) -> None:
     """Double the speed."""
     if (screen := _replaying(app)) is not None:
         screen.change_speed(2.0)
 
 
-async def replay_slower(app: MlconsoleApp) -> None:
+def replay_slower(app: MlconsoleApp) -> None:
     """Halve the speed."""
     if (screen := _replaying(app)) is not None:
         screen.change_speed(0.5)
 
 
-async def replay_back(app: MlconsoleApp) -> None:
+def replay_back(app: MlconsoleApp) -> None:
     """Go back by an event."""
     if (screen := _replaying(app)) is not None:
         screen.step(-1)
 
 
-async def replay_on(app: MlconsoleApp) -> None:
+def replay_on(app: MlconsoleApp) -> None:
     """Go on by an event."""
     if (screen := _replaying(app)) is not None:
         screen.step(1)

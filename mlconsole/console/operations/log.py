@@ -49,7 +49,7 @@ def open_pod_log(app: MlconsoleApp) -> None:
         app.push_screen(LogScreen(f"Log of {pod.name}", source, empty=WAITING, folder=_folder(app), pod=pod))
 
 
-async def all_logs(app: MlconsoleApp) -> None:
+def all_logs(app: MlconsoleApp) -> None:
     """Show the logs of all pods as one."""
     pods = app.view.pods
     if pods is not None:
@@ -72,43 +72,43 @@ def _is_open(app: MlconsoleApp, screen: LogScreen) -> bool:
     return screen in app.screen_stack
 
 
-async def log_filter(app: MlconsoleApp) -> None:
+def log_filter(app: MlconsoleApp) -> None:
     """Let a person type which lines to show."""
     if screen := _screen(app):
         screen.open_bar(FILTER)
 
 
-async def log_search(app: MlconsoleApp) -> None:
+def log_search(app: MlconsoleApp) -> None:
     """Let a person type what to look for."""
     if screen := _screen(app):
         screen.open_bar(SEARCH)
 
 
-async def log_next(app: MlconsoleApp) -> None:
+def log_next(app: MlconsoleApp) -> None:
     """Go to the next match."""
     if screen := _screen(app):
         screen.view.search_on(1)
 
 
-async def log_before(app: MlconsoleApp) -> None:
+def log_before(app: MlconsoleApp) -> None:
     """Go to the match before."""
     if screen := _screen(app):
         screen.view.search_on(-1)
 
 
-async def log_follow(app: MlconsoleApp) -> None:
+def log_follow(app: MlconsoleApp) -> None:
     """Follow the end, or stand still."""
     if screen := _screen(app):
         screen.view.follow(not screen.view.is_following)
 
 
-async def log_wrap(app: MlconsoleApp) -> None:
+def log_wrap(app: MlconsoleApp) -> None:
     """Wrap long lines, or not."""
     if screen := _screen(app):
         screen.view.toggle_wrap()
 
 
-async def log_stamps(app: MlconsoleApp) -> None:
+def log_stamps(app: MlconsoleApp) -> None:
     """Show when lines were written, or not."""
     if screen := _screen(app):
         if screen.source.is_of_pods:
@@ -117,7 +117,7 @@ async def log_stamps(app: MlconsoleApp) -> None:
             screen.say("Only pods' logs tell when a line was written.")
 
 
-async def log_previous(app: MlconsoleApp) -> None:
+def log_previous(app: MlconsoleApp) -> None:
     """The run before the last restart, or the present one again."""
     if screen := _screen(app):
         if screen.source.is_of_pods:
@@ -163,13 +163,13 @@ def _container_words(container: PodContainer) -> str:
     return f"{kind}{container.state}{restarts}"
 
 
-async def log_more(app: MlconsoleApp) -> None:
+def log_more(app: MlconsoleApp) -> None:
     """One more line around each match."""
     if screen := _screen(app):
         screen.more_context(1)
 
 
-async def log_less(app: MlconsoleApp) -> None:
+def log_less(app: MlconsoleApp) -> None:
     """One line less around each match."""
     if screen := _screen(app):
         screen.more_context(-1)
@@ -184,7 +184,7 @@ async def log_save(app: MlconsoleApp) -> None:
         (screen if _is_open(app, screen) else app).say(f"Saved to {path}")
 
 
-async def _since(app: MlconsoleApp, place: int) -> None:
+def _since(app: MlconsoleApp, place: int) -> None:
     if screen := _screen(app):
         if screen.source.is_of_pods:
             screen.ask_for(screen.ask.back_to(SINCE[place - 1][0]))

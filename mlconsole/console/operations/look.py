@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
 
 
-async def log(app: MlconsoleApp) -> None:
+def log(app: MlconsoleApp) -> None:
     """Open the log of the selected stage, or of the selected pod."""
     from mlconsole.console.operations.log import open_pod_log, open_stage_log
 
@@ -28,12 +28,12 @@ async def history(app: MlconsoleApp) -> None:
         app.show_release(None if latest is not None and latest.number == number else number)
 
 
-async def refresh(app: MlconsoleApp) -> None:
+def refresh(app: MlconsoleApp) -> None:
     """Look anew at everything that is live."""
     app.refresh_live()
     app.say("Looking again at repository, data and cluster.")
 
 
-async def zoom(app: MlconsoleApp) -> None:
+def zoom(app: MlconsoleApp) -> None:
     """Give the panel the whole width, or take it back."""
     app.main.zoom()

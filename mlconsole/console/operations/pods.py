@@ -41,25 +41,25 @@ async def pod_filter(app: MlconsoleApp) -> None:
         await panel.open_filter()
 
 
-async def pod_faults(app: MlconsoleApp) -> None:
+def pod_faults(app: MlconsoleApp) -> None:
     """Only the pods that do not serve, or all."""
     if panel := panel_of(app):
         panel.only_faults()
 
 
-async def pod_sort_left(app: MlconsoleApp) -> None:
+def pod_sort_left(app: MlconsoleApp) -> None:
     """Sort by the column before."""
     if panel := panel_of(app):
         panel.sort_beside(-1)
 
 
-async def pod_sort_right(app: MlconsoleApp) -> None:
+def pod_sort_right(app: MlconsoleApp) -> None:
     """Sort by the next column."""
     if panel := panel_of(app):
         panel.sort_beside(1)
 
 
-async def pod_sort_turn(app: MlconsoleApp) -> None:
+def pod_sort_turn(app: MlconsoleApp) -> None:
     """Sort the other way round."""
     if panel := panel_of(app):
         panel.sort(panel.model.choice.column)

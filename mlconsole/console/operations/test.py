@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
 
 
-async def test_again(app: MlconsoleApp) -> None:
+def test_again(app: MlconsoleApp) -> None:
     """Run what the cursor is on."""
     panel = app.main.panel
     if isinstance(panel, TestPanel) and panel.selected_tests:
         _run_again(app, panel.selected_tests)
 
 
-async def failed_again(app: MlconsoleApp) -> None:
+def failed_again(app: MlconsoleApp) -> None:
     """Run all that failed."""
     _run_again(app, failed_ids(outcomes_of(app.view)))
 
 
-async def slowest(app: MlconsoleApp) -> None:
+def slowest(app: MlconsoleApp) -> None:
     """List the slowest, or the tree."""
     if isinstance(app.main.panel, TestPanel):
         app.main.panel.toggle_slowest()

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from mlconsole.console.app import MlconsoleApp
 
 
-async def next_measure(app: MlconsoleApp) -> None:
+def next_measure(app: MlconsoleApp) -> None:
     """Show the curves of the next measure."""
     if isinstance(app.main.panel, TrainPanel):
         app.main.panel.chart.action_turn(1)
 
 
-async def past_curves(app: MlconsoleApp) -> None:
+def past_curves(app: MlconsoleApp) -> None:
     """Draw earlier trainings, or leave them out."""
     if isinstance(app.main.panel, TrainPanel):
         app.main.panel.chart.toggle_past()
