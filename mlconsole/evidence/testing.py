@@ -35,6 +35,11 @@ class TestOutcome(Record, frozen=True, kw_only=True):
     """What it recorded, by `record_property` or `record_metric`."""
     attempts: int = 1
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is no test, but a file of tests that could not be collected."""
+        return "::" not in self.nodeid
+
 
 def failed_ids(outcomes: Iterable[TestOutcome]) -> tuple[str, ...]:
     """The node ids of what did not pass, each once."""

@@ -69,10 +69,12 @@ def _data_fact(data: DataEvidence) -> str:
 
 
 def test_fact(run: TestRun) -> str:
-    """How many tests passed, or failed."""
-    bad = run.count("failed", "error")
-    if bad:
-        return f"{bad}/{len(run.outcomes)} failed"
+    """How many tests passed, or failed; how many files of them could not be collected."""
+    failed = [test.is_file for test in run.outcomes if test.outcome in ("failed", "error")]
+    if files := sum(failed):
+        return f"{count(files, 'file')} not collected"
+    if failed:
+        return f"{len(failed)}/{len(run.outcomes)} failed"
     flaky = run.count("flaky")
     return f"{run.count('passed', 'xpassed', 'flaky')} passed" + (f", {flaky} of them flaky" if flaky else "")
 

@@ -295,9 +295,13 @@ def _failed(run: TestRun) -> bool:
 
 
 def _test_reasons(run: TestRun) -> Iterator[Reason]:
-    bad = [test for test in run.outcomes if test.outcome in {"failed", "error"}]
-    if bad:
-        sentence = f"{len(bad)} of {count(len(run.outcomes), 'test')} failed: {listed([test.nodeid for test in bad])}."
+    failed = [test for test in run.outcomes if test.outcome in {"failed", "error"}]
+    if files := [test for test in failed if test.is_file]:
+        sentence = f"pytest could not collect {listed([test.nodeid for test in files])}."
+        yield Reason(level="fail", sentence=sentence, next_step=files[0].message)
+    if bad := [test for test in failed if not test.is_file]:
+        tests = sum(not test.is_file for test in run.outcomes)
+        sentence = f"{len(bad)} of {count(tests, 'test')} failed: {listed([test.nodeid for test in bad])}."
         yield Reason(level="fail", sentence=sentence, next_step=bad[0].message)
     if run.ended:
         yield Reason(level="fail", sentence=run.ended)

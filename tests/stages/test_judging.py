@@ -87,7 +87,9 @@ def test_a_model_of_an_unknown_package_is_a_warning_until_it_is_trusted() -> Non
 
 
 def a_run(*outcomes: str, ended: str = "") -> TestRun:
-    tests = tuple(TestOutcome(nodeid=f"t{n}", outcome=cast("Any", o), seconds=0) for n, o in enumerate(outcomes))
+    tests = tuple(
+        TestOutcome(nodeid=f"test_m.py::t{n}", outcome=cast("Any", o), seconds=0) for n, o in enumerate(outcomes)
+    )
     return TestRun(command="pytest", exit_code=0, seconds=1, collected=len(tests), outcomes=tests, ended=ended)
 
 
@@ -106,13 +108,25 @@ def test_tests(run: TestRun, levels: list[str]) -> None:
     assert [reason.level for reason in _test_reasons(run)] == levels
 
 
+def test_a_file_that_can_not_be_collected_is_no_test_that_failed() -> None:
+    broken = TestOutcome(nodeid="tests/test_n.py", outcome="error", seconds=0, message="No module named 'nope'")
+    some = a_run("passed", "failed")
+    run = msgspec.structs.replace(some, outcomes=(broken, *some.outcomes))
+    assert [(reason.sentence, reason.next_step) for reason in _test_reasons(run)] == [
+        ("pytest could not collect tests/test_n.py.", "No module named 'nope'"),
+        ("1 of 2 tests failed: test_m.py::t1.", ""),
+    ]
+
+
 @pytest.mark.parametrize(("level", "told"), [("warn", ["warn"]), ("fail", ["fail"]), ("pass", [])])
 def test_the_settings_say_what_a_flaky_test_is_worth(level: Any, told: list[str]) -> None:
     run = a_run("passed", "flaky")
     assert list(_test_reasons(run)) == []
     reasons = list(_flaky_reasons(run, level))
     assert [reason.level for reason in reasons] == told
-    assert all(reason.sentence == "1 test failed first, and passed when run again: t1." for reason in reasons)
+    assert all(
+        reason.sentence == "1 test failed first, and passed when run again: test_m.py::t1." for reason in reasons
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ class Tally:
             self._say(nodeid, self._phases.pop(nodeid, []), "error", message, self._left(nodeid))
 
     def _take_collect_report(self, line: Line) -> None:
-        nodeid = line.nodeid or "collection"
+        nodeid = line.nodeid or "the tests"
         if nodeid in self.outcomes:
             return
         self.uncollected += line.outcome == "failed"
