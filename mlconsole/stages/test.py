@@ -193,7 +193,8 @@ class TestStage(Stage[TestEvidence]):
         python = Path(project_python(project).executable)
         paths = tuple(str(path.relative_to(project.root)) for path in test_paths(project))
         options = [*(["-n", str(settings.workers)] if settings.workers else []), *settings.args]
-        context.command(f"MODEL_PATH={shlex.quote(str(model_path))} pytest {shlex.join([*options, *paths])}")
+        shown = model_path.relative_to(project.root) if model_path.is_relative_to(project.root) else model_path
+        context.command(f"MODEL_PATH={shlex.quote(str(shown))} pytest {shlex.join([*options, *paths])}")
         started_at = now()
         run = run_tests(
             python=python,
