@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -351,7 +352,7 @@ class Engine:
             self._release = msgspec.structs.replace(self._release, already=found.released.version)
             raise Stop("paused", str(found)) from found
         except ApprovalNeeded as needed:
-            warning = self._code_taken_back()
+            warning = self._code_taken_back
             verdict = Verdict.of([Reason(level="warn", sentence=warning)]) if warning else None
             self._end(msgspec.structs.replace(run, evidence=needed.evidence, verdict=verdict), "waiting")
             raise Stop("waiting", waiting_words(self._number, needed.evidence.plan, warning)) from needed
@@ -478,6 +479,7 @@ class Engine:
         self._emit(DecisionTaken(decision=decision), "deploy")
         return CHOICES[decision.kind]
 
+    @cached_property
     def _code_taken_back(self) -> str:
         from mlconsole.release.taken_back import code_taken_back
 
@@ -486,7 +488,7 @@ class Engine:
 
     def _approves(self, plan: DeployPlan) -> bool:
         assert self._release is not None
-        if self._release.approved and (self._by_person or not self._code_taken_back()):
+        if self._release.approved and (self._by_person or not self._code_taken_back):
             return True
         # what the settings approved is not: they could not know of the rollback
         self._release = msgspec.structs.replace(self._release, approved=False)

@@ -161,22 +161,24 @@ def test_pods_live_on_when_the_server_is_killed_and_the_next_server_has_them(clu
     assert len(alive(containers)) == 2
 
 
-def test_stop_ends_what_a_killed_server_left(cluster: Cluster) -> None:
+def left_by_a_killed_server(cluster: Cluster) -> tuple[int, list[int]]:
+    """The server's process, which was killed, and those of its pod."""
     info = cluster.start()
     cluster.run_pod("p")
     left = cluster.processes()
     assert info.pid is not None
     os.kill(info.pid, signal.SIGKILL)
+    return info.pid, left
+
+
+def test_stop_ends_what_a_killed_server_left(cluster: Cluster) -> None:
+    _, left = left_by_a_killed_server(cluster)
     assert control.stop(cluster.state) is True
     assert alive(left) == []
 
 
 def test_stop_ends_a_container_whose_shim_was_killed_too(cluster: Cluster) -> None:
-    info = cluster.start()
-    cluster.run_pod("p")
-    left = cluster.processes()
-    assert info.pid is not None
-    os.kill(info.pid, signal.SIGKILL)
+    _, left = left_by_a_killed_server(cluster)
     record = json.loads(next(cluster.state.glob("pods/*/*/*/shim.json")).read_text())
     os.kill(record["pid"], signal.SIGKILL)
     assert control.stop(cluster.state) is True
@@ -205,12 +207,8 @@ def test_a_cluster_ends_with_its_folder_and_does_not_make_it_anew(cluster: Clust
 
 
 def test_pods_whose_server_was_killed_end_with_their_folder_too(cluster: Cluster) -> None:
-    info = cluster.start()
-    cluster.run_pod("a")
-    left = cluster.processes()
-    assert info.pid is not None
-    os.kill(info.pid, signal.SIGKILL)
-    until(lambda: control.status(cluster.state) is None or alive([info.pid or 0]) == [])
+    server, left = left_by_a_killed_server(cluster)
+    until(lambda: control.status(cluster.state) is None or alive([server]) == [])
     assert len(alive(left)) == 2
     until(lambda: removed(cluster.root))
     until(lambda: alive(left) == [])

@@ -61,7 +61,7 @@ def plain_table(root: Path, identity: DataIdentity, folder: Path, cancelled: thr
     tables = Tables(root, identity, lambda done: None, cancelled)
     only = tables.files[0] if len(tables.files) == 1 else None
     path = root / identity.files[0].path
-    if only is not None and (only.is_plain if isinstance(only, CsvFile) else True):
+    if only is not None and (not isinstance(only, CsvFile) or only.is_plain):
         return path
     if all(is_parquet(Path(file.path)) for file in identity.files):
         return _as_parquet(tables, folder / "rows.parquet")

@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,14 @@ def test_a_line_that_is_none_is_a_sentence(line: str) -> None:
         filled(line)
 
 
+def write(root: Path, files: Mapping[str, str]) -> None:
+    """Write the files of a project; their texts may be indented as the test is."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     files = {
@@ -138,10 +147,7 @@ def project(tmp_path: Path) -> Path:
         "env/pyvenv.cfg": "",
         "env/lib/y.py": "",
     }
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    write(tmp_path, files)
     return tmp_path
 
 
@@ -233,10 +239,7 @@ def test_scripts_and_configuration_that_are_named_are_sources(tmp_path: Path) ->
         "about.json": "",
         ".mlconsole/own.yaml": "",
     }
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
+    write(tmp_path, files)
     (tmp_path.parent / "outside.yaml").write_text("")
     read = ["conf/base.yaml", "hydra/config.yaml", "hydra/model/tree.yaml", "model_config.json", "train.py"]
     assert names(tmp_path, "python", "train.py", "data.csv", "metrics.yaml") == read
