@@ -26,7 +26,7 @@ class Seen(Record, frozen=True, kw_only=True):
 
 class Judged(Record, frozen=True, kw_only=True):
     """A rule's new state, and what follows from it: `is_due` that it acts now, `is_common` that the version before
-    is as bad on the same minutes, so that to bring it back would help nobody."""
+    is bad on the same minutes, too, so that to bring it back would help nobody."""
 
     state: RuleState
     is_due: bool = False
@@ -66,7 +66,8 @@ def judge(rule: MonitorRule, earlier: RuleState | None, version: str, before: st
     return Judged(
         state=msgspec.structs.replace(state, sentence=sentence),
         is_due=held >= _time(rule.hold, "hold").total_seconds() and rested,
-        is_common=same_minutes and rival is not None and rival > rule.above,
+        # a rule that compares both has said already that the version before is better
+        is_common=same_minutes and rival is not None and rival > rule.above and not rule.times,
     )
 
 

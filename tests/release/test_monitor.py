@@ -117,6 +117,14 @@ def test_it_is_not_rolled_back_where_the_version_before_is_no_better_on_the_same
     assert "m@v1 is no better on the same minutes" in bench.journal.decisions(2)[0].reason
 
 
+def test_it_is_rolled_back_where_both_are_bad_but_it_is_so_many_times_worse(project: Project, journal: Journal) -> None:
+    worse = Bench(project, journal, msgspec.structs.replace(ERRORS, times=2))
+    worse.pass_time(6, v1=(50, 10), v2=(50, 15))
+    assert worse.acts == []
+    worse.pass_time(6, v1=(50, 10), v2=(50, 45))
+    assert worse.acts == ["roll back"]
+
+
 def test_nothing_follows_from_few_requests_or_from_errors_that_pass(bench: Bench) -> None:
     bench.pass_time(8, v2=(3, 3))
     bench.pass_time(1, v2=(100, 90))

@@ -308,7 +308,9 @@ class ModelStore:
             if path.is_dir():
                 self._trees.remove(digest)
                 return
-            path.unlink(missing_ok=True)
+            # two who stored it at once, under two names, left two files
+            for entry in path.parent.iterdir():
+                entry.unlink(missing_ok=True)
             for folder in (path.parent, path.parent.parent):
                 with contextlib.suppress(OSError):
                     folder.rmdir()

@@ -1,6 +1,7 @@
 """Who adds to a store and who removes from it wait for each other: many may add at once, one removes alone.
 
-The lock is one of the kernel's on the store's folder: it ends with the process that holds it, however that ends.
+The locks are the kernel's, on the store's folders: they end with the process that holds them, however that ends. Who
+holds one of `placing` may have one of `adding` already, never the other way round.
 """
 
 from __future__ import annotations
@@ -23,6 +24,13 @@ def adding(root: Path) -> Iterator[None]:
 def removing(root: Path) -> Iterator[None]:
     """While nobody else removes from the store or adds to it."""
     with _locked(root, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def placing(folder: Path) -> Iterator[None]:
+    """While nobody else who adds gives something its place below a folder of the store."""
+    with _locked(folder, fcntl.LOCK_EX):
         yield
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlconsole.errors import OutsideFailed
+from mlconsole.services.models.store_lock import placing
 from mlconsole.services.models.tree import FolderUnfit, Found, NoTree, Tree, TreeFile, look, manifest_name, parse
 from mlconsole.text import clean_line, listed, short_digest
 
@@ -80,11 +81,17 @@ class Trees:
         Raises:
             OSError: the store can't be written; nothing half is left.
         """
-        there = self.path(tree.digest)
-        if there is not None and self._is_whole(tree.digest):
-            # whoever is killed between the two renames has taken away what was good
-            os.utime(there)
-            return
+        kind = self._root / "tree"
+        kind.mkdir(parents=True, exist_ok=True)
+        with placing(kind):
+            there = self.path(tree.digest)
+            if there is not None and self._is_whole(tree.digest):
+                # whoever is killed between the two renames has taken away what was good
+                os.utime(there)
+            else:
+                self._make(tree, name, stored)
+
+    def _make(self, tree: Tree, name: str, stored: Callable[[str], Path]) -> None:
         fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
         try:
             fresh.chmod(0o755)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import threading
 from pathlib import Path
 
 import fsspec
@@ -17,6 +18,7 @@ from mlconsole.evidence.training import ModelFile
 from mlconsole.services.models import scan
 from mlconsole.services.models.store import ModelDamaged, ModelMissing, ModelStore, StoreFailed
 from mlconsole.services.models.tree import FolderUnfit, NoTree, Tree, TreeFile, look, manifest_name, parse
+from mlconsole.services.models.trees import Trees
 
 
 @pytest.fixture
@@ -162,6 +164,30 @@ def test_a_disk_without_links_keeps_copies(store: ModelStore, folder: Path, monk
 
     monkeypatch.setattr(os, "link", refuse)
     store.verify(store.adopt(folder))
+
+
+def test_of_two_who_store_the_same_folder_at_once_one_finds_it_there(store: ModelStore, folder: Path) -> None:
+    model = store.adopt(folder)
+    tree, trees, asked = store.tree(model.digest), Trees(store.root), list[str]()
+    assert tree is not None
+    trees.remove(model.digest)
+
+    def second(digest: str) -> Path:
+        asked.append(digest)
+        return store.path(digest)
+
+    other = threading.Thread(target=trees.put, args=(tree, "net", second))
+
+    def first(digest: str) -> Path:
+        if other.ident is None:
+            other.start()
+            other.join(0.2)
+        return store.path(digest)
+
+    trees.put(tree, "net", first)
+    other.join()
+    assert asked == []
+    store.verify(model)
 
 
 def test_a_removed_folder_leaves_its_files(store: ModelStore, folder: Path) -> None:
