@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import convert
@@ -227,3 +228,36 @@ def test_a_link_in_a_folder_is_refused_by_the_pod_too(box: Box) -> None:
 
 def test_a_library_s_folder_is_known_by_the_same_files_here_and_there() -> None:
     assert (set(files._FOLDER_MARKS), files._WEIGHTS) == (job_wrapper.FOLDER_MARKS, job_wrapper.WEIGHTS)
+
+
+class Marks(job_wrapper.Output):
+    """Keeps the texts of the files that are handed on."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.texts: list[str] = []
+
+    def mark(self, **what: Any) -> None:
+        self.texts.append(what["file"]["text"])
+
+
+def test_a_file_that_is_being_written_is_handed_on_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched, marks, path = job_wrapper.Watched(["metrics.json"], [tmp_path]), Marks(), tmp_path / "metrics.json"
+    path.touch()
+    watched.look(marks)
+    path.write_text('{"mae')
+    read = Path.read_bytes
+
+    def read_while_it_is_written(path: Path) -> bytes:
+        path.write_text('{"mae": 2}')
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_while_it_is_written)
+        watched.look(marks)
+    assert marks.texts == []
+    watched.look(marks)
+    watched.look(marks)
+    assert marks.texts == ['{"mae": 2}']

@@ -138,10 +138,16 @@ class Watched:
         """Hand on those that changed since the last look."""
         for key, (name, path) in self._paths.items():
             state = self._state(path)
-            if state is None or state == self._states[key] or state[0] > LONGEST_LINE:
+            if state is None or state == self._states[key] or not 0 < state[0] <= LONGEST_LINE:
                 continue
-            self._states[key] = state
-            output.mark(file={"name": name, "text": path.read_bytes().decode("utf-8", "replace")})
+            try:
+                text = path.read_bytes().decode("utf-8", "replace")
+            except OSError:
+                continue
+            # what is being written just now is handed on by a later look, once and whole
+            if self._state(path) == state:
+                self._states[key] = state
+                output.mark(file={"name": name, "text": text})
 
     @staticmethod
     def _state(path: Path) -> tuple[int, int, int] | None:
