@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mlconsole.evidence.base import Reason, Verdict, digest_of_records
 from mlconsole.evidence.cluster import ClusterTarget, DeployEvidence, DeployPlan, PodRow, PodsEvidence
@@ -25,6 +26,10 @@ from mlconsole.evidence.training import (
     TrainEvidence,
 )
 from mlconsole.services.training.environment import digest_of_environment
+
+# how long an example takes is a matter of what else the machine does
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 BEGUN = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 TARGET = ClusterTarget(context="local", namespace="default", selector="app=m")
