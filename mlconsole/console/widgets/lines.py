@@ -15,6 +15,7 @@ from textual.style import Style
 
 from mlconsole.console.widgets.selectable import Selectable, signs_within
 
+ELLIPSIS = "…"
 MOVES: list[BindingType] = [
     Binding("j,down", "scroll_down", "down", show=False),
     Binding("k,up", "scroll_up", "up", show=False),
@@ -43,7 +44,7 @@ class Lines(Selectable, can_focus=True):
         raise NotImplementedError
 
     def painted(self, content: Content | None, base: Style) -> Strip:
-        """A line as it goes to the screen, by the present theme and scrolled sideways."""
+        """A line as it goes to the screen, by the present theme and scrolled sideways; its cut end is marked."""
         width = self.size.width
         if content is None:
             return Strip.blank(width, base.rich_style)
@@ -51,6 +52,9 @@ class Lines(Selectable, can_focus=True):
         parts = content.render(base, end="", parse_style=parse)
         strip = Strip([Segment(text, style.rich_style) for text, style in parts])
         left = self.scroll_offset.x
+        end = left + self.scrollable_content_region.width
+        if left < end < strip.cell_length:
+            strip = Strip.join([strip.crop(0, end - 1), Strip([Segment(ELLIPSIS, base.rich_style)])])
         return strip.crop_extend(left, left + width, base.rich_style)
 
     def render_line(self, y: int) -> Strip:

@@ -79,6 +79,21 @@ async def test_lines_are_made_for_what_the_scroll_bar_leaves() -> None:
         await settled(pilot, document, "─" * 19 + "╢")
 
 
+@pytest.mark.parametrize(
+    ("moves", "shown"), [(0, ["ab…", "日…", "abc"]), (1, ["bcd", "本", "bc"])], ids=["at the left", "scrolled"]
+)
+async def test_where_a_line_goes_on_is_marked(moves: int, shown: list[str]) -> None:
+    async with Ruled().run_test(size=(3, 4)) as pilot:
+        document = pilot.app.query_one(Document)
+        document.show(lambda width: [Content(text) for text in ("abcd", "日本", "abc")])
+        await pilot.pause()
+        document.virtual_size = document.virtual_size.with_width(4)
+        document.scroll_to(x=moves, animate=False, force=True)
+        await pilot.pause()
+        strips = pilot.app.screen._compositor.render_strips()
+        assert [strip.text.strip() for strip in strips[:3]] == shown
+
+
 class Beside(App[None]):
     """A document as high as it is, up to a bound, above something else."""
 
