@@ -36,7 +36,7 @@ from mlconsole.evidence.release import (
     StageRun,
 )
 from mlconsole.evidence.training import ModelVersion
-from mlconsole.journal_tables import MIGRATIONS
+from mlconsole.journal_tables import MIGRATIONS, opened
 from mlconsole.services import readonly
 
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -70,7 +70,8 @@ def is_alive(runner: Runner) -> bool:
         return True
     try:
         process = psutil.Process(runner.pid)
-        return abs(process.create_time() - runner.started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        # a start is told by the system's clock: where that is set right meanwhile, the same start is told otherwise
+        return abs(process.create_time() - runner.started) < 3 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -95,9 +96,7 @@ class Journal:
             ignore = path.parent / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db = opened(path)
         self._prepare()
         self._file = self._file_there()
 

@@ -1,6 +1,13 @@
-"""The tables of the journal's file, as each version of it added them."""
+"""The journal's file: how it is opened, and its tables, as each version of it added them."""
 
 from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+PATIENCE = 10.0
+"""Seconds that one process waits for another one that writes."""
 
 _SCHEMA = """
 CREATE TABLE releases (number INTEGER PRIMARY KEY, state TEXT NOT NULL, body BLOB NOT NULL);
@@ -38,3 +45,32 @@ CREATE TABLE outbox (id INTEGER PRIMARY KEY, begun INTEGER NOT NULL, body BLOB N
 """
 MIGRATIONS = (_SCHEMA, _TRIGGERS, _MONITOR, _OUTBOX)
 """What each version of the file adds to the one before, from 1 on."""
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """Open the file, which is made where it is not there, in WAL mode; for several threads, without transactions.
+
+    Raises:
+        sqlite3.Error: it can't be opened, or is no such file.
+    """
+    db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        _use_wal(db)
+        db.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch the file to WAL mode; of several who do so with a new file at once, SQLite lets none wait for another."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_a_runner_on_another_host_counts_as_alive(journal: Journal) -> None:
     assert journal.release(1).state == "running"
 
 
+def test_a_runner_is_the_same_where_the_clock_was_set_right_since_it_began(journal: Journal) -> None:
+    begun = journal.begin_release(kind="release", who="ada", approved=False)
+    assert begun.runner is not None
+    told_later = msgspec.structs.replace(begun.runner, started=begun.runner.started + 1.5)
+    journal.save_release(msgspec.structs.replace(begun, runner=told_later))
+    assert journal.release(1).state == "running"
+
+
 def test_the_latest_attempt_at_a_stage_counts(journal: Journal) -> None:
     journal.begin_release(kind="release", who="ada", approved=False)
     for attempt, state in ((1, "failed"), (2, "done")):
@@ -138,6 +147,15 @@ def test_another_process_sees_what_was_written(journal: Journal, tmp_path: Path)
 def test_a_number_that_is_not_there_is_named(journal: Journal) -> None:
     with pytest.raises(NoSuchRelease, match="There is no release 7"):
         journal.release(7)
+
+
+def test_who_opens_a_journal_that_another_one_is_just_making_waits_for_it(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.1, other.close)
+    ending.start()
+    Journal(tmp_path / "journal.db").close()
+    ending.join()
 
 
 def test_a_damaged_file_is_told_in_a_sentence(tmp_path: Path) -> None:
