@@ -1,4 +1,4 @@
-"""What tests of several parts need: the record of a release that went well."""
+"""What tests of several parts need: the record of a release that went well, and time for generated examples."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ from mlconsole.services.training.environment import digest_of_environment
 # how long an example takes is a matter of what else the machine does
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# how long an example takes tells how busy the machine is: where time matters, a test of its own measures it
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 BEGUN = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)
 TARGET = ClusterTarget(context="local", namespace="default", selector="app=m")

@@ -152,7 +152,7 @@ def test_a_file_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         imports(tmp_path / "gone.pkl")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300)
 @given(
     st.binary(max_size=60),
     st.sampled_from([b"", b"\x80\x04", b"\x80\x02c", b"\x1f\x8b", b"BZh9", b"\x78\x9c", b"PK\x03\x04"]),

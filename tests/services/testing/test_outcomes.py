@@ -131,7 +131,7 @@ def test_what_passed_in_one_line_is_what_passed_in_several() -> None:
     assert in_one.finished == in_several.finished == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(
         st.one_of(

@@ -87,7 +87,7 @@ def test_a_binary_file_is_a_sentence(tmp_path: Path) -> None:
         read(tmp_path / "p.yaml")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=200)
 @given(st.text(st.characters(codec="utf-8")), st.sampled_from(["p.yaml", "p.json", "p.toml"]))
 def test_any_text_is_parameters_or_a_sentence(tmp_path: Path, text: str, name: str) -> None:
     (tmp_path / name).write_text(text, "utf-8")
