@@ -23,7 +23,7 @@ from mlconsole.text import duration, listed
 from mlconsole.trigger_queue import TriggerQueue
 from mlconsole.watcher import control
 from mlconsole.watcher.answering import end_words
-from mlconsole.watcher.loop import Watcher
+from mlconsole.watcher.loop import Stamps, Watcher, stamps_of
 from mlconsole.watcher.pace import MOST_TRIES
 from mlconsole.watcher.place import standing_of
 from mlconsole.watcher.telling import Teller
@@ -35,13 +35,17 @@ HALTED = "the settings can't be read: no release is begun until they can"
 def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
     """Watch until a signal ends it; each thing that happens is a line. Settings that change are read again."""
     with journal_of(project) as journal, ended_by_signals("Watching no more …") as stopped:
-        watcher = _watcher_of(project, journal, stopped, context, namespace)
+        stamps = stamps_of(project.root)
+        project = open_project(project.root)
+        watcher = _watcher_of(project, journal, stopped, context, namespace, stamps)
         while watcher.run():
             halted = HALTED
+            # whoever saves them may be in the middle of it: what is written after this moment calls for another look
+            stamps = stamps_of(project.root)
             try:
                 fresh = open_project(project.root)
                 halted = ""
-                watcher = _watcher_of(fresh, journal, stopped, context, namespace)
+                watcher = _watcher_of(fresh, journal, stopped, context, namespace, stamps)
                 project = fresh
             except Refused:
                 raise
@@ -49,12 +53,18 @@ def watch(project: Project, *, context: str = "", namespace: str = "") -> int:
                 journal.check_there()
                 waits = " What arrives waits: no release can be begun." if halted else ""
                 _say_line(f"the settings have changed: {problem} Until then, those of before hold.{waits}")
-                watcher = _watcher_of(project, journal, stopped, context, namespace, halted)
+                watcher = _watcher_of(project, journal, stopped, context, namespace, stamps, halted)
     return Exit.DONE
 
 
 def _watcher_of(
-    project: Project, journal: Journal, stopped: threading.Event, context: str, namespace: str, halted: str = ""
+    project: Project,
+    journal: Journal,
+    stopped: threading.Event,
+    context: str,
+    namespace: str,
+    stamps: Stamps,
+    halted: str = "",
 ) -> Watcher:
     aimed = with_defaults(project.aimed_at(context, namespace))
     watcher = Watcher(
@@ -66,6 +76,7 @@ def _watcher_of(
         standing=standing_of(aimed, say=_say_line),
         target=[*(["--context", context] if context else []), *(["--namespace", namespace] if namespace else [])],
         halted=halted,
+        stamps=stamps,
     )
     for entry in aimed.settings.watch:
         _say_line(f"watching {name_of(entry, aimed)}: {follows(entry)}")

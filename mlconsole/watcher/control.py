@@ -15,7 +15,7 @@ from mlconsole.release.launch import runner_process
 from mlconsole.services import readonly
 from mlconsole.trigger_queue import TriggerQueue
 
-START_SECONDS, STOP_SECONDS = 15.0, 15.0
+START_SECONDS, STOP_SECONDS = 60.0, 30.0
 LOOK_SECONDS = 0.1
 
 

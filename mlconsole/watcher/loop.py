@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -33,6 +34,7 @@ from mlconsole.watcher.telling import Teller
 from mlconsole.watcher.waking import Waker
 from mlconsole.watcher.watches import KEPT, MonitorWatch, Watch, watches_of
 
+Stamps = tuple[tuple[int, int], ...]
 BEAT_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """How often the journal is looked at while a release is on its way."""
@@ -52,6 +54,7 @@ class Watcher:
         standing: says whether this process is the one that acts, where others watch the same target.
         target: options that lead releases elsewhere than the settings do, such as `--context staging`.
         halted: why no release can be begun at the moment; empty: it can.
+        stamps: of the settings' files from before they were read: what was changed since is then not missed.
 
     Raises:
         Refused: another process of this project watches already.
@@ -69,6 +72,7 @@ class Watcher:
         standing: Standing | None = None,
         target: Sequence[str] = (),
         halted: str = "",
+        stamps: Stamps | None = None,
     ) -> None:
         self._project, self._journal, self._say = project, journal, say
         self._stopped = stopped
@@ -81,6 +85,7 @@ class Watcher:
         self._runner: subprocess.Popen[bytes] | None = None
         self._asked: tuple[int, ...] = ()
         self._target, self._halted = list(target), halted
+        self._stamps = stamps_of(project.root) if stamps is None else stamps
         for watch in self._watches:
             if isinstance(watch, MonitorWatch):
                 watch.attend(say, self._target)
@@ -99,11 +104,11 @@ class Watcher:
             Refused: another process has taken its place.
             ProjectGone: the project's folder was removed.
         """
-        settings, told = _stamps(self._project), ""
+        told = ""
         try:
             while not self._stopped.is_set():
                 self._journal.check_there()
-                if _stamps(self._project) != settings:
+                if stamps_of(self._project.root) != self._stamps:
                     return True
                 try:
                     seconds, wrong = self.step(), ""
@@ -289,11 +294,11 @@ def _words_of(error: Problem | OSError) -> str:
     return f"{place} can't be used: {error.strerror}. Check the disk's space and the file's permissions."
 
 
-def _stamps(project: Project) -> tuple[tuple[int, int], ...]:
+def stamps_of(root: Path) -> Stamps:
     """What tells that a file with settings was changed."""
     found = []
     for name in (SETTINGS_FILE, "pyproject.toml"):
         with contextlib.suppress(OSError):
-            stat = (project.root / name).stat()
+            stat = (root / name).stat()
             found.append((stat.st_mtime_ns, stat.st_size))
     return tuple(found)
