@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from mlconsole.evidence.testing import TestOutcome, TestRun
 from mlconsole.services.processes import child_environment
-from mlconsole.services.testing import RunningTest, run_tests
+from mlconsole.services.testing import RunningTest, run_tests, runner
 
 PYTHON = Path(os.environ.get("MLCONSOLE_TEST_PYTHON", sys.executable))
 """MLCONSOLE_TEST_PYTHON: another interpreter with pytest and pytest-xdist, to prove other versions of them."""
@@ -52,6 +56,18 @@ class Project:
             on_running=self.running.append,
             **more,
         )
+
+    def run_until(self, hangs: Callable[[], object], *, timeout: float = 4, **more: Any) -> TestRun:
+        """Run with a timeout that is over as soon as it `hangs`, and not before: however slow the machine is."""
+        clock = SimpleNamespace(monotonic=lambda: 2 * timeout if hangs() else 0.0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(runner, "time", clock)
+            return self.run(timeout=timeout, **more)
+
+    def shows(self, name: str, phase: str = "call") -> bool:
+        """Whether a test that hangs, having made the file of its name, was told as running in that phase."""
+        told = ((test.nodeid.rpartition("::")[2], test.phase) for seen in self.running for test in seen)
+        return (self.root / name).exists() and (name, phase) in told
 
     def report(self, outcome: TestOutcome) -> None:
         self.outcomes.append(outcome)

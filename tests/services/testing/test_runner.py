@@ -49,7 +49,7 @@ def test_an_outcome_is_told_while_the_next_test_still_runs(project: Project, tmp
 import os, time
 def test_first(): pass
 def test_second():
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 50
     while not os.path.exists({str(go)!r}):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -77,7 +77,8 @@ def test_a_crash_keeps_what_is_known_and_names_the_test(project: Project, act: s
 
 
 def test_a_hang_is_ended_after_the_timeout(project: Project) -> None:
-    run = project.write("import time\ndef test_a(): pass\ndef test_b(): time.sleep(600)\n").run(timeout=4)
+    hangs = "import time\ndef test_a(): pass\ndef test_b():\n    open('test_b', 'w')\n    time.sleep(600)\n"
+    run = project.write(hangs).run_until(lambda: project.shows("test_b"))
     assert run.ended == "The tests took longer than 4.0 s and were ended in test_it.py::test_b."
     assert [test.outcome for test in run.outcomes] == ["passed", "error"]
 
@@ -189,12 +190,13 @@ def test_a_hang_leaves_words_and_stack(project: Project) -> None:
 import time
 def waits_for_ever():
     print("waiting for the server", flush=True)
+    open("test_b", "w")
     time.sleep(600)
 def test_a(): pass
 def test_b(): waits_for_ever()
 def test_c(): pass
 """
-    run = project.write(hangs).run(timeout=3)
+    run = project.write(hangs).run_until(lambda: project.shows("test_b"))
     last = run.outcomes[-1]
     assert (last.nodeid, last.outcome, last.message) == ("test_it.py::test_b", "error", run.ended)
     assert last.output == "Last words:\nwaiting for the server"
@@ -372,8 +374,17 @@ def test_d(): pass
 
 
 def test_each_worker_that_hangs_is_named(project: Project) -> None:
-    hangs = "import time\n" + "".join(f"def test_{name}(): hang()\n" for name in "ab") + "def hang(): time.sleep(600)\n"
-    run = project.write(hangs).run(args=["-p", "xdist", "-n2"], timeout=8)
+    hangs = """
+import time
+def hang(name):
+    open(name, "w")
+    time.sleep(600)
+def test_a(): hang("test_a")
+def test_b(): hang("test_b")
+"""
+    run = project.write(hangs).run_until(
+        lambda: project.shows("test_a") and project.shows("test_b"), args=["-p", "xdist", "-n2"]
+    )
     assert {test.nodeid for test in run.outcomes} == {"test_it.py::test_a", "test_it.py::test_b"}
     assert all(test.outcome == "error" and "in hang" in test.traceback for test in run.outcomes)
 

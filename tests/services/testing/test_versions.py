@@ -25,7 +25,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("pytest")
     wanted = f"pytest=={version}" if "." in version else f"pytest>={version},<{int(version) + 1}"
     command = [sys.executable, "-m", "pip", "install", "-q", "--target", folder / "lib", wanted, "pytest-xdist"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     if done.returncode:
         pytest.skip(f"pytest {version} can't be installed: {done.stderr.strip().splitlines()[-1]}")
     interpreter = folder / "python"
@@ -84,8 +84,7 @@ def test_a_crash_leaves_its_last_words_and_a_second_run_does_the_rest(project: P
 
 
 def test_a_hang_leaves_its_stack(project: Project, python: Path) -> None:
-    run = project.write("import time\ndef hang(): time.sleep(600)\ndef test_a(): hang()\n").run(
-        python=python, timeout=4
-    )
+    hangs = "import time\ndef hang():\n    open('test_a', 'w')\n    time.sleep(600)\ndef test_a(): hang()\n"
+    run = project.write(hangs).run_until(lambda: project.shows("test_a"), python=python)
     assert [test.outcome for test in run.outcomes] == ["error"]
     assert "in hang" in run.outcomes[0].traceback
