@@ -21,8 +21,12 @@ from mlconsole.text import clean
 SLOT = 2048
 PHASES: tuple[Phase, ...] = get_args(Phase)
 STACK_SIGNAL = signal.SIGUSR2
-STACK_SECONDS = 1.0
+HAND_OVER_SECONDS = 5.0
+"""Who has connected sends what it hands over at once, as far as the machine lets it."""
+STACK_SECONDS = 5.0
 """A process that hangs has this long to write its stack; Python writes it in milliseconds, but the machine is busy."""
+STILL_SECONDS = 0.2
+"""A stack that has not grown for so long is whole: it is written line by line, and nothing tells which is the last."""
 LONGEST_WORDS = 16 * 1024
 
 
@@ -82,7 +86,7 @@ class Watch:
             while True:
                 connection, _ = self._listener.accept()
                 with connection:
-                    connection.settimeout(1)
+                    connection.settimeout(HAND_OVER_SECONDS)
                     self._take(*socket.recv_fds(connection, 4096, 2)[:2])
 
     def _take(self, data: bytes, words: list[int]) -> None:
@@ -123,11 +127,15 @@ class Watch:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process.pid, STACK_SIGNAL)
         files = {slot: self._folder / f"stack-{process.pid}" for slot, process in asked.items()}
-        deadline = time.monotonic() + STACK_SECONDS
-        sizes, before = [_size(path) for path in files.values()], [-1]
-        while (sizes != before or 0 in sizes) and time.monotonic() < deadline:
+        end, still_at = time.monotonic() + STACK_SECONDS, 0.0
+        sizes: list[int] = []
+        while files and (at := time.monotonic()) < end:
+            before, sizes = sizes, [_size(path) for path in files.values()]
+            if sizes != before or 0 in sizes:
+                still_at = at + STILL_SECONDS
+            elif at >= still_at:
+                break
             time.sleep(0.02)
-            sizes, before = [_size(path) for path in files.values()], sizes
         return {slot: _text(path) for slot, path in files.items()}
 
 
