@@ -105,7 +105,7 @@ class Trial:
             self._wait_until_through(watcher, most_seconds)
         finally:
             watcher.send_signal(signal.SIGTERM)
-            watcher.wait(30)
+            watcher.wait(90)
 
     def triggers(self) -> tuple[Trigger, ...]:
         """All triggers, in order."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mlconsole.localcluster import control
+
 TRAIN = """\
 import argparse, csv, json, os, time
 TARGET = "y"
@@ -21,6 +23,8 @@ rows = list(csv.DictReader(open(options.data)))
 for epoch in range(1, 4):
     print(f"epoch {epoch}/3 loss={1 / epoch:.3f}", flush=True)
     time.sleep(float(os.environ.get("EPOCH_SECONDS", "0.01")))
+while "HOLD" in os.environ and not os.path.exists(os.environ["HOLD"]):
+    time.sleep(0.02)
 mean = sum(float(row["y"]) for row in rows) / len(rows)
 json.dump({"mean": mean}, open(options.output, "w"))
 print(f"mean: {mean}")
@@ -154,4 +158,4 @@ def bench(tmp_path: Path) -> Iterator[Workbench]:
     made.git("init", "-q")
     made.commit("A tiny model")
     yield made
-    made.type("cluster", "stop")
+    control.stop(made.root / ".mlconsole" / "cluster")

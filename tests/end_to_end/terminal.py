@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pyte
 
+QUIT_SECONDS = 8
+"""More than any console takes to end, also where others are at work: benchmarks/quitting.py has the figure, 0.25 s.
+One that waits for an answer takes that one's time-out, 15 s."""
 KEYS = {"enter": "\r", "escape": "\x1b", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B"}
 
 
@@ -40,14 +43,19 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.status: int | None = None
-        self.pid, self._fd = pty.fork()
+        self._fd, theirs = pty.openpty()
+        self._theirs = os.ttyname(theirs)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.pid = os.fork()
         if self.pid == 0:  # pragma: no cover - the child
             try:
+                os.close(self._fd)
+                os.login_tty(theirs)
                 os.chdir(cwd)
                 os.execvpe(command[0], list(command), {**own, "TERM": "xterm-256color"})
             finally:
                 os._exit(127)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.close(theirs)
 
     @property
     def text(self) -> str:
@@ -77,7 +85,7 @@ class Terminal:
         if self.status is None:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
-    def shows(self, *words: str, seconds: float = 30) -> str:
+    def shows(self, *words: str, seconds: float = 90) -> str:
         """Wait until all of these words are on the screen, however they are wrapped."""
         deadline = time.monotonic() + seconds
         while not all(word in " ".join(self.text.split()) for word in words):
@@ -92,7 +100,19 @@ class Terminal:
             os.write(self._fd, KEYS.get(key, key).encode())
             if key == "escape":
                 # alone it is a key, with what follows at once it is the beginning of another one
+                self._until_taken()
                 self.watch(0.3)
+
+    def _until_taken(self) -> None:
+        """Wait until the program has read every key."""
+        deadline = time.monotonic() + 30
+        theirs = os.open(self._theirs, os.O_RDONLY | os.O_NOCTTY)
+        try:
+            while struct.unpack("i", fcntl.ioctl(theirs, termios.FIONREAD, bytes(4)))[0] and self.status is None:
+                assert time.monotonic() < deadline, f"it takes no keys:\n{self.text}"
+                self.read(0.01)
+        finally:
+            os.close(theirs)
 
     def settle(self, seconds: float = 0.4) -> None:
         """Wait until nothing more is drawn for so long."""
@@ -108,7 +128,7 @@ class Terminal:
             self.settle()
             self.press(key)
 
-    def ended(self, seconds: float = 10) -> int:
+    def ended(self, seconds: float = 60) -> int:
         """Wait for the program's end and give its exit status."""
         deadline = time.monotonic() + seconds
         while self.status is None:
@@ -152,7 +172,7 @@ def connected(terminal: Terminal) -> Iterator[None]:
     terminal.shows("leads to this pod's port 8080.")
     port = re.search(r"http://127\.0\.0\.1:(\d+) leads", terminal.text)
     assert port is not None
-    with socket.create_connection(("127.0.0.1", int(port[1])), 10) as through:
+    with socket.create_connection(("127.0.0.1", int(port[1])), 60) as through:
         through.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert through.recv(15).startswith(b"HTTP/1.")
         yield

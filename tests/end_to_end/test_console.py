@@ -17,7 +17,7 @@ from mlconsole.errors import Exit
 from mlconsole.journal import Journal
 from tests.waiting import until
 
-from .terminal import Terminal
+from .terminal import QUIT_SECONDS, Terminal
 
 if TYPE_CHECKING:
     from conftest import Workbench
@@ -67,19 +67,24 @@ def test_a_release_step_by_step_to_ready_pods(bench: Workbench, console: Open) -
     terminal.press("a")
     terminal.shows("Approve release 1?", "$ mlconsole approve 1")
     terminal.press("tab", "enter")
-    terminal.shows("Release 1 is done: tiny@v1 serves.", seconds=60)
+    terminal.shows("Release 1 is done: tiny@v1 serves.", seconds=120)
     terminal.press("6")
     terminal.shows("2/2 ready", "1/1 Running")
     terminal.press("@")
-    terminal.shows("$ mlconsole approve 1", "pytest", "python")
+    terminal.shows("$ mlconsole approve 1", "train_model.py", "MODEL_PATH=")
     terminal.press("escape", "q")
     assert terminal.ended() == 0
     assert state_of(bench, 1) == "done"
 
 
+def held(bench: Workbench) -> Path:
+    """What a training waits for."""
+    return bench.root.parent / "go"
+
+
 def running(bench: Workbench, console: Open) -> Terminal:
-    """A console in which a slow training runs."""
-    terminal = console(EPOCH_SECONDS="1.5")
+    """A console in which a training runs that ends once `held` is there."""
+    terminal = console(HOLD=str(held(bench)))
     terminal.shows("No release yet")
     terminal.press("g")
     terminal.shows("Release 1 runs: Train.")
@@ -95,7 +100,8 @@ def test_a_release_outlives_its_console_and_the_next_one_shows_it(
     assert state_of(bench, 1) == "running"
     second = console()
     second.shows("Release 1 runs: Train.")
-    second.shows("Release 1 waits for your approval", seconds=60)
+    held(bench).touch()
+    second.shows("Release 1 waits for your approval", seconds=120)
     second.press("q")
     assert second.ended() == 0
     assert state_of(bench, 1) == "waiting"
@@ -114,7 +120,7 @@ def test_it_gives_the_terminal_back_where_it_is_asked_to_end(bench: Workbench, c
     terminal.shows("No release yet")
     assert terminal.screen.cursor.hidden
     os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.ended(seconds=40) == 128 + signal.SIGTERM
+    assert terminal.ended() == 128 + signal.SIGTERM
     assert not terminal.screen.cursor.hidden
 
 
@@ -158,8 +164,8 @@ def test_all_local_panels_are_filled_soon_after_the_first_frame(bench: Workbench
     filled = (("1", "A tiny model"), ("2", "50 rows"), ("3", "loss"), ("4", "test_mean_is_positive"))
     for key, words in filled:
         terminal.press(key)
-        terminal.shows(words, seconds=10)
-    assert time.monotonic() - first < 10, "benchmarks/startup.py has the figure: 1 s; here others may be at work"
+        terminal.shows(words)
+    assert time.monotonic() - first < 30, "benchmarks/startup.py has the figure: 1 s; here others may be at work"
 
 
 def test_quitting_while_pods_are_replaced_is_quick(bench: Workbench, console: Open) -> None:
@@ -169,12 +175,12 @@ def test_quitting_while_pods_are_replaced_is_quick(bench: Workbench, console: Op
     bench.commit("Ready late")
     runner = bench.start("run", "--approve")
     terminal = console()
-    terminal.shows("Release 1 runs: Deploy.", seconds=60)
+    terminal.shows("Release 1 runs: Deploy.", seconds=120)
     terminal.shows("0/2 available")
     began = time.monotonic()
     terminal.press("q")
     assert terminal.ended() == 0
-    assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
+    assert time.monotonic() - began < QUIT_SECONDS
     assert state_of(bench, 1) == "running"
     bench.type("cancel", "1")
     runner.communicate(timeout=60)
@@ -187,7 +193,7 @@ def test_quitting_is_quick_and_leaves_the_release_running(bench: Workbench, cons
     assert terminal.ended() == 0
     took = time.monotonic() - began
     assert state_of(bench, 1) == "running"
-    assert took < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
+    assert took < QUIT_SECONDS
     bench.type("cancel", "1")
     until(lambda: state_of(bench, 1) == "cancelled")
 

@@ -69,7 +69,7 @@ def terminal(owned: Owned) -> Iterator[Terminal]:
     opened = Terminal([sys.executable, "-m", "mlconsole", "."], bench.root, bench.environment(), (130, 45))
     opened.shows("● live", "Release 1 ✓ done")
     opened.press("g")
-    opened.shows("Release 2 waits for your approval", seconds=60)
+    opened.shows("Release 2 waits for your approval", seconds=120)
     opened.press("5")
     opened.shows("2 fields owned by others", "a person has to choose")
     opened.press("enter")
@@ -101,7 +101,7 @@ def test_fields_are_left_to_their_owners(owned: Owned, terminal: Terminal) -> No
     terminal.press("X")
     terminal.shows("leave the fields to their owners?")
     terminal.say_yes()
-    terminal.shows("Release 2 is done: tiny@v1 serves.", seconds=90)
+    terminal.shows("Release 2 is done: tiny@v1 serves.", seconds=120)
     assert owned.facts == (3, 4, "tiny:v2")
     assert owned.decisions(2) == ["leave-conflicts", "approve"]
     terminal.press("5")
@@ -112,7 +112,7 @@ def test_fields_are_taken_over(owned: Owned, terminal: Terminal) -> None:
     terminal.press("T")
     terminal.shows("take the fields over?", *OWNERS, "$ mlconsole approve 2 --force-conflicts")
     terminal.say_yes()
-    terminal.shows("Release 2 is done: tiny@v1 serves.", seconds=90)
+    terminal.shows("Release 2 is done: tiny@v1 serves.", seconds=120)
     assert owned.facts == (2, 2, "tiny:v2")
     assert owned.decisions(2) == ["force-conflicts", "approve"]
     terminal.press("5")

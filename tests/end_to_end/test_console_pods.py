@@ -18,7 +18,7 @@ import pytest
 from mlconsole.services import local_cluster
 from mlconsole.services.kubernetes.connection import Connection
 
-from .terminal import Terminal, connected
+from .terminal import QUIT_SECONDS, Terminal, connected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ class Cluster:
         items = self.get("/api/v1/namespaces/default/pods")["items"]
         return {item["metadata"]["name"] for item in items if "deletionTimestamp" not in item["metadata"]}
 
-    def until(self, condition: Callable[[], bool], terminal: Terminal, seconds: float = 60) -> None:
+    def until(self, condition: Callable[[], bool], terminal: Terminal, seconds: float = 90) -> None:
         """Wait until something is so, while the console goes on drawing."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -95,7 +95,7 @@ class Cluster:
 
 def shows_commands(terminal: Terminal, *commands: str) -> None:
     """Wait until commands are on the screen, however they are wrapped and framed."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not all(command.replace(" ", "") in re.sub(r"[\s│┃▏▕▁▎▊█]", "", terminal.text) for command in commands):
         assert time.monotonic() < deadline, f"{commands} did not come:\n{terminal.text}"
         terminal.read(0.05)
@@ -249,8 +249,9 @@ def test_logs_of_one_and_of_all_pods_go_on_over_a_restart(served: Workbench, con
     again = re.compile(rf"tick \d+ of (?!{process})\d+")
     cluster.until(lambda: len(again.findall(terminal.text)) > 3, terminal)
     terminal.press("S")
-    terminal.shows("Saved to")
-    newest = max((served.root / ".mlconsole" / "logs").iterdir(), key=lambda found: found.stat().st_mtime_ns)
+    # the words of the first one may be on the screen still
+    cluster.until(lambda: len(list(saved.parent.glob("*.log"))) == 2, terminal)
+    (newest,) = set(saved.parent.glob("*.log")) - {saved}
     ticks = re.findall(r"^tick (\d+) of (\d+)$", newest.read_text(encoding="utf-8"), re.MULTILINE)
     before = [int(number) for number, of in ticks if of == process]
     after = [int(number) for number, of in ticks if of != process]
@@ -309,13 +310,8 @@ def test_quitting_is_quick_with_all_of_it_open(served: Workbench, console: Open)
             took_while_it_hangs = quitting(again)
     served.type("cancel", "2")
     release.communicate(timeout=60)
-    # how long a process takes to end says more of the machine where that is busy: an idle console's is the measure, and
-    # benchmarks/quitting.py has the figures
-    idle = console()
-    idle.settle()
-    most = quitting(idle) + 0.75
-    assert took < most
-    assert took_while_it_hangs < most
+    assert took < QUIT_SECONDS
+    assert took_while_it_hangs < QUIT_SECONDS
 
 
 def test_a_read_only_console_changes_no_pod(served: Workbench, console: Open) -> None:

@@ -49,7 +49,7 @@ class Client:
     def _ask(self) -> None:
         while not self._ended.is_set():
             try:
-                with urllib.request.urlopen(f"http://{self._address}/", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://{self._address}/", timeout=30) as answer:
                     self.versions[json.load(answer)["version"]] += 1
             except OSError as error:
                 self.errors.append(repr(error))
@@ -76,7 +76,7 @@ def address(bench: Workbench) -> str:
     return str(evidence["services"][0]["url"]).removeprefix("http://")
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout: float = 40) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 90) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
@@ -180,7 +180,7 @@ def test_a_cancelled_release_ends_its_training_and_goes_on_when_resumed(bench: W
     runner = bench.start("run", "--until", "train", EPOCH_SECONDS="30")
     wait_until(lambda: any("train_model.py" in line for line in processes_of(bench)), "training to start")
     bench.type("cancel", "1")
-    output, _ = runner.communicate(timeout=20)
+    output, _ = runner.communicate(timeout=90)
     assert runner.returncode == 130, output
     assert not any("train_model.py" in line for line in processes_of(bench))
     assert journal_of(bench).release(1).state == "cancelled"

@@ -48,7 +48,7 @@ class Team:
         bench.git("rm", "-r", "-q", "--cached", "data")
         bench.commit("Shared")
         folder = bench.root.parent
-        self.info = control.start(bench.root, folder / "elsewhere")
+        self.info = control.start(bench.root, folder / "elsewhere", timeout=60)
         config = yaml.safe_load(Path(self.info.kubeconfig).read_text())
         config["contexts"][0]["name"] = config["current-context"] = "shared"
         self.kubeconfig = folder / "kubeconfig"
@@ -80,7 +80,7 @@ class Team:
         """End a machine's watcher, so that it gives away its lease."""
         watcher = self._watchers.pop(name)
         watcher.send_signal(signal.SIGTERM)
-        watcher.wait(30)
+        watcher.wait(90)
         (self.machines[name].root / "watch.log").unlink()
 
     def close(self) -> None:

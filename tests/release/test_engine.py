@@ -188,7 +188,7 @@ def test_history_is_not_resumed(project: Project, journal: Journal, world: World
 def test_a_cancel_decision_ends_the_stage_that_runs(project: Project, journal: Journal, world: World) -> None:
     def until_cancelled(context: StageContext) -> None:
         cancel(journal, 1, who="bob")
-        assert context.cancelled.wait(5)
+        assert context.cancelled.wait(60)
         raise Cancelled
 
     world.during["train"] = until_cancelled
