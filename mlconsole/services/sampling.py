@@ -54,20 +54,22 @@ class TreeSampler:
 
     def step(self) -> None:
         """Look, where it is time to."""
-        at = time.monotonic()
-        if at < self._due:
+        if time.monotonic() < self._due:
             return
         began = time.thread_time()
-        sample = self._sample(at)
+        sample = self._sample()
+        at = self._at
         spent = time.thread_time() - began
         slower = min(max(LEAST_SECONDS, (at - self._started) / SAMPLES_BEFORE_SLOWER), MOST_SECONDS)
         self._due = at + max(slower, spent / COST)
         if sample is not None:
             self._report(sample)
 
-    def _sample(self, at: float) -> UseSample | None:
+    def _sample(self) -> UseSample | None:
         import psutil
 
+        # not before what may take long, as an import does: what they use until they are looked at is of that time, too
+        at = time.monotonic()
         memory, threads, now = 0, 0, dict[tuple[int, float], _Used]()
         total = _Used()
         for process in self._descendants():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import textwrap
 import threading
@@ -45,6 +46,33 @@ def test_a_child_is_looked_at_with_all_that_it_started(tmp_path: Path) -> None:
     assert both.threads >= 2
     assert both.memory > 30_000_000
     assert both.processors < 2.5
+
+
+SLOW_IMPORT = """
+import os, subprocess, sys, time
+from mlconsole.services.sampling import TreeSampler
+
+class Slow:
+    def find_spec(self, name, *rest):
+        if name == "psutil":
+            time.sleep(0.5)
+
+assert "psutil" not in sys.modules
+sys.meta_path.insert(0, Slow())
+seen = []
+sampler = TreeSampler(os.getpid(), seen.append)
+sampler._due = 0
+busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+time.sleep(0.2)
+sampler.step()
+busy.kill()
+print(seen[0].processors)
+"""
+
+
+def test_time_that_passes_before_processes_are_looked_at_makes_none_of_them_busier() -> None:
+    done = subprocess.run([sys.executable, "-c", SLOW_IMPORT], stdout=subprocess.PIPE, text=True, check=True)
+    assert 0 < float(done.stdout) < 1.5
 
 
 class Writing:
