@@ -60,7 +60,10 @@ class S3Handler(BaseHTTPRequestHandler):
         if self.full.is_set():
             return self._fault(403, "QuotaExceeded", "The store is full")
         if source := self.headers.get("x-amz-copy-source"):
-            body = self.objects[unquote(source).strip("/")]
+            copied_body = self.objects.get(unquote(source).strip("/"))
+            if copied_body is None:
+                return self._fault(404, "NoSuchKey", "The specified key does not exist.")
+            body = copied_body
         if "/" in name:
             with self.lock:
                 if self.headers.get("If-None-Match") == "*" and name in self.objects:
@@ -103,7 +106,9 @@ class S3Handler(BaseHTTPRequestHandler):
         bucket = name.partition("/")[0]
         prefix, delimiter = query.get("prefix", [""])[0], query.get("delimiter", [""])[0]
         keys, folders = [], set()
-        for full in sorted(self.objects):
+        # others write and remove meanwhile
+        objects = dict(self.objects)
+        for full in sorted(objects):
             key = full.removeprefix(f"{bucket}/")
             if not full.startswith(f"{bucket}/") or not key.startswith(prefix):
                 continue
@@ -114,7 +119,7 @@ class S3Handler(BaseHTTPRequestHandler):
                 keys.append(key)
         contents = "".join(
             f"<Contents><Key>{escape(key)}</Key><LastModified>{MOMENT}</LastModified>"
-            f"<ETag>{_tag(self.objects[f'{bucket}/{key}'])}</ETag><Size>{len(self.objects[f'{bucket}/{key}'])}</Size>"
+            f"<ETag>{_tag(objects[f'{bucket}/{key}'])}</ETag><Size>{len(objects[f'{bucket}/{key}'])}</Size>"
             "</Contents>"
             for key in keys
         )

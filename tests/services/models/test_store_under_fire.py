@@ -12,6 +12,7 @@ import pytest
 
 from mlconsole.evidence.training import ModelFile
 from mlconsole.services.models.store import ModelDamaged, ModelMissing, ModelStore, StoreFailed
+from tests.waiting import until
 
 WRITER = """\
 import itertools, os, random, sys
@@ -21,7 +22,9 @@ folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else None
 store, chance = ModelStore(folder / "store"), random.Random(seed)
 print("ready", flush=True)
-for turn in itertools.count() if rounds is None else range(rounds):
+for turn in itertools.count():
+    if rounds is not None and turn >= rounds and (folder / "enough").exists():
+        break
     number = chance.randrange(6)
     file = folder / f"model-{seed}.pkl"
     file.write_bytes(bytes([number]) * 200_000)
@@ -61,11 +64,14 @@ def test_a_writer_that_is_killed_leaves_a_store_that_is_whole(tmp_path: Path) ->
     store, chance = ModelStore(tmp_path / "store"), random.Random(7)
     for turn in range(KILLS):
         process = writer(tmp_path, turn % 3)
+        if not turn:
+            until(store.digests)
         time.sleep(chance.random() * 0.1)
         process.kill()
         process.communicate(timeout=30)
         verify_all(store)
     assert verify_all(store) > 0
+    (tmp_path / "enough").touch()
     done = writer(tmp_path, 1, "3")
     assert done.communicate(timeout=60)[0] == "done\n"
     store.sweep(0)
@@ -85,10 +91,12 @@ def test_writers_and_a_remover_at_once_do_each_other_no_harm(tmp_path: Path) -> 
                 removed += 1
             except (ModelMissing, StoreFailed, FileNotFoundError):
                 continue  # gone meanwhile, which is said in a sentence
+        if min(removed, read) > 10:
+            (tmp_path / "enough").touch()
     said = [process.communicate(timeout=60)[0] for process in writers]
     assert said == ["done\n"] * 3, "a writer was disturbed"
     assert [process.returncode for process in writers] == [0, 0, 0]
-    assert min(removed, read) > 10
+    assert min(removed, read) > 10, "nothing was removed while they wrote"
     verify_all(store)
 
 
