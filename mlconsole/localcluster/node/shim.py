@@ -298,13 +298,14 @@ def main(argv: list[str]) -> None:
         signal.signal(caught, note)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
 
+    # before there is any: one whose parent ends the next moment would be nobody's, and live on
+    adopt_orphans()
     container = Container(directory, float(grace))
     error = container.start(cwd, command)
     shim = f'{{"pid": {os.getpid()}, "create_time": {own_create_time()!r}, "container_pid": {container.pid}}}'
     write_whole(directory + "/shim.json", shim)
     os.write(ready_fd, (error or "started").encode())
     os.close(ready_fd)
-    adopt_orphans()
 
     log = Log(directory + "/log")
     try:

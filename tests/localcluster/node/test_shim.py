@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlconsole.localcluster.node import runtime, shim
+from tests.living import runs
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -75,6 +76,15 @@ async def test_records_tell_who_ran_and_how_it_ended(tmp_path: Path) -> None:
     assert lines_of(tmp_path / "a" / "log") == [b"hello"]
 
 
+async def test_what_lost_its_parent_at_once_ends_with_the_container_too(tmp_path: Path) -> None:
+    # with a session of its own and no parent, all that still leads to it is that the shim takes it over
+    code = "setsid sleep 60 & echo $!"
+    started = [await runtime.start(tmp_path / name, command("sh", "-c", code, cwd=tmp_path)) for name in "abcd"]
+    for process in started:
+        await process.wait()
+    assert not [pid for name in "abcd" for pid in lines_of(tmp_path / name / "log") if runs(int(pid))]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -96,5 +106,5 @@ async def test_a_stop_gives_the_grace_and_no_more(tmp_path: Path) -> None:
         await asyncio.sleep(0.01)
     process.stop(60)
     process.stop(0.2)
-    ended = await asyncio.wait_for(process.wait(), 10)
+    ended = await asyncio.wait_for(process.wait(), 40)
     assert (ended.code, ended.signal) == (137, 9)
