@@ -169,6 +169,7 @@ class ContainerRunner:
 
     async def _start_once(self) -> bool:
         record, pod = self.record, self._context.pod()
+        self._context.site.make_folder()
         command, record.image_id = plan(
             self._context.store, pod, record.spec, self._context.ports(), self._context.site
         )

@@ -28,6 +28,11 @@ class Site:
     folder: Path
     claims: Path
 
+    def make_folder(self) -> None:
+        """Makes the pod's own folder. Raises FileNotFoundError where the cluster's was removed: that stays away."""
+        self.folder.parent.parent.stat()
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
 
 def plan(store: Store, pod: Object, container: Object, ports: dict[str, int], site: Site) -> tuple[Command, str]:
     """The command of a container, and the id of its image.

@@ -52,11 +52,11 @@ http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), H
 class World:
     """One cluster in one folder, with the questions that tests ask of it."""
 
-    def __init__(self, root: Path, store: Store | None = None) -> None:
+    def __init__(self, root: Path, store: Store | None = None, timing: Timing = QUICK) -> None:
         self.root = root
         self.state = root / ".state"
         self.store = store or Store(None)
-        self.cluster = Cluster(self.store, root, self.state, QUICK)
+        self.cluster = Cluster(self.store, root, self.state, timing)
 
     async def until(self, holds: Callable[[], Any], seconds: float = 40) -> Any:
         """Waits until ``holds`` gives something true, and returns it; objects that are not there yet count as false."""
@@ -139,10 +139,16 @@ def python(code: str, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def timing() -> Timing:
+    """How long the node of a test waits for what."""
+    return QUICK
+
+
+@pytest.fixture
+async def world(tmp_path: Path, timing: Timing) -> AsyncIterator[World]:
     """A running cluster; nothing of it is left afterwards."""
     (tmp_path / "server.py").write_text(SERVER)
-    made = World(tmp_path)
+    made = World(tmp_path, timing=timing)
     await made.cluster.start()
     yield made
     await made.cluster.stop(kill_pods=True)

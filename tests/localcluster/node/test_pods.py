@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from mlconsole.localcluster.node.ports import is_free
 from tests.living import runs
 
 Box = Callable[..., dict[str, Any]]
@@ -86,11 +88,11 @@ async def test_a_failing_readiness_probe_says_why(world: Any, box: Box) -> None:
 
 
 async def test_a_failing_liveness_probe_restarts_the_container(world: Any, box: Box) -> None:
-    probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}
-    spec = {
-        "containers": [box(ports=[{"containerPort": 80, "name": "http"}], livenessProbe=probe, readinessProbe=probe)]
-    }
-    world.create("pods", "web", spec)
+    health = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 20}
+    probe = health | {"failureThreshold": 1}
+    # without it, a server that starts slowly would be restarted before it listens
+    probes = {"startupProbe": health | {"failureThreshold": 60}, "livenessProbe": probe, "readinessProbe": probe}
+    world.create("pods", "web", {"containers": [box(ports=[{"containerPort": 80, "name": "http"}], **probes)]})
     await world.until(world.ready)
     (world.root / "sick-web").touch()
     await world.until(lambda: "Container model failed liveness probe, will be restarted" in world.messages("Killing"))
@@ -376,7 +378,18 @@ async def test_a_pod_that_is_gone_from_the_store_is_killed_at_once(world: Any, p
     await world.until(lambda: world.log("forced") == "up")
     pid = world.container_pid("forced")
     world.store.delete("pods", "default", "forced")
-    await world.until(lambda: not runs(pid), seconds=5)
+    await world.until(lambda: not runs(pid), seconds=20)
+
+
+async def test_a_cluster_whose_folder_was_removed_does_not_make_it_anew(world: Any, box: Box) -> None:
+    world.create("pods", "web", {"containers": [box()]})
+    await world.until(world.ready)
+    pid = world.container_pid("web")
+    shutil.rmtree(world.state)
+    os.kill(pid, signal.SIGKILL)
+    # as long as the server has not noticed, it goes on to restart what ended
+    await world.until(lambda: any("FileNotFoundError" in message for message in world.messages("Failed")))
+    assert not world.state.exists()
 
 
 async def test_a_second_deletion_can_shorten_the_grace(world: Any, py: Box) -> None:
@@ -386,7 +399,7 @@ async def test_a_second_deletion_can_shorten_the_grace(world: Any, py: Box) -> N
     world.store.mark_deleted("pods", "default", "stubborn", 60)
     await world.until(lambda: world.messages("Killing"))
     world.store.mark_deleted("pods", "default", "stubborn", 1)
-    await world.until(lambda: not world.pods(), seconds=8)
+    await world.until(lambda: not world.pods(), seconds=40)
 
 
 async def test_a_sidecar_runs_beside_and_ends_after_the_others(world: Any, py: Box) -> None:
@@ -402,9 +415,8 @@ async def test_a_sidecar_runs_beside_and_ends_after_the_others(world: Any, py: B
 
 
 async def test_a_port_of_the_machine_that_is_asked_for_is_given(world: Any, box: Box) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        wanted = probe.getsockname()[1]
+    # not of those that the system gives to anybody who connects
+    wanted = next(port for port in random.sample(range(10000, 20000), 1000) if is_free(port))
     world.create("pods", "web", {"containers": [box(ports=[{"containerPort": 8080, "hostPort": wanted}])]})
     await world.until(world.ready)
     assert world.cluster.pod_address("default", "web", 8080) == ("127.0.0.1", wanted)
@@ -438,7 +450,11 @@ async def test_what_has_ended_for_good_is_not_run_again_by_the_next_server(
         "containers": [py("import time; time.sleep(60)"), done],
     }
     world.create("pods", "pair", spec)
-    await world.until(lambda: "terminated" in world.pod("pair")["status"]["containerStatuses"][1]["state"])
+
+    def states() -> list[str]:
+        return [name for item in world.pod("pair")["status"]["containerStatuses"] for name in item["state"]]
+
+    await world.until(lambda: states() == ["running", "terminated"])
     await world.cluster.stop(kill_pods=False)
     world.cluster = make_world(world.root, world.store).cluster
     await world.cluster.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -43,11 +43,12 @@ async def listener() -> AsyncIterator[Listener]:
     made.close()
 
 
-def dead() -> Address:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found: Address = probe.getsockname()
-    return found
+@pytest.fixture
+def dead() -> Iterator[Address]:
+    """Where every connection is refused, and nobody else can begin to listen meanwhile."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        yield mute.getsockname()
 
 
 async def test_both_directions_end_on_their_own(listener: Listener, backend: Address) -> None:
@@ -56,13 +57,16 @@ async def test_both_directions_end_on_their_own(listener: Listener, backend: Add
     assert await say(("127.0.0.1", listener.port), text) == text[::-1]
 
 
-async def test_a_backend_that_refuses_is_passed_over(listener: Listener, backend: Address) -> None:
-    listener.set_backends([dead(), backend, dead()])
+async def test_a_backend_that_refuses_is_passed_over(listener: Listener, backend: Address, dead: Address) -> None:
+    listener.set_backends([dead, backend, dead])
     answers = [await say(("127.0.0.1", listener.port), b"abc") for _ in range(6)]
     assert answers == [b"cba"] * 6
 
 
-async def test_a_connection_waits_for_somebody_to_be_ready(listener: Listener, backend: Address) -> None:
+async def test_a_connection_waits_for_somebody_to_be_ready(
+    listener: Listener, backend: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "WAIT_FOR_READY", 40.0)
     waiting = asyncio.create_task(say(("127.0.0.1", listener.port), b"abc"))
     await asyncio.sleep(0)
     listener.set_backends([backend])
@@ -72,7 +76,7 @@ async def test_a_connection_waits_for_somebody_to_be_ready(listener: Listener, b
 async def test_a_connection_that_nobody_takes_is_closed(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy, "WAIT_FOR_READY", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-    assert await asyncio.wait_for(reader.read(), 2) == b""
+    assert await asyncio.wait_for(reader.read(), 20) == b""
     writer.close()
 
 
