@@ -55,13 +55,13 @@ class ClusterInfo:
     running: bool
 
 
-def start(root: Path, state: Path, *, timeout: float = 15) -> ClusterInfo:
+def start(root: Path, state: Path, *, timeout: float = 60) -> ClusterInfo:
     """Starts the cluster of a project, or returns the one that runs already.
 
     Args:
         root: the project's folder; containers run there.
         state: the cluster's own folder.
-        timeout: seconds to wait until the API answers.
+        timeout: seconds to wait until the API answers; a server that ends before is told at once.
 
     Raises:
         ClusterError: where it does not answer in time.

@@ -111,7 +111,7 @@ async def api() -> AsyncIterator[Api]:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     await server.start(listening, None)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         yield Api(server, host, session, listening.getsockname()[1])
     await server.stop()
 

@@ -100,7 +100,7 @@ async def test_bookmarks_come_twice_and_in_the_wrong_order(api: Any, befall: Any
         for name in "ab":
             api.store.create("pods", pod(name) | {"metadata": {"name": name, "namespace": "default"}})
             await asyncio.sleep(0)
-        lines = [json.loads(await asyncio.wait_for(response.content.readline(), 5)) for _ in range(3)]
+        lines = [json.loads(await asyncio.wait_for(response.content.readline(), 40)) for _ in range(3)]
     assert [line["type"] for line in lines].count("BOOKMARK") >= 1
     assert {line["object"]["metadata"]["resourceVersion"] for line in lines if line["type"] == "BOOKMARK"} <= {"9", "7"}
 

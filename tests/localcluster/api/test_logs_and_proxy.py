@@ -80,11 +80,11 @@ async def test_a_followed_log_goes_on_until_the_container_ends(running: Running)
         assert await response.content.readline() == b"line 3\n"
         with running.log.open("a") as file:
             file.write(f"{stamp(0)} more\n{stamp(0)} unfinis")
-        assert await asyncio.wait_for(response.content.readline(), 10) == b"more\n"
+        assert await asyncio.wait_for(response.content.readline(), 40) == b"more\n"
         with running.log.open("a") as file:
             file.write("hed\n")
         running.state({"terminated": {"exitCode": 0}})
-        assert await asyncio.wait_for(response.content.read(), 10) == b"unfinished\n"
+        assert await asyncio.wait_for(response.content.read(), 40) == b"unfinished\n"
 
 
 async def test_a_followed_log_goes_on_in_the_new_file_when_it_is_rotated(running: Running) -> None:
@@ -92,9 +92,9 @@ async def test_a_followed_log_goes_on_in_the_new_file_when_it_is_rotated(running
         assert await response.content.readline() == b"line 3\n"
         running.log.rename(running.log.with_suffix(".1"))
         running.log.write_text(f"{stamp(0)} in the new file\n")
-        assert await asyncio.wait_for(response.content.readline(), 10) == b"in the new file\n"
+        assert await asyncio.wait_for(response.content.readline(), 40) == b"in the new file\n"
         running.api.store.delete("pods", "default", "p")
-        assert await asyncio.wait_for(response.content.read(), 10) == b""
+        assert await asyncio.wait_for(response.content.read(), 40) == b""
 
 
 @pytest.mark.parametrize(

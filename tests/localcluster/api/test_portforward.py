@@ -37,17 +37,17 @@ def opening(api: Any, query: str, protocols: tuple[str, ...] = V4) -> Any:
 async def test_bytes_go_forth_and_back(api: Any, echo: int) -> None:
     async with opening(api, "ports=8080") as socket:
         assert socket.protocol == "v4.channel.k8s.io"
-        assert [await socket.receive_bytes(timeout=5) for _ in range(2)] == [b"\x00\x90\x1f", b"\x01\x90\x1f"]
+        assert [await socket.receive_bytes(timeout=40) for _ in range(2)] == [b"\x00\x90\x1f", b"\x01\x90\x1f"]
         await socket.send_bytes(b"\x00hello ")
         await socket.send_bytes(b"\x00there\n")
-        assert await socket.receive_bytes(timeout=5) == b"\x00HELLO THERE\n"
-        assert (await socket.receive(timeout=5)).type is WSMsgType.CLOSE
+        assert await socket.receive_bytes(timeout=40) == b"\x00HELLO THERE\n"
+        assert (await socket.receive(timeout=40)).type is WSMsgType.CLOSE
 
 
 async def test_a_port_on_which_nothing_listens_is_told_on_the_error_channel(api: Any, echo: int) -> None:
     api.host.addresses["default/p"] = ("127.0.0.1", 1)
     async with opening(api, "ports=8080") as socket:
-        said = [await socket.receive_bytes(timeout=5) for _ in range(3)][-1]
+        said = [await socket.receive_bytes(timeout=40) for _ in range(3)][-1]
     assert said.startswith(b"\x01an error occurred forwarding 8080 -> 8080")
 
 
@@ -80,7 +80,7 @@ async def test_the_official_client_forwards(api: Any, echo: int) -> None:
         forward = portforward(core.connect_get_namespaced_pod_portforward, "p", "default", ports="8080")
         connection = forward.socket(8080)
         connection.sendall(b"hello\n")
-        connection.settimeout(5)
+        connection.settimeout(40)
         data: bytes = connection.recv(100)
         forward.close()
         return data

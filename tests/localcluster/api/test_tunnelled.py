@@ -44,7 +44,7 @@ class Client:
     async def receive_until(self, *streams: int) -> None:
         """Read frames until all of these streams are ended by the server."""
         while not set(streams) <= self.ended:
-            frame = await self.socket.receive_bytes(timeout=5)
+            frame = await self.socket.receive_bytes(timeout=40)
             first, second = struct.unpack_from(">II", frame)
             if first >> 31:
                 self.accepted.append(struct.unpack_from(">I", frame, 8)[0])
@@ -133,4 +133,4 @@ async def test_a_port_on_which_nothing_listens_is_told_on_the_error_stream(api: 
 async def test_a_client_that_speaks_something_else_is_left(api: Any, echo: None) -> None:
     async with opening(api) as socket:
         await socket.send_bytes(struct.pack(">HHI", 0x8003, 1, 12) + b"x" * 12)
-        assert (await socket.receive(timeout=5)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+        assert (await socket.receive(timeout=40)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)

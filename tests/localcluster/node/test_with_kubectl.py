@@ -67,7 +67,7 @@ class Site:
 
     def run(self, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [str(self.kubectl), "--kubeconfig", str(self.info.kubeconfig), *words]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0 or not check, f"{words}: {done.stdout}{done.stderr}"
         return done
 
@@ -112,7 +112,7 @@ class Load(threading.Thread):
     def run(self) -> None:
         while self.going:
             try:
-                with socket.create_connection(self.address, timeout=5) as connection:
+                with socket.create_connection(self.address, timeout=40) as connection:
                     connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
                     reply = b"".join(iter(lambda: connection.recv(4096), b""))
                 head, _, body = reply.partition(b"\r\n\r\n")
@@ -138,7 +138,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (root / "server.py").write_text(server)
     made = Site(root)
     made.apply("v0")
-    made.run("rollout", "status", "deployment/ml-model", "--timeout=30s")
+    made.run("rollout", "status", "deployment/ml-model", "--timeout=90s")
     yield made
     assert control.stop(made.state)
     left = [
@@ -152,11 +152,11 @@ def test_a_rollout_and_its_undo_lose_no_request(site: Site) -> None:
     before = site.get("deployment", "ml-model")["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"]
     with Load(site.address()) as load:
         site.apply(version)
-        said = site.run("rollout", "status", "deployment/ml-model", "--timeout=30s").stdout
+        said = site.run("rollout", "status", "deployment/ml-model", "--timeout=90s").stdout
         assert said.splitlines()[-1] == 'deployment "ml-model" successfully rolled out'
         until(lambda: load.answers[version] > 10)
         site.run("rollout", "undo", "deployment/ml-model")
-        site.run("rollout", "status", "deployment/ml-model", "--timeout=30s")
+        site.run("rollout", "status", "deployment/ml-model", "--timeout=90s")
         seen = load.answers[before]
         until(lambda: load.answers[before] > seen + 10)
     assert not load.failures
@@ -170,12 +170,12 @@ def test_a_killed_process_is_restarted_and_counted(site: Site) -> None:
         lambda: [item for item in site.pods() if item["status"]["containerStatuses"][0]["restartCount"] == 1]
     )
     assert [item["metadata"]["name"] for item in restarted] == [name]
-    site.run("wait", "--for=condition=ready", f"pod/{name}", "--timeout=20s")
+    site.run("wait", "--for=condition=ready", f"pod/{name}", "--timeout=90s")
     assert "Terminated" in site.run("describe", "pod", name).stdout
 
 
 def test_a_server_that_was_killed_is_followed_by_one_that_knows_its_containers(site: Site) -> None:
-    site.run("rollout", "status", "deployment/ml-model", "--timeout=30s")
+    site.run("rollout", "status", "deployment/ml-model", "--timeout=90s")
     before = {
         pod["metadata"]["name"]: (site.container_pid(pod), pod["status"]["containerStatuses"][0]["restartCount"])
         for pod in site.pods()
@@ -201,13 +201,13 @@ def test_a_server_that_was_killed_is_followed_by_one_that_knows_its_containers(s
 def test_a_version_that_never_gets_ready_takes_nothing_away(site: Site) -> None:
     with Load(site.address()) as load:
         site.apply("never", path="/absent", deadline=2)
-        done = site.run("rollout", "status", "deployment/ml-model", "--timeout=30s", check=False)
+        done = site.run("rollout", "status", "deployment/ml-model", "--timeout=90s", check=False)
         assert (done.returncode, done.stderr.strip()) == (
             1,
             'error: deployment "ml-model" exceeded its progress deadline',
         )
         site.run("rollout", "undo", "deployment/ml-model")
-        site.run("rollout", "status", "deployment/ml-model", "--timeout=30s")
+        site.run("rollout", "status", "deployment/ml-model", "--timeout=90s")
     assert not load.failures and not load.answers["never"]
 
 
@@ -226,15 +226,15 @@ def test_jobs_complete_and_fail(site: Site) -> None:
             "spec": {"backoffLimit": 0, "template": template},
         }
         site.run("apply", "-f", "-", stdin=json.dumps(job))
-    site.run("wait", "--for=condition=complete", "job/train", "--timeout=20s")
-    site.run("wait", "--for=condition=failed", "job/broken", "--timeout=20s")
+    site.run("wait", "--for=condition=complete", "job/train", "--timeout=90s")
+    site.run("wait", "--for=condition=failed", "job/broken", "--timeout=90s")
     assert site.run("logs", "job/train").stdout == "loss=0.5\n"
     site.run("delete", "job", "train", "broken")
 
 
 def test_scaling_and_deleting_leave_no_process(site: Site) -> None:
     site.run("scale", "deployment/ml-model", "--replicas=5")
-    site.run("rollout", "status", "deployment/ml-model", "--timeout=30s")
+    site.run("rollout", "status", "deployment/ml-model", "--timeout=90s")
     pids = [site.container_pid(pod) for pod in site.pods()]
     assert len(pids) == 5
     site.run("delete", "deployment", "ml-model")
