@@ -59,7 +59,7 @@ def roll_out(connection: Connection, manifests: tuple[Manifest, ...], crash_limi
         workloads_of(manifests),
         report=lambda progress: None,
         cancelled=threading.Event(),
-        timeout=30,
+        timeout=90,
         crash_limit=crash_limit,
     )
     return verdict
@@ -96,4 +96,4 @@ def die(connection: Connection) -> None:
     body = connection.request("GET", f"/api/v1/namespaces/{connection.namespace}/services/ml-model")
     address = json.loads(body)["metadata"]["annotations"]["local.mlconsole.dev/address"]
     with pytest.raises((urllib.error.URLError, ConnectionError)):
-        urllib.request.urlopen(f"http://{address}/die", timeout=5)
+        urllib.request.urlopen(f"http://{address}/die", timeout=40)

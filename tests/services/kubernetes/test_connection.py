@@ -60,7 +60,7 @@ def test_contexts_do_not_import_the_client() -> None:
         "import sys; from mlconsole.services.kubernetes.connection import contexts; contexts(); "
         "sys.exit('kubernetes' in sys.modules or 'urllib3' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0
 
 
 def test_a_context_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
@@ -95,12 +95,12 @@ def test_requests_carry_the_token_and_the_query(tmp_path: Path) -> None:
 
 
 def test_a_refused_connection_names_host_and_port(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    connection = Connection.open(kubeconfig=write(tmp_path / "a", "lab", server=f"http://127.0.0.1:{port}"))
-    with pytest.raises(Unreachable, match=f"127.0.0.1:{port}: the connection was refused"):
-        connection.request("GET", "/version")
+    with socket.socket() as mute:  # held, so that nobody else begins to listen there
+        mute.bind(("127.0.0.1", 0))
+        port = mute.getsockname()[1]
+        connection = Connection.open(kubeconfig=write(tmp_path / "a", "lab", server=f"http://127.0.0.1:{port}"))
+        with pytest.raises(Unreachable, match=f"127.0.0.1:{port}: the connection was refused"):
+            connection.request("GET", "/version")
 
 
 def test_a_name_that_does_not_resolve_is_told(tmp_path: Path) -> None:
@@ -227,12 +227,12 @@ def test_a_silent_stream_is_stopped_at_once_from_another_thread(tmp_path: Path, 
 
         thread = threading.Thread(target=read)
         thread.start()
-        assert got.wait(5)
+        assert got.wait(60)
         began = time.monotonic()
         # Whoever opened the stream is whom the connection knows as its user.
         stream.stop() if how == "stop" else connection.interrupt(threading.get_ident())
-        thread.join(5)
-        assert time.monotonic() - began < 2
+        thread.join(60)
+        assert time.monotonic() - began < 15
         assert lines[0] == b"first"
         release.set()
 
@@ -263,6 +263,6 @@ def test_many_threads_may_open_the_first_connections_of_a_process_at_once(tmp_pa
         "print(len(opened))\n"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "kubeconfig")], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, str(tmp_path / "kubeconfig")], capture_output=True, text=True, timeout=120
     )
     assert (found.stdout, found.stderr) == ("8\n", "")

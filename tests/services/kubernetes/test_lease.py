@@ -74,7 +74,7 @@ def test_one_that_was_left_long_ago_is_taken_over_at_once(connection: Connection
 
 
 def test_it_is_renewed_for_as_long_as_it_is_held(connection: Connection) -> None:
-    ada = Lease(connection, "release", "ada", duration=3)
+    ada = Lease(connection, "release", "ada", duration=4)
     ada.acquire()
     first = spec_of(connection)["renewTime"]
     until(lambda: spec_of(connection)["renewTime"] != first)
@@ -99,7 +99,7 @@ def test_who_loses_it_is_told_so(connection: Connection) -> None:
         told.append(problem)
         lost.set()
 
-    ada = Lease(connection, "release", "ada", duration=2, lost=note)
+    ada = Lease(connection, "release", "ada", duration=4, lost=note)
     ada.acquire()
     write(connection, "bob", 600, over=True)
     assert lost.wait(DEADLINE)

@@ -59,8 +59,8 @@ def test_a_log_is_followed_over_a_restart_and_ends_with_its_pod(connection: Conn
     until(lambda: lines == ["starting v1", "dying", "starting v1"])
     began = time.monotonic()
     cancelled.set()
-    thread.join(15)
-    assert time.monotonic() - began < 5
+    thread.join(60)
+    assert time.monotonic() - began < 12
     assert lines == ["starting v1", "dying", "starting v1"]
 
 
@@ -124,7 +124,7 @@ def test_a_port_of_a_pod_is_brought_here_for_several_connections(connection: Con
         assert forward.port == 8080
         url = f"http://127.0.0.1:{forward.local_port}/"
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: urllib.request.urlopen(url, timeout=10).read(), range(12)))
+            answers = list(pool.map(lambda _: urllib.request.urlopen(url, timeout=40).read(), range(12)))
         assert answers == [b"v1"] * 12
         idle = socket.create_connection(("127.0.0.1", forward.local_port), timeout=5)
     finally:

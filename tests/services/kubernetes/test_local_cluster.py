@@ -44,7 +44,7 @@ def test_two_releases_from_plan_to_settled_pods(connection: Connection) -> None:
         assert evidence.settled >= 0.5
         assert [row.version for row in evidence.rows] == [f"ml-model@v{number}"] * 2
         (service,) = evidence.services
-        assert urllib.request.urlopen(service.url, timeout=5).read() == f"v{number}".encode()
+        assert urllib.request.urlopen(service.url, timeout=40).read() == f"v{number}".encode()
         again = plan(connection, manifests, selector="app=ml-model", version="v")
         assert [change.action for change in again.changes] == ["none", "none"]
 
@@ -170,7 +170,7 @@ def test_a_crash_loop_ends_the_rollout_with_the_last_words_of_the_container(conn
 
 
 def test_a_sick_server_misses_its_deadline_with_the_text_of_its_probe(connection: Connection) -> None:
-    manifests = release(deployment(replicas=1, environment="{name: SICK, value: '1'}", deadline=3), connection, 1)
+    manifests = release(deployment(replicas=1, environment="{name: SICK, value: '1'}", deadline=4), connection, 1)
     deploy(connection, manifests)
     verdict = roll_out(connection, manifests)
     assert verdict.sentence == f'deployment "{WORKLOAD}" exceeded its progress deadline'

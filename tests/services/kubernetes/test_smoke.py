@@ -44,10 +44,10 @@ def test_each_pod_answers_for_itself_and_one_that_is_silent_is_told(tmp_path: Pa
 
     def respond(request: Request) -> Reply:
         if "/silent/" in request.path:
-            hold.wait(5)
+            hold.wait(60)
         return Reply(body=b"v1 of " + request.path.split("/")[-3].encode())
 
-    test = SmokeTest(path="/x", contains="v1", seconds=0.3)
+    test = SmokeTest(path="/x", contains="v1", seconds=1.2)
     with serving(respond, tmp_path) as (_, connection):
         answers = ask_all(connection, ["a", "silent", "b"], test, cancelled=threading.Event())
         hold.set()
