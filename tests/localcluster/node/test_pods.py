@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 import signal
 import sys
 import time
@@ -379,17 +378,6 @@ async def test_a_pod_that_is_gone_from_the_store_is_killed_at_once(world: Any, p
     pid = world.container_pid("forced")
     world.store.delete("pods", "default", "forced")
     await world.until(lambda: not runs(pid), seconds=20)
-
-
-async def test_a_cluster_whose_folder_was_removed_does_not_make_it_anew(world: Any, box: Box) -> None:
-    world.create("pods", "web", {"containers": [box()]})
-    await world.until(world.ready)
-    pid = world.container_pid("web")
-    shutil.rmtree(world.state)
-    os.kill(pid, signal.SIGKILL)
-    # as long as the server has not noticed, it goes on to restart what ended
-    await world.until(lambda: any("FileNotFoundError" in message for message in world.messages("Failed")))
-    assert not world.state.exists()
 
 
 async def test_a_second_deletion_can_shorten_the_grace(world: Any, py: Box) -> None:
