@@ -11,13 +11,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.waiting import until
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_project"
 QUICK = "epochs: 2\ntrees_per_epoch: 5\nlearning_rate: 0.3\n"
@@ -30,7 +31,7 @@ def python(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
 
 
@@ -126,7 +127,7 @@ class Served:
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process, self.port = process, port
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(self, path: str, body: object = None) -> tuple[int, str]:
         data = None if body is None else json.dumps(body)
@@ -135,20 +136,17 @@ class Served:
         return response.status, response.read().decode()
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while self.ask("/healthz")[0] != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: self.ask("/healthz")[0] == 200)
 
     def end(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @contextmanager
-def serving(project: Path, **environment: str) -> Iterator[Served]:
+def serving(project: Path, *program: str, **environment: str) -> Iterator[Served]:
     process = subprocess.Popen(
-        [sys.executable, "serve.py"],
+        [sys.executable, *(program or ["serve.py"])],
         cwd=project,
         env={**os.environ, "HOST": "127.0.0.1", "PORT": "0", **environment},
         stdout=subprocess.PIPE,
@@ -172,10 +170,25 @@ def a_row(project: Path) -> dict[str, object]:
     return {name: value if name in ("mnth", "weathersit") else float(value) for name, value in row.items()}
 
 
-def test_serving_answers_measures_and_ends_cleanly(project: Path) -> None:
-    digest = digest_of(project / "models/model_v1.pkl")
-    with serving(project, MODEL_VERSION="v7", MODEL_DIGEST=digest) as served:
+SLOW = """
+import pathlib, time
+import joblib
+
+def load(model, go):
+    while not pathlib.Path(go).exists():
+        time.sleep(0.01)
+    return joblib.load(model)
+"""
+
+
+def test_serving_answers_measures_and_ends_cleanly(project: Path, tmp_path: Path) -> None:
+    (project / "slow.py").write_text(SLOW)
+    slow, go = project / "models/slow_v7.pkl", tmp_path / "go"
+    slow.write_bytes(f"cslow\nload\n(V{project / 'models/model_v1.pkl'}\nV{go}\ntR.".encode())
+    digest = digest_of(slow)
+    with serving(project, MODEL_URI=str(slow), MODEL_VERSION="v7", MODEL_DIGEST=digest) as served:
         assert served.ask("/healthz")[0] == 503
+        go.touch()
         served.wait_until_ready()
         status, answer = served.ask("/predict", {"rows": [a_row(project)] * 3})
         assert status == 200
@@ -192,13 +205,11 @@ def test_serving_answers_measures_and_ends_cleanly(project: Path) -> None:
 
 
 def test_a_server_that_is_told_to_stop_says_so_before_it_does(project: Path) -> None:
-    with serving(project) as served:
+    lingers = "import serve; serve.LINGER_SECONDS = 600; serve.main()"
+    with serving(project, "-c", lingers) as served:
         served.wait_until_ready()
         served.process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 40
-        while served.ask("/healthz")[0] == 200:
-            assert time.monotonic() < deadline
-        assert served.process.wait(10) == 0
+        until(lambda: served.ask("/healthz")[0] == 503)
 
 
 @pytest.mark.parametrize(
