@@ -55,7 +55,7 @@ from mlconsole.services.sampling import TreeSampler
 class Slow:
     def find_spec(self, name, *rest):
         if name == "psutil":
-            time.sleep(0.5)
+            time.sleep(1)
 
 assert "psutil" not in sys.modules
 sys.meta_path.insert(0, Slow())
@@ -63,7 +63,7 @@ seen = []
 sampler = TreeSampler(os.getpid(), seen.append)
 sampler._due = 0
 busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-time.sleep(0.2)
+time.sleep(0.1)
 sampler.step()
 busy.kill()
 print(seen[0].processors)
