@@ -193,7 +193,7 @@ def real_server(tmp_path: Path) -> Iterator[str]:
         yield address
     finally:
         os.killpg(process.pid, 15)
-        process.wait(30)
+        process.wait(100)
 
 
 def _answers(address: str) -> bool:

@@ -119,14 +119,14 @@ def test_machines_that_store_at_once_leave_one_whole_file_of_each_model(url: str
 
     def machine(number: int) -> None:
         store = ModelStore(tmp_path / f"machine{number}", url)
-        start.wait(30)
+        start.wait(100)
         found.append(store.adopt(paths[number % 2]).digest)
 
     threads = [threading.Thread(target=machine, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(200)
     assert len(found) == 6
     assert sorted(shared_files(url).values()) == sorted(path.read_bytes() for path in paths)
     other = ModelStore(tmp_path / "other", url)

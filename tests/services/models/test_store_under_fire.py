@@ -68,12 +68,12 @@ def test_a_writer_that_is_killed_leaves_a_store_that_is_whole(tmp_path: Path) ->
             until(store.digests)
         time.sleep(chance.random() * 0.1)
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=100)
         verify_all(store)
     assert verify_all(store) > 0
     (tmp_path / "enough").touch()
     done = writer(tmp_path, 1, "3")
-    assert done.communicate(timeout=60)[0] == "done\n"
+    assert done.communicate(timeout=100)[0] == "done\n"
     store.sweep(0)
     assert sorted(path.name for path in store.root.iterdir()) == ["sha256", "text", "tree"]
 
@@ -93,7 +93,7 @@ def test_writers_and_a_remover_at_once_do_each_other_no_harm(tmp_path: Path) -> 
                 continue  # gone meanwhile, which is said in a sentence
         if min(removed, read) > 10:
             (tmp_path / "enough").touch()
-    said = [process.communicate(timeout=60)[0] for process in writers]
+    said = [process.communicate(timeout=100)[0] for process in writers]
     assert said == ["done\n"] * 3, "a writer was disturbed"
     assert [process.returncode for process in writers] == [0, 0, 0]
     assert min(removed, read) > 10, "nothing was removed while they wrote"

@@ -92,7 +92,7 @@ def test_every_leading_python_of_a_shell_line_is_the_projects() -> None:
 def test_the_shell_takes_a_value_as_it_is(data: str, place: str) -> None:
     command = filled(f"true && printf %s {place}", data=data)
     assert command[:2] == ("sh", "-c")
-    printed = subprocess.run(command, capture_output=True, timeout=20, check=True).stdout.decode()
+    printed = subprocess.run(command, capture_output=True, timeout=100, check=True).stdout.decode()
     assert printed == ("a=" if place.startswith("a=") else "") + data
 
 

@@ -28,7 +28,7 @@ SCRIPT = """
 def run(script: str, environment: dict[str, str], *options: str) -> str:
     command = [sys.executable, *options, "-c", textwrap.dedent(script)]
     # not in this repository: its folder would be looked in first
-    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=True, timeout=100)
     return done.stdout
 
 

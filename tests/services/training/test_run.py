@@ -346,7 +346,7 @@ def test_a_file_of_metrics_is_read_as_it_changes(training: Project) -> None:
                 json.dump(values, file)
             os.replace("new", "metrics.json")
         write(step=1, mae=3.5, by={"r2": 0.5}, name="x")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 50
         while not os.path.exists("seen") and time.monotonic() < until:
             time.sleep(0.01)
         write(step=2, mae=3.5, by={"r2": 0.75})
@@ -390,7 +390,7 @@ def test_an_mlflow_run_in_sqlite_is_read_while_it_is_written(training: Project) 
         store.execute("INSERT INTO runs VALUES ('a', 'first', ?)", [at])
         store.execute("INSERT INTO params VALUES ('depth', '3', 'a')")
         store.execute("INSERT INTO metrics VALUES ('mae', 3.5, ?, 'a', 1, 0)", [at])
-        until = time.monotonic() + 30
+        until = time.monotonic() + 50
         while not os.path.exists("seen") and time.monotonic() < until:
             time.sleep(0.01)
         store.execute("INSERT INTO metrics VALUES ('mae', 3.25, ?, 'a', 2, 0)", [at])
