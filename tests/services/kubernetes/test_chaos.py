@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -64,6 +65,11 @@ class Witness(threading.Thread):
         self._over.set()
         self.join()
 
+    @property
+    def longest_pause(self) -> float:
+        """So long the machine let this thread wait, and so may have any other."""
+        return max((later.at - earlier.at for earlier, later in pairwise(self.seen)), default=0.0)
+
 
 def lies(seen: list[Seen], writes: list[Write], limit: float) -> list[str]:
     """Where something live was older than the limit: a pod's version of before, or a pod that was gone by then."""
@@ -109,6 +115,7 @@ def test_the_cluster_of_the_test_below_is_there_when_it_settles_amid_a_restart(t
 
 
 @pytest.mark.end_to_end
+@pytest.mark.timeout(500)
 def test_a_thousand_faults_leave_the_right_pods_and_nothing_old_was_called_live(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED", time.time_ns() % 100_000))
     print(f"CHAOS_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
@@ -118,12 +125,12 @@ def test_a_thousand_faults_leave_the_right_pods_and_nothing_old_was_called_live(
     try:
         watcher.start()
         witness.start()
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while cluster.faults < FAULTS:
             assert time.monotonic() < deadline, f"only {cluster.faults} faults in time: {cluster.counts}"
             time.sleep(0.02)
         truth = cluster.settle()
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 90
         while (last := witness.look()).state != "live" or last.versions != truth:
             assert time.monotonic() < deadline, f"it stays {last.state} with other pods than the server's"
             time.sleep(0.02)
@@ -131,7 +138,10 @@ def test_a_thousand_faults_leave_the_right_pods_and_nothing_old_was_called_live(
         witness.end()
         watcher.stop()
         cluster.close()
-    assert lies(witness.seen, cluster.writes, QUICK.limit + SLACK) == []
+    limit = QUICK.limit + SLACK + 2 * witness.longest_pause
+    assert lies(witness.seen, cluster.writes, limit) == [], (
+        f"the witness waited for up to {witness.longest_pause:.2f} s"
+    )
     states = {look.state for look in witness.seen}
     assert {"live", "reconnecting"} <= states
     assert sum(look.state == "live" for look in witness.seen) > len(witness.seen) / 10

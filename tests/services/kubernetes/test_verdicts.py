@@ -12,6 +12,7 @@ import pytest
 from mlconsole.errors import Problem
 from mlconsole.evidence.cluster import RolloutVerdict
 from mlconsole.localcluster import control
+from mlconsole.services.kubernetes import follower
 from mlconsole.services.kubernetes.apply import apply
 from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.documents import read_documents
@@ -148,8 +149,12 @@ def make(connection: Connection, kind: str, spec: str) -> None:
     ids=["full quota", "unnamed", "limit"],
 )
 def test_pods_that_are_refused_end_the_rollout_early_with_the_reason(
-    connection: Connection, kind: str, limit: str, spec: str, reason: str
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, kind: str, limit: str, spec: str, reason: str
 ) -> None:
+    if kind != "Deployment":
+        # One kind is waited for as long as a person has to wait.
+        monkeypatch.setitem(follower.PATIENCE, "QuotaExceeded", 1.0)
+        monkeypatch.setitem(follower.PATIENCE, "LimitRange", 1.0)
     if kind == "DaemonSet":
         # One pod, so that a quota for one and a half is none.
         spec = spec.replace("150m", "50m")
