@@ -164,16 +164,26 @@ def _stopped_stage(journal: Journal, release: int, state: StageState) -> StageRu
 
 
 class CancelWatch:
-    """While it is open, looks into the journal for a `cancel` that came after it was opened, and sets an event.
+    """While it is open, looks into the journal for a `cancel`, and sets an event.
 
     A journal that was removed together with its project's folder cancels as well.
+
+    Args:
+        journal: the journal.
+        release: the number of the release.
+        cancelled: is set.
+        after: the last decision that does not count: what `last` was before the release could be cancelled.
     """
 
-    def __init__(self, journal: Journal, release: int, cancelled: threading.Event) -> None:
-        self._journal, self._release, self._cancelled = journal, release, cancelled
-        self._seen = max((found.id for found in journal.decisions(release)), default=0)
+    def __init__(self, journal: Journal, release: int, cancelled: threading.Event, after: int) -> None:
+        self._journal, self._release, self._cancelled, self._after = journal, release, cancelled, after
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="cancel-watch", daemon=True)
+
+    @staticmethod
+    def last(journal: Journal, release: int) -> int:
+        """The latest decision about a release; 0 where there is none."""
+        return max((found.id for found in journal.decisions(release)), default=0)
 
     def __enter__(self) -> CancelWatch:
         self._thread.start()
@@ -191,6 +201,6 @@ class CancelWatch:
                 self._cancelled.set()
                 return
             decisions = self._journal.decisions(self._release)
-            if any(found.kind == "cancel" and found.id > self._seen for found in decisions):
+            if any(found.kind == "cancel" and found.id > self._after for found in decisions):
                 self._cancelled.set()
                 return

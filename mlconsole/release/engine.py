@@ -84,7 +84,7 @@ class Engine:
         self._kept: list[StageRun] = []
         self._champion: ModelVersion | None = None
         self._imported: ModelVersion | None = None
-        self._who, self._again, self._by_person = "", False, False
+        self._who, self._again, self._by_person, self._decided = "", False, False, 0
         self._refused: Evidence | None = None
         self._held = contextlib.ExitStack()
         self._of_others: tuple[str, ...] = ()
@@ -149,6 +149,7 @@ class Engine:
         if latest is not None and latest.number != number:
             hint = f"Resume release {latest.number}, or begin a new one: mlconsole run"
             raise WrongUse(f"Release {number} is history: release {latest.number} came after it.", hint)
+        self._decided = CancelWatch.last(self._journal, number)
         self._release = self._journal.take_over(number, approved=order.approved, options=order.options)
         self._begin(self._release.options)
         if release.kind == "rollback":
@@ -214,7 +215,7 @@ class Engine:
         self._who, self._again = order.who, order.again_from is not None
         self._by_person = (self._release and self._release.trigger) is None or (resumed and order.approved)
         self._emit_all([ReleaseStarted(resumed=resumed), *(Note(text=text) for text in self._of_others)])
-        with CancelWatch(self._journal, self._number, self._cancelled), self._held:
+        with CancelWatch(self._journal, self._number, self._cancelled, self._decided), self._held:
             try:
                 self._check_all(order)
                 self._all_stages(order)

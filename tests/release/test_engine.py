@@ -10,7 +10,7 @@ import pytest
 
 from mlconsole.errors import Cancelled, OutsideFailed, Refused, WrongUse
 from mlconsole.evidence.base import STAGES, StageName
-from mlconsole.evidence.release import Event, ReleaseFinished, StageRun
+from mlconsole.evidence.release import Event, ReleaseFinished, ReleaseStarted, StageRun
 from mlconsole.journal import Journal, JournalFailed
 from mlconsole.project import Project
 from mlconsole.release.decisions import approve, cancel, override
@@ -195,6 +195,26 @@ def test_a_cancel_decision_ends_the_stage_that_runs(project: Project, journal: J
     outcome = release(project, journal)
     assert (outcome.exit_code, journal.release(1).state) == (130, "cancelled")
     assert states(journal, 1)["train"] == "cancelled"
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_cancel_counts_from_the_moment_at_which_the_release_runs(
+    project: Project, journal: Journal, world: World, resumed: bool
+) -> None:
+    if resumed:
+        release(project, journal, Order(until="data"))
+
+    def at_once(event: Event) -> None:
+        if isinstance(event.body, ReleaseStarted) and not cancelled:
+            cancelled.append(cancel(journal, 1, who="bob").id)
+
+    cancelled: list[int] = []
+    # it is looked for now and then: the stage goes on until it was found
+    world.during["train"] = lambda context: (context.cancelled.wait(60), None)[1]
+    engine = Engine(project, journal, listen=at_once)
+    outcome = engine.resume(1, Order()) if resumed else engine.run(Order())
+    assert cancelled
+    assert (outcome.exit_code, journal.release(1).state) == (130, "cancelled")
 
 
 def test_a_second_runner_is_refused(project: Project, journal: Journal, world: World) -> None:
