@@ -62,14 +62,14 @@ class Poster:
     def _run(self) -> None:
         while True:
             self._called.clear()
+            ended, taken = self._ended.is_set(), False
             try:
-                for letter in self._outbox.letters():
-                    if not self._post(letter):
-                        break
+                taken = all(self._post(letter) for letter in self._outbox.letters())
             except Problem as problem:
                 # a journal that can't be read or written now, or was closed: what waits is posted later
                 self._say_once(str(problem))
-            if self._ended.is_set():
+            # what was put in while others were posted has its turn at the end, too
+            if ended or (self._ended.is_set() and not taken):
                 return
             self._called.wait(LONG_PAUSE)
 

@@ -65,7 +65,8 @@ class Teller:
                 sys.stdout.write(terminal_text(self._settings.terminal, notification.text))
                 sys.stdout.flush()
         self._poster.wake()
-        self._mark = self._journal.change_mark()
+        # what others wrote meanwhile is looked at next time
+        self._mark = mark
 
     def close(self) -> None:
         """Post what is still to be posted, if that does not take long."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -147,5 +148,34 @@ def test_what_a_webhook_does_not_take_waits_in_its_order_and_what_is_a_day_old_i
     poster.wake()
     until(lambda: len(posted) == 2)
     poster.close()
+    assert posted == ["first", "second"]
+    assert outbox.letters() == ()
+
+
+def test_what_is_put_in_while_another_is_posted_is_posted_before_the_end(
+    project: Project, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", "http://127.0.0.1:1/hook")
+    settings = msgspec.structs.replace(project.settings, notify=NotifySettings(webhook="HOOK"))
+    outbox = Outbox(journal)
+    posted: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def send(address: str, body: bytes, key: str) -> None:
+        begun.set()
+        go_on.wait(60)
+        posted.append(key)
+
+    poster = Poster(replace(project, settings=settings), journal, send=send)
+    outbox.put(letter("first"))
+    poster.wake()
+    assert begun.wait(60)
+    outbox.put(letter("second"))
+    poster.wake()
+    closing = threading.Thread(target=poster.close)
+    closing.start()
+    until(poster._ended.is_set)
+    go_on.set()
+    closing.join()
     assert posted == ["first", "second"]
     assert outbox.letters() == ()

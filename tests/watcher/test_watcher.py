@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -454,6 +455,25 @@ def test_people_are_told_once_what_was_proposed_and_how_it_ended(
     waits = "release 1 waits for an approval (may.csv). Look at the plan, then: mlconsole approve 1"
     assert posted[1]["text"] == f"m: {waits}"
     assert "Data says no: out of range" in posted[2]["text"]
+
+
+def test_what_comes_while_people_are_told_is_told_next(
+    project: Project, journal: Journal, queue: TriggerQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teller = Teller(project, journal)
+    wake = teller._poster.wake
+
+    def comes_meanwhile() -> None:
+        monkeypatch.setattr(teller._poster, "wake", wake)
+        with closing(Journal(project.journal_path)) as theirs:
+            put(TriggerQueue(theirs), "june", "propose")
+
+    monkeypatch.setattr(teller._poster, "wake", comes_meanwhile)
+    put(queue, "may", "propose")
+    teller.tell()
+    assert [trigger.told for trigger in queue.triggers()] == ["", "proposed"]
+    teller.tell()
+    assert [trigger.told for trigger in queue.triggers()] == ["proposed", "proposed"]
 
 
 def test_what_the_settings_do_not_say_well_is_told_in_a_sentence(project: Project, journal: Journal) -> None:
