@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -95,8 +95,10 @@ def ended_by_signals(words: str = "Cancelling …") -> Iterator[threading.Event]
 
     def end(number: int, frame: FrameType | None) -> None:
         cancelled.set()
-        narrate(words)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        # the terminal may be gone, or be written to at this very moment: neither keeps anything from ending in order
+        with suppress(OSError, RuntimeError):
+            narrate(words)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, end) for number in numbers}
