@@ -27,6 +27,8 @@ from mlconsole.services.sampling import TreeSampler
 from mlconsole.text import clean_line
 
 GRACE_SECONDS = 3.0
+KILL_SECONDS = 15.0
+"""A guard has this long to end what is left then, on a busy machine too: daemons outlive one that is killed itself."""
 TAIL_LINES = 20
 LONGEST_LINE = 64 * 1024
 CHUNK = 64 * 1024
@@ -283,7 +285,7 @@ class _Pump:
 
     def _ask_to_end(self) -> None:
         self._guard.ask_to_end()
-        self._kill_at = time.monotonic() + GRACE_SECONDS + 4
+        self._kill_at = time.monotonic() + GRACE_SECONDS + KILL_SECONDS
 
 
 def child_environment(python: Path, **extra: str) -> dict[str, str]:

@@ -133,7 +133,10 @@ def test_a_timeout_ends_a_child(run: Callable[..., ChildResult]) -> None:
     assert result.use.seconds < 30
 
 
-def test_a_cancel_lets_a_child_clean_up_and_say_so(run: Callable[..., ChildResult]) -> None:
+def test_a_cancel_lets_a_child_clean_up_and_say_so(
+    run: Callable[..., ChildResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 60)
     cancelled = threading.Event()
     source = """
         import signal, sys, time
