@@ -213,6 +213,29 @@ class Recorded:
         self.stopped.wait(60)
 
 
+class Held(Recorded):
+    """Stands still at its start until a test has looked at that and lets it go on."""
+
+    def __init__(self, name: str, speed: float, *, start: float = 0, end: float = 1e9) -> None:
+        super().__init__(name, speed, start=start, end=end)
+        self._going = threading.Event()
+
+    def go(self) -> None:
+        """Let the scenario's clock run from now on."""
+        if not self._going.is_set():
+            self.began = time.monotonic()
+            self._going.set()
+
+    def now(self) -> float:
+        return super().now() if self._going.is_set() else self.start
+
+    def events(self, kind: str, version: int) -> Iterator[bytes]:
+        while not self._going.wait(0.05):
+            if self.stopped.is_set():
+                return
+        yield from super().events(kind, version)
+
+
 class Stepped(Recorded):
     """Plays a scenario up to the moment that a test has let it come to, and waits there."""
 

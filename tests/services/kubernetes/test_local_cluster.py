@@ -196,7 +196,7 @@ def test_a_pod_that_dies_while_it_settles_is_in_the_evidence(connection: Connect
 
 
 def test_pods_that_never_come_end_the_wait(connection: Connection) -> None:
-    evidence = settled(connection, "ml-model@v1", 1, 1, arrival=0.3)
+    evidence = settled(connection, "ml-model@v1", 1, 1, arrival=1.0)
     assert (evidence.serving, evidence.settled, evidence.rows) == (0, 0, ())
 
 

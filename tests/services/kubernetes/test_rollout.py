@@ -120,7 +120,7 @@ def test_a_recorded_rollout_is_told_as_kubectl_told_it(tmp_path: Path, name: str
 def test_a_rollout_that_misses_its_deadline_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, reason: str, event: str
 ) -> None:
-    monkeypatch.setattr(follower, "START_SECONDS", 0.1)
+    monkeypatch.setattr(follower, "START_SECONDS", 0.0)
     logs = b"Traceback: bad \x1b[31mmodel file\n"
     verdict, seen, _ = told(name, number, tmp_path, speed=20, logs=logs, crash_limit=99)
     assert "exceeded its progress deadline" in verdict.sentence

@@ -14,13 +14,19 @@ from mlconsole.services.kubernetes import reflector
 from mlconsole.services.kubernetes.pace import Pace
 from mlconsole.services.kubernetes.problems import Forbidden, Unreachable
 from mlconsole.services.kubernetes.settle import addresses, settle
-from tests.services.kubernetes.fake_cluster import Recorded, Reply, Request, playing, serving
+from tests.services.kubernetes.fake_cluster import Held, Recorded, Reply, Request, playing, serving
 
 
 def watched(
-    recorded: Recorded, folder: Path, version: str, wanted: int, seconds: float, arrival: float = 5
+    recorded: Held, folder: Path, version: str, wanted: int, seconds: float, arrival: float = 5
 ) -> tuple[PodsEvidence, list[PodsSnapshot]]:
     seen: list[PodsSnapshot] = []
+
+    def report(snapshot: PodsSnapshot) -> None:
+        seen.append(snapshot)
+        if snapshot.watch.state == "live":
+            recorded.go()
+
     with playing(recorded, folder) as (_, connection):
         evidence = settle(
             connection,
@@ -28,7 +34,7 @@ def watched(
             version=version,
             wanted=wanted,
             seconds=seconds,
-            report=seen.append,
+            report=report,
             cancelled=threading.Event(),
             arrival=arrival,
         )
@@ -36,7 +42,7 @@ def watched(
 
 
 def test_a_pod_that_is_killed_right_after_its_rollout_is_in_the_evidence(tmp_path: Path) -> None:
-    evidence, _ = watched(Recorded("oom-killed", 4, start=1.2), tmp_path, "v1", 1, 1)
+    evidence, _ = watched(Held("oom-killed", 4, start=1.2), tmp_path, "v1", 1, 1)
     assert (evidence.serving, evidence.restarts) == (0, 1)
     reasons = {event.reason for event in evidence.events}
     assert "OOMKilled" in reasons
@@ -44,7 +50,7 @@ def test_a_pod_that_is_killed_right_after_its_rollout_is_in_the_evidence(tmp_pat
 
 
 def test_old_pods_are_waited_for_and_a_quiet_time_is_clean(tmp_path: Path) -> None:
-    recorded = Recorded("rollout-update", 8, start=9, end=16)
+    recorded = Held("rollout-update", 8, start=9, end=16)
     # The recording goes on with an undo; of that, only the end of the last old pod belongs here.
     recorded.scenario["stream"] = [
         event for event in recorded.scenario["stream"] if event["at"] < 12.95 or event["type"] == "DELETED"
@@ -56,7 +62,7 @@ def test_old_pods_are_waited_for_and_a_quiet_time_is_clean(tmp_path: Path) -> No
 
 
 def test_pods_that_never_get_ready_say_why(tmp_path: Path) -> None:
-    evidence, _ = watched(Recorded("never-ready", 8, start=5), tmp_path, "v1", 3, 1, arrival=0.5)
+    evidence, _ = watched(Held("never-ready", 8, start=5), tmp_path, "v1", 3, 1, arrival=1.0)
     assert (evidence.serving, evidence.settled) == (0, 0)
     assert any(event.reason == "Unhealthy" for event in evidence.events)
 
@@ -67,7 +73,7 @@ def test_a_cluster_that_can_not_be_seen_is_not_called_healthy(tmp_path: Path, mo
         serving(lambda request: Reply(500, b"oops"), tmp_path) as (_, connection),
         pytest.raises(Unreachable, match="oops"),
     ):
-        run(connection, arrival=0.3)
+        run(connection, arrival=1.0)
 
 
 def test_forbidden_pods_are_told(tmp_path: Path) -> None:

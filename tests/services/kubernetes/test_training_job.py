@@ -412,7 +412,8 @@ def test_a_training_that_fails_says_why(
     assert len(bench.pods) <= 1
 
 
-def test_a_job_in_a_queue_is_told_as_queued_until_it_is_started(bench: Bench) -> None:
+def test_a_job_in_a_queue_is_told_as_queued_until_it_is_started(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_follow, "QUEUE_SECONDS", 0.3)
     thread, ends = bench.begin(bench.plan(GOOD, queue="team-a"))
     until(lambda: bench.phases == ["queued"])
     assert bench.seen.states[0].sentence == "Queued in team-a."
