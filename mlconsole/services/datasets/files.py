@@ -149,11 +149,13 @@ def identify(
     done = 0
     for path in find(root, pattern):
         name = relative_name(root, path)
+        # before it is read: what is written within the tick of its stamp may come after the part that was read
+        settled = time.time_ns() - SETTLED_NS
         stamp = _stamp(path, name)
         entry = known.get(name)
         if entry is None or stamp != (entry.size, entry.modified, entry.changed, entry.inode):
             entry = _Known(*stamp, digest=_digest(path, name, stamp, done, report, cancelled))
-            if time.time_ns() - max(stamp.modified, stamp.changed) > SETTLED_NS:
+            if max(stamp.modified, stamp.changed) < settled:
                 fresh[name] = entry
         done += stamp.size
         report(done)
@@ -227,6 +229,7 @@ def md5_of(
     known = _load(cache_path)
     fresh: dict[str, _Known] = {}
     found = {}
+    settled = time.time_ns() - SETTLED_NS
     for path in paths:
         name = relative_name(root, path)
         stamp, key = _stamp(path, name), f"{name}#md5"
@@ -235,7 +238,6 @@ def md5_of(
             digest = _digest(path, name, stamp, 0, lambda done: None, cancelled, "md5")
             entry = fresh[key] = _Known(*stamp, digest=digest)
         found[path] = entry.digest
-    settled = time.time_ns() - SETTLED_NS
     if fresh := {key: entry for key, entry in fresh.items() if max(entry.modified, entry.changed) < settled}:
         _save(cache_path, {**known, **fresh})
     return found

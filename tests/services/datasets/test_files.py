@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -127,6 +128,19 @@ def test_a_file_that_was_just_written_is_not_trusted_to_the_cache(root: Path, mo
     monkeypatch.setattr(files, "SETTLED_NS", 10**15)
     identify(root, "data", root / "cache.json")
     assert not (root / "cache.json").exists()
+
+
+def test_how_long_a_file_takes_to_be_read_does_not_make_it_older(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [(root / "data" / "training.csv").stat().st_mtime_ns + 1]
+    monkeypatch.setattr(files, "time", SimpleNamespace(time_ns=lambda: now[0]))
+
+    def take_long(done: int) -> None:
+        now[0] += 10**12
+
+    identify(root, "data/training.csv", root / "cache.json", report=take_long)
+    assert not (root / "cache.json").exists()
+    identify(root, "data/training.csv", root / "cache.json")
+    assert (root / "cache.json").exists()
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{", b"[1]", b'{"a": 1}', b"\xff\xfe"])
