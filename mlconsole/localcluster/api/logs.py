@@ -174,13 +174,14 @@ async def _send(
                     budget -= len(piece)
                     if budget <= 0:
                         return
-            if ended:
-                return
-            await asyncio.sleep(FOLLOW_POLL)
             if lines.rotated(path):
                 file.close()
                 file = path.open("rb")
                 lines.file = file
+                continue
+            if ended:
+                return
+            await asyncio.sleep(FOLLOW_POLL)
 
 
 def _rotated_lines(path: Path, current: BinaryIO, asked: LogOptions) -> Iterator[bytes]:

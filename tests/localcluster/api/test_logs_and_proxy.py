@@ -97,6 +97,18 @@ async def test_a_followed_log_goes_on_in_the_new_file_when_it_is_rotated(running
         assert await asyncio.wait_for(response.content.read(), 40) == b""
 
 
+async def test_a_rotation_right_before_the_end_loses_no_line(running: Running) -> None:
+    async with running.api.watch(f"{LOG}?follow=true&tailLines=1") as response:
+        assert await response.content.readline() == b"line 3\n"
+        with running.log.open("a") as file:
+            file.write(f"{stamp(0)} last of the old file\n")
+        running.log.rename(running.log.with_suffix(".1"))
+        running.log.write_text(f"{stamp(0)} first of the new one\n")
+        running.state({"terminated": {"exitCode": 0}})
+        said = await asyncio.wait_for(response.content.read(), 40)
+    assert said == b"last of the old file\nfirst of the new one\n"
+
+
 @pytest.mark.parametrize(
     ("state", "query", "text"),
     [

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlconsole.services.kubernetes import merged_logs
 from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs, Merger, pods_of, tail_all
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
 from tests.waiting import until
@@ -159,14 +160,14 @@ class TwoPods:
 
     def held(self, data: bytes) -> Iterator[bytes]:
         yield data
-        self.end.wait(20)
+        self.end.wait(90)
 
     def watched(self) -> Iterator[bytes]:
         import json
 
-        self.arrive.wait(20)
+        self.arrive.wait(90)
         yield json.dumps({"type": "ADDED", "object": self.pod("c")}).encode() + b"\n"
-        self.end.wait(20)
+        self.end.wait(90)
 
 
 def test_the_last_lines_of_all_pods_are_in_order_of_time(tmp_path: Path) -> None:
@@ -181,7 +182,10 @@ def test_the_last_lines_of_all_pods_are_in_order_of_time(tmp_path: Path) -> None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_pods_that_come_later_are_followed_from_their_first_line(tmp_path: Path) -> None:
+def test_pods_that_come_later_are_followed_from_their_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged_logs, "FIRST_SECONDS", 60.0)
     got: list[LogLine] = []
     cluster = TwoPods()
     with serving(cluster, tmp_path) as (_, connection):
