@@ -57,10 +57,13 @@ def test_no_line_is_lost_or_doubled(connection: Connection, local_cluster: contr
 
     thread = threading.Thread(target=follow)
     thread.start()
+    before = 0
     while not done.wait(0.4):
-        if breaks and seen and thread.ident is not None:
+        # only where it got on since: on a busy machine it would not come to its end at all
+        if breaks and len(seen) > before and thread.ident is not None:
+            before = len(seen)
             connection.interrupt(thread.ident)
-    thread.join(10)
+    thread.join(60)
     assert seen == list(range(LINES))
     rotated = list(Path(local_cluster.state).glob("pods/*/talker/*/*.1"))
     assert rotated, "the log was rotated meanwhile"
