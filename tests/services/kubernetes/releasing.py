@@ -71,7 +71,7 @@ def settled(
     wanted: int,
     seconds: float,
     report: Callable[[PodsSnapshot], None] = lambda snapshot: None,
-    arrival: float = 20,
+    arrival: float = 60,
 ) -> PodsEvidence:
     return settle(
         connection,

@@ -47,7 +47,7 @@ class Box:
             self.command(*words, python=python, options=options),
             cwd=self.folder,
             capture_output=True,
-            timeout=60,
+            timeout=120,
             env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         )
         assert not done.stderr, done.stderr
@@ -71,7 +71,7 @@ def end_of(printed: list[str]) -> dict[str, object]:
 def works(python: str) -> bool:
     if not shutil.which(python):
         return False
-    return not subprocess.run([python, "-c", "1"], capture_output=True, timeout=30).returncode
+    return not subprocess.run([python, "-c", "1"], capture_output=True, timeout=120).returncode
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -190,7 +190,7 @@ def test_asked_to_end_it_asks_the_training(box: Box) -> None:
         read.append(line.rstrip("\n"))
         if read[-1] == "begun":
             process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 5
+    assert process.wait(120) == 5
     assert lines_of(read) == ["begun", "saving"]
 
 

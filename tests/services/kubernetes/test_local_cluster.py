@@ -239,7 +239,7 @@ def test_a_job_is_followed_and_told_apart_from_a_failed_one(connection: Connecti
         workloads_of(manifests),
         report=lambda progress: None,
         cancelled=threading.Event(),
-        timeout=30,
+        timeout=90,
     )
     assert (good.succeeded, good.sentence) == (True, 'job "good" complete')
     assert not bad.succeeded

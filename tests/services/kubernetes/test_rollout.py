@@ -351,7 +351,7 @@ def test_an_argo_rollout_is_followed_by_its_phase(
 
     with serving(respond, tmp_path) as (_, connection):
         rollout = WorkloadRef(kind="Rollout", name="m", namespace="lab")
-        (verdict,) = follow(connection, [rollout], report=seen.append, cancelled=threading.Event(), timeout=20)
+        (verdict,) = follow(connection, [rollout], report=seen.append, cancelled=threading.Event(), timeout=60)
         done.set()
     assert (verdict.succeeded, verdict.sentence) == (succeeded, sentence)
     assert [progress.sentence for progress in seen][:3] == [
