@@ -338,6 +338,9 @@ def test_a_model_that_each_run_of_a_sweep_leaves_at_the_same_place_is_the_best_r
     assert not list((bench.root / ".mlconsole" / "releases").rglob("net.pkl"))
     bench.settings(f"{settings}jobs = 2\n[train.sweep]\ndepth = [5, 2]")
     assert "left its model at out/*.pkl and not at {model}" in bench.release().sentence
+    # a run beside it may have begun to write its own
+    bench.write("train.py", f'{ELSEWHERE}open("out/net.pkl", "w").close()\n')
+    assert "left its model at out/*.pkl and not at {model}" in bench.release().sentence
 
 
 def test_what_a_run_on_the_cluster_brought_is_dropped_unless_a_version_has_it(bench: Bench) -> None:

@@ -49,12 +49,22 @@ class ModelSearch:
         command: program and arguments.
         given: the path that the command was given for the model, where it takes one.
         pattern: a path or pattern of the settings, where the model is found there.
+        alone: whether nobody else writes there meanwhile: what others write may be empty at any moment.
 
     `skips` is whether the command is a tool that leaves what is up to date.
     """
 
-    def __init__(self, root: Path, cwd: Path, command: Sequence[str], given: Path | None, pattern: str = "") -> None:
-        self._root, self._cwd, self._given, self._pattern = root, cwd, given, pattern
+    def __init__(
+        self,
+        root: Path,
+        cwd: Path,
+        command: Sequence[str],
+        given: Path | None,
+        pattern: str = "",
+        *,
+        alone: bool = True,
+    ) -> None:
+        self._root, self._cwd, self._given, self._pattern, self._alone = root, cwd, given, pattern, alone
         self._line = shlex.join(command)
         self._before = state(given) if given else None
         words = shlex.split(command[2]) if list(command[:2]) == ["sh", "-c"] else list(command)
@@ -152,7 +162,7 @@ class ModelSearch:
                 f'Say so: [train] model = "{names[0]}", and the others may be outputs = {_as_toml(names[1:4])}.',
                 command=self._line,
             )
-        if not size_of(files[0]):
+        if self._alone and not size_of(files[0]):
             raise NoModelWritten(f"Training wrote an empty file to {self._shown(files[0])}.", command=self._line)
         return files[0]
 

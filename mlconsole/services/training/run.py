@@ -111,7 +111,9 @@ def train(
     runs = mlflow_runs.MlflowRuns(_stores(training, environment) if training.alone else (), moment())
     files = metric_files.MetricFiles(_metric_files(training))
     collector = Collector(report, [reports, files, runs])
-    search = ModelSearch(training.root, training.cwd, training.command, training.given, training.pattern)
+    search = ModelSearch(
+        training.root, training.cwd, training.command, training.given, training.pattern, alone=training.alone
+    )
     try:
         child = run_child(
             training.command,
