@@ -4,35 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
 import random
 import re
 import socket
+import tempfile
+import weakref
+from pathlib import Path
 from typing import Any
 
 from mlconsole.localcluster.controllers.addresses import LOOPBACK
 
 _OPTION = re.compile(r"(port|listen|bind|address|http\.server)$|^-[pbP]$", re.IGNORECASE)
 
-
 RANGE = range(20000, 30000)
 """Below the ports that systems give to outgoing connections, so that no client can sit on a server's port."""
+BLOCK = 100
 
 
 class PortBook:
-    """Hands out free loopback ports, none of them twice at the same time."""
+    """Hands out free loopback ports, none of them twice at the same time.
 
-    def __init__(self) -> None:
+    Several clusters on one machine would find the same port free in the moment before a container listens on it, so
+    each has a block of ports of its own, by a lock of the kernel's that ends with its process. Only where all of the
+    block are taken, others are given out.
+
+    Args:
+        locks: the folder of the locks, made where it is not there; by default one that all clusters of the user share.
+    """
+
+    def __init__(self, locks: Path | None = None) -> None:
         self._taken: set[int] = set()
+        self._locks = locks or Path(tempfile.gettempdir()) / f"mlconsole-ports-{os.getuid()}"
+        self._block: range | None = None
 
     def take(self, wanted: int | None = None) -> int:
         """A free port: ``wanted`` where nobody has it, else another."""
         if wanted is not None and wanted not in self._taken and is_free(wanted):
             self._taken.add(wanted)
             return wanted
-        for port in random.sample(RANGE, len(RANGE)):
-            if port not in self._taken and is_free(port):
-                self._taken.add(port)
-                return port
+        if self._block is None:
+            self._block = self._reserved()
+        for ports in (self._block, RANGE):
+            for port in random.sample(ports, len(ports)):
+                if port not in self._taken and is_free(port):
+                    self._taken.add(port)
+                    return port
         raise OSError(errno.EADDRINUSE, "no port is free")
 
     def keep(self, port: int) -> None:
@@ -42,6 +60,21 @@ class PortBook:
     def give_back(self, port: int) -> None:
         """Makes a port free for others."""
         self._taken.discard(port)
+
+    def _reserved(self) -> range:
+        """A block that no other cluster has; all ports where none is left, or the locks' folder can't be used."""
+        with contextlib.suppress(OSError):
+            self._locks.mkdir(mode=0o700, exist_ok=True)
+            for start in random.sample(RANGE[::BLOCK], len(RANGE) // BLOCK):
+                descriptor = os.open(self._locks / str(start), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    os.close(descriptor)
+                    continue
+                weakref.finalize(self, os.close, descriptor)
+                return range(start, start + BLOCK)
+        return RANGE
 
 
 def is_free(port: int) -> bool:

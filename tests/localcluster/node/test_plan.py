@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from mlconsole.localcluster.node.environment import base_environment, expand, field_of, resolve_python
 from mlconsole.localcluster.node.images import Image, ImageUnknown, command_of, find_image, parse_dockerfile
 from mlconsole.localcluster.node.plan import Site, plan
-from mlconsole.localcluster.node.ports import PortBook, with_real_ports
+from mlconsole.localcluster.node.ports import BLOCK, RANGE, PortBook, with_real_ports
 from mlconsole.localcluster.node.timing import BackOff, go_duration
 from mlconsole.localcluster.node.volumes import PathMap
 from mlconsole.localcluster.store import Store
@@ -175,3 +177,24 @@ def test_no_port_is_given_twice() -> None:
     assert book.take(ports[0]) != ports[0]
     book.give_back(ports[0])
     assert book.take(ports[0]) == ports[0]
+
+
+def test_two_clusters_are_given_ports_of_different_blocks_until_one_ends(tmp_path: Path) -> None:
+    books = [PortBook(tmp_path / "locks") for _ in range(3)]
+    blocks = [book.take() // BLOCK for book in books]
+    assert len(set(blocks)) == 3
+    assert {books[0].take() // BLOCK for _ in range(20)} == {blocks[0]}
+    assert len({books[0].take() // BLOCK for _ in range(BLOCK)}) > 1, "where the block is used up"
+    files = {int(path.name) // BLOCK for path in (tmp_path / "locks").iterdir()}
+    assert files == set(blocks)
+    del books[:]
+    gc.collect()
+    freed = [(tmp_path / "locks" / str(block * BLOCK)).open() for block in blocks]
+    for file in freed:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.close()
+
+
+def test_where_blocks_can_not_be_locked_any_free_port_is_given(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert PortBook(tmp_path / "file").take() in RANGE
