@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tempfile
@@ -28,8 +29,7 @@ def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int], *, st
         OutsideFailed: it can't be written.
     """
     words = re.sub(r"[^\w.-]+", "-", name).strip("-") or "log"
-    path = folder / f"{words}-{time.strftime('%Y%m%d-%H%M%S')}.log"
-    part = ""
+    name, part = f"{words}-{time.strftime('%Y%m%d-%H%M%S')}", ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="utf-8", delete=False) as file:
@@ -41,6 +41,7 @@ def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int], *, st
                 file.write(f"{moment}{entry.pod}{'  ' if entry.pod else ''}{entry.text}\n")
             file.flush()
             os.fsync(file.fileno())
+        path = _free(folder, name)
         Path(part).replace(path)
     except OSError as error:
         if part:
@@ -49,6 +50,12 @@ def save(folder: Path, name: str, lines: LogLines, numbers: Sequence[int], *, st
             f"The log can't be saved to {folder}: {error.strerror}.", "Make room, or the folder."
         ) from error
     return path
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A path that nothing has yet: of two logs that are saved in one second, none replaces the other."""
+    names = (f"{name}{f'-{number}' if number > 1 else ''}.log" for number in itertools.count(1))
+    return next(path for path in map(folder.joinpath, names) if not path.exists())
 
 
 def _entries(lines: LogLines, numbers: Sequence[int]) -> Iterator[Line]:

@@ -121,6 +121,13 @@ def test_a_last_line_that_goes_on_is_looked_at_again(tmp_path: Path) -> None:
     assert (list(sieve.shown), sieve.matches) == ([0, 1], 2)
 
 
+def test_of_two_logs_that_are_saved_in_one_second_none_replaces_the_other(tmp_path: Path) -> None:
+    buffer = Buffer()
+    buffer.add(Line(f"line {number}") for number in range(3))
+    saved = [save(tmp_path, "pods", buffer, range(number, number + 1)) for number in range(3)]
+    assert [path.read_text() for path in saved] == ["line 0\n", "line 1\n", "line 2\n"]
+
+
 def test_a_filter_shows_the_lines_around_a_match() -> None:
     buffer = Buffer()
     buffer.add(Line(f"line {number}") for number in range(10_000))
