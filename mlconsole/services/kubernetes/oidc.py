@@ -25,8 +25,13 @@ from mlconsole.text import clean_line
 
 ISSUER_SECONDS = 10.0
 LOCK_SECONDS = 2.0
+TOKENS = ("id-token", "refresh-token")
 LEEWAY = timedelta(seconds=10)
 LOG_IN = "Log in again as your cluster asks for, so that the kubeconfig has a new id-token."
+
+RIVAL_SECONDS = 1.0
+"""Who renewed a token at the same moment has stored it by then."""
+_UNREADABLE = (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, StopIteration)
 
 Settings = dict[str, Any]
 T = TypeVar("T")
@@ -47,6 +52,10 @@ class _Tokens(msgspec.Struct):
     error_description: str = ""
 
 
+class _NotRenewed(Unauthorized):
+    """The issuer takes the refresh token no more."""
+
+
 def expiry_of(token: str) -> datetime | None:
     """Return until when a JSON web token is valid; None where it does not say so, or is none."""
     parts = token.split(".")
@@ -64,6 +73,7 @@ def id_token(entry: Entry, *, refused: bool = False) -> tuple[str, datetime | No
     """Return a context's id-token and until when it is valid; renews it where it has expired.
 
     What is new is also set in the entry, and in the file that it is from: an issuer may take a refresh token once only.
+    For the same reason what another process has renewed since is taken from there.
 
     Args:
         entry: the context.
@@ -74,9 +84,56 @@ def id_token(entry: Entry, *, refused: bool = False) -> tuple[str, datetime | No
     """
     settings: Settings = entry.user["auth-provider"].get("config") or {}
     token = str(settings.get("id-token") or "")
+    if token and not refused and _is_valid(token):
+        return token, expiry_of(token)
+    renewed = _stored(entry, settings)
+    if not _is_new(renewed, token):
+        try:
+            renewed = _renewed(entry, renewed)
+            _store(entry, renewed)
+        except _NotRenewed:
+            # who asked at the same moment was first
+            renewed = _stored_soon(entry, settings)
+            if not _is_new(renewed, token):
+                raise
+    entry.user["auth-provider"]["config"] = renewed
+    return renewed["id-token"], expiry_of(renewed["id-token"])
+
+
+def _is_valid(token: str) -> bool:
     expires_at = expiry_of(token)
-    if token and not refused and (expires_at is None or expires_at - LEEWAY > datetime.now(UTC)):
-        return token, expires_at
+    return expires_at is None or expires_at - LEEWAY > datetime.now(UTC)
+
+
+def _is_new(settings: Settings, token: str) -> bool:
+    found = str(settings.get("id-token") or "")
+    return bool(found) and found != token and _is_valid(found)
+
+
+def _stored(entry: Entry, settings: Settings) -> Settings:
+    """These settings with the tokens that the kubeconfig has by now: another process may have renewed them."""
+    if entry.user_file is None:
+        return settings
+    try:
+        stored = _settings_in(yaml.safe_load(entry.user_file.read_text("utf-8")), entry)
+        return {**settings, **{name: stored[name] for name in TOKENS if stored.get(name)}}
+    except _UNREADABLE:
+        return settings
+
+
+def _stored_soon(entry: Entry, settings: Settings) -> Settings:
+    """The same, once the kubeconfig has another token than these settings, or a moment later."""
+    until = time.monotonic() + RIVAL_SECONDS
+    while (found := _stored(entry, settings)).get("id-token") == settings.get("id-token"):
+        if time.monotonic() >= until:
+            break
+        time.sleep(0.05)
+    return found
+
+
+def _renewed(entry: Entry, settings: Settings) -> Settings:
+    token = str(settings.get("id-token") or "")
+    expires_at = expiry_of(token)
     why = f"has expired (at {expires_at:%Y-%m-%d %H:%M} UTC)" if token and expires_at else "is not accepted"
     why = why if token else "is missing"
     if not settings.get("refresh-token"):
@@ -84,11 +141,8 @@ def id_token(entry: Entry, *, refused: bool = False) -> tuple[str, datetime | No
             f"The id-token of context {entry.context} {why}, and there is no refresh-token in the kubeconfig.", LOG_IN
         )
     found = _refresh(entry, settings, why)
-    settings["id-token"] = found.id_token
-    settings["refresh-token"] = found.refresh_token or settings["refresh-token"]
-    entry.user["auth-provider"]["config"] = settings
-    _store(entry, settings)
-    return found.id_token, expiry_of(found.id_token)
+    refresh_token = found.refresh_token or settings["refresh-token"]
+    return {**settings, "id-token": found.id_token, "refresh-token": refresh_token}
 
 
 def _refresh(entry: Entry, settings: Settings, why: str) -> _Tokens:
@@ -112,7 +166,7 @@ def _refresh(entry: Entry, settings: Settings, why: str) -> _Tokens:
         found = _decode(_ask(start, settings, "POST", endpoint, form), _Tokens, f"{start} {issuer}")
     if not found.id_token:
         said = clean_line(found.error_description or found.error) or "it gives none"
-        raise Unauthorized(f"{start} {issuer} does not renew it: {said}.", LOG_IN)
+        raise _NotRenewed(f"{start} {issuer} does not renew it: {said}.", LOG_IN)
     return found
 
 
@@ -177,15 +231,20 @@ def _store(entry: Entry, settings: Settings) -> None:
         return
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-        for user in content["users"]:
-            if user["name"] == entry.user_name:
-                config = user["user"]["auth-provider"]["config"]
-                config.update({name: settings[name] for name in ("id-token", "refresh-token")})
+        _settings_in(content, entry).update({name: settings[name] for name in TOKENS})
         _write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+    except _UNREADABLE:
         return
     finally:
         lock.unlink(missing_ok=True)
+
+
+def _settings_in(content: Any, entry: Entry) -> Settings:
+    """The provider's settings in a kubeconfig; one of _UNREADABLE is raised where there are none."""
+    found: Settings = next(
+        user["user"]["auth-provider"]["config"] for user in content["users"] if user["name"] == entry.user_name
+    )
+    return found
 
 
 def _lock(lock: Path) -> bool:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from mlconsole.services.kubernetes import kubeconfig
 from mlconsole.services.kubernetes.connection import Unauthorized
+from mlconsole.services.kubernetes.oidc import id_token
 from tests.services.kubernetes.authority import DAY, Authority, data
 from tests.services.kubernetes.fake_cluster import Reply, Request
 from tests.services.kubernetes.reaching import ask, at, cluster_of, write
@@ -87,6 +89,62 @@ def test_an_expired_id_token_is_renewed_and_stored_since_refresh_tokens_are_take
         assert (config["id-token"], config["refresh-token"]) == (FRESH, "refresh-2")
         assert path.stat().st_mode & 0o777 == 0o600
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["config", "server.pem"]
+
+
+def test_who_is_open_all_day_takes_what_another_process_renewed(tmp_path: Path, authority: Authority) -> None:
+    tls = authority.server(tmp_path)
+    port: list[int] = []
+    with cluster_of(tls) as cluster, cluster_of(tls, issuer_of(port)) as issuer:
+        port.append(issuer.port)
+        path = write(
+            tmp_path / "config",
+            at(cluster, authority),
+            provider(authority, f"https://127.0.0.1:{issuer.port}", web_token(datetime.now(UTC) - DAY)),
+        )
+        opened = kubeconfig.find(kubeconfig=path)
+        ask(path)
+        before = len(issuer.requests)
+        assert id_token(opened)[0] == FRESH
+        assert len(issuer.requests) == before
+        assert opened.user["auth-provider"]["config"]["refresh-token"] == "refresh-2"
+
+
+def test_who_slept_meanwhile_renews_by_the_refresh_token_that_another_process_left(
+    tmp_path: Path, authority: Authority
+) -> None:
+    tls = authority.server(tmp_path)
+    port: list[int] = []
+    with cluster_of(tls) as cluster, cluster_of(tls, issuer_of(port)) as issuer:
+        port.append(issuer.port)
+        user = provider(authority, f"https://127.0.0.1:{issuer.port}", web_token(datetime.now(UTC) - DAY))
+        path = write(tmp_path / "config", at(cluster, authority), user)
+        opened = kubeconfig.find(kubeconfig=path)
+        ask(path)
+        path.write_text(path.read_text().replace(FRESH, OLD))
+        assert id_token(opened)[0] == FRESH
+        assert opened.user["auth-provider"]["config"]["refresh-token"] == "refresh-3"
+
+
+def test_who_is_second_at_the_same_moment_takes_what_the_first_one_got(tmp_path: Path, authority: Authority) -> None:
+    tls = authority.server(tmp_path)
+    port: list[int] = []
+    path = tmp_path / "config"
+    answer = issuer_of(port)
+
+    def first_is_another(request: Request) -> Reply:
+        if request.path.endswith("openid-configuration"):
+            return answer(request)
+        answer(request)
+        refused = answer(request)
+        content = yaml.safe_load(path.read_text())
+        content["users"][0]["user"]["auth-provider"]["config"]["id-token"] = FRESH
+        path.write_text(yaml.safe_dump(content))
+        return refused
+
+    with cluster_of(tls) as cluster, cluster_of(tls, first_is_another) as issuer:
+        port.append(issuer.port)
+        ask(write(path, at(cluster, authority), provider(authority, f"https://127.0.0.1:{issuer.port}", OLD)))
+        assert cluster.requests[0].headers["Authorization"] == f"Bearer {FRESH}"
 
 
 def test_an_issuer_that_no_longer_renews_is_told_in_its_words(tmp_path: Path, authority: Authority) -> None:
