@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mlconsole.localcluster.records import (
     AUTHORITY,
+    CREATE_TIME_SLACK,
     KUBECONFIG,
     LOG,
     SERVER,
@@ -31,7 +32,6 @@ LOCK = "start.lock"
 
 STOP_SECONDS = 20.0
 _POLL = 0.02
-_CREATE_TIME_SLACK = 2.0
 _LOG_TAIL = 2_000
 
 
@@ -136,7 +136,7 @@ def _running(state: Path) -> ServerRecord | None:
     try:
         process = psutil.Process(record.pid)
         alive = process.status() != psutil.STATUS_ZOMBIE
-        same = abs(process.create_time() - record.create_time) < _CREATE_TIME_SLACK
+        same = abs(process.create_time() - record.create_time) < CREATE_TIME_SLACK
     except psutil.Error:
         return None
     return record if alive and same else None

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import psutil
 
+from mlconsole.localcluster.records import CREATE_TIME_SLACK
+
 GRACE_SECONDS = 3.0
 KILL_SECONDS = 2.0
-_CREATE_TIME_SLACK = 3.0
 _POLL = 0.02
 
 
@@ -84,7 +85,7 @@ def _process(pid: int, created: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
         alive = process.status() != psutil.STATUS_ZOMBIE
-        return process if alive and abs(process.create_time() - created) < _CREATE_TIME_SLACK else None
+        return process if alive and abs(process.create_time() - created) < CREATE_TIME_SLACK else None
     except psutil.Error:
         return None
 

@@ -16,6 +16,11 @@ PORT = "port"
 AUTHORITY = "ca.crt"
 LOG = "server.log"
 LOG_LIMIT = 5 * 1024 * 1024
+CREATE_TIME_SLACK = 3.0
+"""Seconds by which a process may seem to have been created at another moment than its record says, and is the same one.
+
+It is told by the system's clock, which may be set right meanwhile, and of a container its shim's stands in the record.
+"""
 
 _KUBECONFIG = """\
 apiVersion: v1

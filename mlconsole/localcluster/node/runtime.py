@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import psutil
 
 from mlconsole.localcluster.controllers.objects import micro_timestamp
+from mlconsole.localcluster.records import CREATE_TIME_SLACK
 
 SHIM = Path(__file__).with_name("shim.py")
 START_TIMEOUT = 20.0
-CREATE_TIME_SLACK = 3.0
 END_TIMEOUT = 1.0
 POLL_SECONDS = 0.1
 RECORD_TIMEOUT = 2.0
