@@ -27,12 +27,8 @@ from mlconsole.evidence.training import (
 )
 from mlconsole.services.training.environment import digest_of_environment
 
-# how long an example takes is a matter of what else the machine does
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
-
 # how long an example takes tells how busy the machine is: where time matters, a test of its own measures it
-settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 BEGUN = datetime(2024, 2, 29, 12, 0, tzinfo=UTC)

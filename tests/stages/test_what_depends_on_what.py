@@ -290,7 +290,7 @@ def test_each_change_concerns_just_what_depends_on_it(
     assert concerned(template, before, [change]) == expected([change])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(changes=st.lists(st.sampled_from(sorted(CHANGES)), unique=True, max_size=8))
 def test_any_changes_together_concern_what_each_of_them_does(
     template: Path, before: dict[StageName, Any], changes: list[str]

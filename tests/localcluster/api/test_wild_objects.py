@@ -132,7 +132,7 @@ def new_writer() -> Writer:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=20)
+@settings(suppress_health_check=list(HealthCheck), max_examples=20)
 @given(random=st.randoms(use_true_random=False))
 def test_an_object_of_the_right_types_is_stored_or_refused(kind: str, random: Random) -> None:
     writer, where = new_writer(), place(kind)

@@ -193,7 +193,7 @@ def two_rows(draw_: st.DrawFn) -> Pair:
     return old, draw_(st.lists(st.integers(0, 500), min_size=len(old), max_size=len(old)).filter(lambda r: sum(r) >= 1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=two_rows())
 def test_agrees_with_scipy(rows: Pair) -> None:
     old, new = (np.array(row) for row in rows)
@@ -260,7 +260,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(before=anything, now=anything)
 @pytest.mark.filterwarnings("error")
 def test_any_two_columns_can_be_compared(before: pa.Array, now: pa.Array) -> None:

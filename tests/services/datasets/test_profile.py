@@ -52,7 +52,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame({**columns, "last": range(rows)})
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(table=tables(), chunk=st.sampled_from([16, 64, 1 << 20]))
 @example(table=pd.DataFrame({"a": pd.Series(['x"', "1\n2", "3"], dtype="object"), "last": [1, 2, 3]}), chunk=16)
 @example(table=pd.DataFrame({'b 5"': pd.Series(["x", 'y"'], dtype="object"), "last": [1, 2]}), chunk=4)
@@ -98,7 +98,7 @@ def agree(entry: ColumnProfile, values: pd.Series) -> None:
         assert entry.kind in ("text", "category")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), min_size=1, max_size=200),
     cut=st.integers(0, 200),
@@ -449,7 +449,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(body=st.lists(pieces, max_size=40).map(b"".join), chunk=st.sampled_from([4, 16, 1 << 20]))
 def test_whatever_is_in_a_file_ends_in_a_profile_or_a_sentence(body: bytes, chunk: int) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
@@ -464,7 +464,7 @@ def test_whatever_is_in_a_file_ends_in_a_profile_or_a_sentence(body: bytes, chun
     assert msgspec.json.decode(msgspec.json.encode(found), type=DataProfile) == found
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(body=st.lists(pieces, max_size=20).map(b"".join))
 def test_whatever_the_header_is_ends_in_a_profile_or_a_sentence(body: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

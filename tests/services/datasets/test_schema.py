@@ -206,7 +206,7 @@ def without_useless_bounds(rule: ColumnRule) -> ColumnRule:
     return rule if rule.kind in ("integer", "number") else msgspec.structs.replace(rule, minimum=None, maximum=None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     rules=st.lists(
         st.builds(

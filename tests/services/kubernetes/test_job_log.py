@@ -54,7 +54,7 @@ def test_what_looks_like_a_mark_but_is_none_is_a_line() -> None:
     assert read_mark(mark(use=1)) == {"use": 1}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.text("ab\u00e9 ", max_size=5), max_size=8), max_size=4),
     st.lists(st.integers(0, 40), max_size=3),

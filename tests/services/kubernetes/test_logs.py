@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes import logs
@@ -180,7 +180,6 @@ def test_the_tail_of_what_has_not_run_is_empty(tmp_path: Path) -> None:
         assert tail(connection, "lab", "p", previous=True) == ()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), max_size=12), st.lists(st.integers(0, 12), max_size=4)
 )

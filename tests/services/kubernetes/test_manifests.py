@@ -261,7 +261,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(), values, max_size=4))
 def test_what_is_written_is_read_again(data: dict[str, object]) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
@@ -270,7 +270,6 @@ def test_what_is_written_is_read_again(data: dict[str, object]) -> None:
     assert (read.source, read.document, read.body) == ("manifests", 1, manifest.body)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="abk:{}[]&*!|>-'\"\n \t#%@,?1.", max_size=60))
 def test_wild_text_is_read_or_refused_with_a_sentence(text: str) -> None:
     try:

@@ -83,7 +83,7 @@ def test_every_leading_python_of_a_shell_line_is_the_projects() -> None:
     assert line == f"A=1 {PYTHON} a.py && ({PYTHON} b.py) | grep python > python; B=2 C=3 {PYTHON} c.py"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.text(st.one_of(st.sampled_from("'\"\\$`! *~#;\n"), st.characters(codec="utf-8", exclude_characters="\0"))),
     st.sampled_from(["{data}", "'{data}'", '"{data}"', "a='{data}'"]),
