@@ -1,4 +1,4 @@
-"""Measures how long callbacks hold an app's loop."""
+"""Measures how long a thread works, and how long callbacks hold an app's loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LIMIT = 0.050
@@ -38,41 +38,51 @@ class Looker(threading.Thread):
 
 
 @contextmanager
-def watchdog() -> Iterator[list[tuple[float, str]]]:
-    """Measure the processor time of every callback of the loop; a busy machine makes it wait, but not work, longer.
+def working_time() -> Iterator[Callable[[], float]]:
+    """A clock of the seconds that this thread works: a busy machine makes it wait, but not work, longer.
 
-    Each has the place where it was last seen, where it took long. The collector's time does not count: here it looks at
-    all that the tests before have left, and in a console only at what is new.
+    The collector's time does not count: here it looks at all that the tests before have left, and in a console only at
+    what is new.
     """
+    thread, began, collecting = threading.get_ident(), 0.0, 0.0
+
+    def collect(phase: str, info: dict[str, int]) -> None:
+        nonlocal began, collecting
+        if threading.get_ident() != thread:
+            return
+        if phase == "start":
+            began = time.thread_time()
+        else:
+            collecting += time.thread_time() - began
+
+    gc.callbacks.append(collect)
+    try:
+        yield lambda: time.thread_time() - collecting
+    finally:
+        gc.callbacks.remove(collect)
+
+
+@contextmanager
+def watchdog() -> Iterator[list[tuple[float, str]]]:
+    """Measure how long every callback of the loop works, with the place where it was last seen, where it took long."""
     held: list[tuple[float, str]] = []
     handle = asyncio.events.Handle
     run = handle._run
     looker = Looker()
     looker.start()
 
-    collecting = [0.0, 0.0]
+    with working_time() as worked:
 
-    def collected(phase: str, info: dict[str, int]) -> None:
-        if threading.get_ident() != looker.watched:
-            return
-        if phase == "start":
-            collecting[0] = time.thread_time()
-        else:
-            collecting[1] += time.thread_time() - collecting[0]
+        def measured(self: asyncio.Handle) -> None:
+            what, began = repr(self), worked()
+            looker.seen, looker.began = "", time.monotonic()
+            run(self)
+            looker.began = None
+            held.append((worked() - began, f"{what}\n{looker.seen}"))
 
-    def measured(self: asyncio.Handle) -> None:
-        what, began = repr(self), time.thread_time()
-        collecting[1] = 0.0
-        looker.seen, looker.began = "", time.monotonic()
-        run(self)
-        looker.began = None
-        held.append((time.thread_time() - began - collecting[1], f"{what}\n{looker.seen}"))
-
-    handle._run = measured
-    gc.callbacks.append(collected)
-    try:
-        yield held
-    finally:
-        gc.callbacks.remove(collected)
-        handle._run = run
-        looker.stop()
+        handle._run = measured
+        try:
+            yield held
+        finally:
+            handle._run = run
+            looker.stop()
