@@ -15,7 +15,6 @@ from textual.style import Style
 
 from mlconsole.console.widgets.selectable import Selectable, signs_within
 
-ELLIPSIS = "…"
 MOVES: list[BindingType] = [
     Binding("j,down", "scroll_down", "down", show=False),
     Binding("k,up", "scroll_up", "up", show=False),
@@ -48,13 +47,11 @@ class Lines(Selectable, can_focus=True):
         width = self.size.width
         if content is None:
             return Strip.blank(width, base.rich_style)
-        parse = self.app.stylesheet.parse_style
-        parts = content.render(base, end="", parse_style=parse)
+        left, room = self.scroll_offset.x, self.scrollable_content_region.width
+        if room:
+            content = content.truncate(left + room, ellipsis=True)
+        parts = content.render(base, end="", parse_style=self.app.stylesheet.parse_style)
         strip = Strip([Segment(text, style.rich_style) for text, style in parts])
-        left = self.scroll_offset.x
-        end = left + self.scrollable_content_region.width
-        if left < end < strip.cell_length:
-            strip = Strip.join([strip.crop(0, end - 1), Strip([Segment(ELLIPSIS, base.rich_style)])])
         return strip.crop_extend(left, left + width, base.rich_style)
 
     def render_line(self, y: int) -> Strip:
