@@ -48,7 +48,7 @@ class Team:
         bench.git("rm", "-r", "-q", "--cached", "data")
         bench.commit("Shared")
         folder = bench.root.parent
-        self.info = control.start(bench.root, folder / "elsewhere", timeout=60)
+        self.info = control.start(bench.root, folder / "elsewhere")
         config = yaml.safe_load(Path(self.info.kubeconfig).read_text())
         config["contexts"][0]["name"] = config["current-context"] = "shared"
         self.kubeconfig = folder / "kubeconfig"

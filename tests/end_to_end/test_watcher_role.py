@@ -93,7 +93,7 @@ def shared(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Projec
     """The tiny project, deployed to a cluster that is not the project's own."""
     bench.write("mlconsole.toml", SETTINGS)
     bench.commit("Shared")
-    info = control.start(bench.root, bench.root.parent / "elsewhere", timeout=60)
+    info = control.start(bench.root, bench.root.parent / "elsewhere")
     config = yaml.safe_load(Path(info.kubeconfig).read_text())
     config["contexts"][0]["name"] = config["current-context"] = "shared"
     kubeconfig = bench.root.parent / "kubeconfig"

@@ -21,7 +21,7 @@ HOW_TO_START = "The local cluster is not running. Start it: mlconsole cluster st
 def project(tmp_path: Path) -> Iterator[Path]:
     """A folder whose local cluster runs."""
     state = tmp_path / ".mlconsole" / "cluster"
-    control.start(tmp_path, state, timeout=60)
+    control.start(tmp_path, state)
     yield tmp_path
     control.stop(state)
 

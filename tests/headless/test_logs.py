@@ -24,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("project")
     (root / "mlconsole.toml").write_text('[deploy]\ncontext = "local"\nselector = "app=several"\n')
     state = root / ".mlconsole" / "cluster"
-    info = control.start(root, state, timeout=60)
+    info = control.start(root, state)
     try:
         with closing(Connection.open(kubeconfig=info.kubeconfig, namespace="default")) as connection:
             scripts = {"fetch": "echo fetched", "metrics": "echo read; echo scraped", "server": "echo served"}
