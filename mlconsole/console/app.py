@@ -193,7 +193,7 @@ class MlconsoleApp(App[None]):
         self.view = View(project=project, readonly=self.readonly, registry=self._read_keys())
         self.main = MainScreen(self.view)
         self.watching = Watching(self, self.background)
-        self.typeahead = TypeAhead(self, super().on_event)
+        self.typeahead = TypeAhead(self)
         await (self.push_screen(self.main) if before is None else self.switch_screen(self.main))
         self.is_open = True
         self.watching.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from textual.events import Event, Key
@@ -19,16 +18,10 @@ PATIENCE = 1.0
 
 
 class TypeAhead:
-    """Holds keys back while a line comes up: a terminal hands over `/name` in one piece, before `/` has any effect.
+    """Holds keys back while a line comes up: a terminal hands over `/name` in one piece, before `/` has any effect."""
 
-    Args:
-        app: the app.
-        take: how the app takes a key.
-    """
-
-    def __init__(self, app: MlconsoleApp, take: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(self, app: MlconsoleApp) -> None:
         self._app = app
-        self._take = take
         self._held: list[Key] | None = None
 
     def holds(self, event: Event) -> bool:
@@ -56,7 +49,7 @@ class TypeAhead:
             await self.hand_on()
 
     async def hand_on(self) -> None:
-        """Give what was held back to what has the focus now."""
+        """Have the app take what was held back, as it takes what is typed now."""
         held, self._held = self._held, None
         for event in held or ():
-            await self._take(event)
+            await self._app.on_event(event)
