@@ -23,6 +23,7 @@ from mlconsole.services import readonly
 from mlconsole.services.git import folder_name, is_address
 
 from .conftest import Build, Drive, Driven
+from .watchdog import without_collector
 
 Serve = Callable[[int | None], str]
 
@@ -201,10 +202,12 @@ async def test_quitting_while_git_waits_for_its_remote_is_quick(
             await console.press("1", "p", "tab", "enter")
             await console.shows("Pulling", "c end it")
         await console.until(lambda: git_is_at_work(target))
-        began = time.monotonic()
-        console.app.exit()
-        await console.until(lambda: not console.app.is_running)
-        assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
+        with without_collector(time.monotonic) as passed:
+            began = passed()
+            console.app.exit()
+            await console.until(lambda: not console.app.is_running)
+            took = passed() - began
+        assert took < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
     deadline = time.monotonic() + 40
     while git_is_at_work(target) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)

@@ -17,7 +17,7 @@ from mlconsole.project import open_project
 
 from .builder import Builder, pod, snapshot
 from .conftest import Build, Drive
-from .watchdog import LIMIT, watchdog
+from .watchdog import LIMIT, watchdog, without_collector
 
 KEYS = (
     *"123456", "question_mark", "escape", "h", "escape", "colon", "escape", "l", "escape", "at", "k", "at", "z", "z",
@@ -82,16 +82,18 @@ async def test_the_same_view_drawn_again_asks_for_no_layout(
 async def test_quitting_is_quick_wherever_one_is(build: Build, state: str, where: str) -> None:
     builder: Builder = build("done", state)
     app = MlconsoleApp(open_project(builder.project.root))
-    async with app.run_test() as pilot:
-        while not app.is_open:
-            await asyncio.sleep(0.01)
-        await pilot.press(where)
-        await pilot.pause(0.1)
-        began = time.monotonic()
-        app.exit()
-        while app.is_running and time.monotonic() - began < 5:
-            await asyncio.sleep(0.005)
-    assert time.monotonic() - began < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
+    with without_collector(time.monotonic) as passed:
+        async with app.run_test() as pilot:
+            while not app.is_open:
+                await asyncio.sleep(0.01)
+            await pilot.press(where)
+            await pilot.pause(0.1)
+            began = passed()
+            app.exit()
+            while app.is_running and passed() - began < 5:
+                await asyncio.sleep(0.005)
+        took = passed() - began
+    assert took < 1, "benchmarks/quitting.py has the figure: 0.25 s; here others may be at work"
 
 
 @pytest.mark.parametrize("key", ["question_mark", "colon", "h", "P", "i", "f", "d", "a"])

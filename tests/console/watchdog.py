@@ -1,4 +1,4 @@
-"""Measures how long a thread works, and how long callbacks hold an app's loop."""
+"""Measures how long something takes but for the collector, and how long callbacks hold an app's loop."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ class Looker(threading.Thread):
 
 
 @contextmanager
-def working_time() -> Iterator[Callable[[], float]]:
-    """A clock of the seconds that this thread works: a busy machine makes it wait, but not work, longer.
+def without_collector(clock: Callable[[], float]) -> Iterator[Callable[[], float]]:
+    """The same clock, but that it stands still while this thread collects garbage.
 
-    The collector's time does not count: here it looks at all that the tests before have left, and in a console only at
-    what is new.
+    Here the collector looks at all that the tests before have left, and in a console only at what is new.
     """
     thread, began, collecting = threading.get_ident(), 0.0, 0.0
 
@@ -51,27 +50,30 @@ def working_time() -> Iterator[Callable[[], float]]:
         if threading.get_ident() != thread:
             return
         if phase == "start":
-            began = time.thread_time()
+            began = clock()
         else:
-            collecting += time.thread_time() - began
+            collecting += clock() - began
 
     gc.callbacks.append(collect)
     try:
-        yield lambda: time.thread_time() - collecting
+        yield lambda: clock() - collecting
     finally:
         gc.callbacks.remove(collect)
 
 
 @contextmanager
 def watchdog() -> Iterator[list[tuple[float, str]]]:
-    """Measure how long every callback of the loop works, with the place where it was last seen, where it took long."""
+    """Measure the processor time of every callback of the loop; a busy machine makes it wait, but not work, longer.
+
+    Each has the place where it was last seen, where it took long.
+    """
     held: list[tuple[float, str]] = []
     handle = asyncio.events.Handle
     run = handle._run
     looker = Looker()
     looker.start()
 
-    with working_time() as worked:
+    with without_collector(time.thread_time) as worked:
 
         def measured(self: asyncio.Handle) -> None:
             what, began = repr(self), worked()
