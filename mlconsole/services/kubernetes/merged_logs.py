@@ -302,14 +302,15 @@ class MergedLogs:
             worker.start()
 
     def stop(self) -> None:
-        """End; after it, no line is handed over any more."""
+        """End; after it, no line is handed over any more, also where it is just being started."""
         self._ended.set()
         self._changed.set()
         self._merger.end()
         self._merger.full.set()
         self._watcher.stop()
         for worker in self._workers:
-            if worker is not threading.current_thread():
+            # one that is not started yet, by whoever starts it at this moment, will find that it has ended
+            if worker.is_alive() and worker is not threading.current_thread():
                 worker.join(1)
 
     def _watch(self) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlconsole.services.kubernetes import merged_logs
+from mlconsole.services.kubernetes.connection import Connection
 from mlconsole.services.kubernetes.merged_logs import LogLine, MergedLogs, Merger, pods_of, tail_all
 from tests.services.kubernetes.fake_cluster import Reply, Request, serving
 from tests.waiting import until
@@ -168,6 +169,20 @@ class TwoPods:
         self.arrive.wait(90)
         yield json.dumps({"type": "ADDED", "object": self.pod("c")}).encode() + b"\n"
         self.end.wait(90)
+
+
+def test_what_is_ended_before_it_has_begun_asks_nothing() -> None:
+    asked: list[str] = []
+
+    def connect() -> Connection:
+        asked.append("connection")
+        raise AssertionError("nobody waits for it any more")
+
+    merged = MergedLogs(connect, "app=m", lambda lines: asked.append("lines"))
+    merged.stop()
+    merged.start()
+    until(lambda: not any(worker.is_alive() for worker in merged._workers))
+    assert asked == []
 
 
 def test_the_last_lines_of_all_pods_are_in_order_of_time(tmp_path: Path) -> None:
