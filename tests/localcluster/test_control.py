@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -22,7 +21,7 @@ from mlconsole.localcluster import control, records
 from mlconsole.localcluster.control import ClusterError, ClusterInfo
 from mlconsole.localcluster.records import ServerRecord, write_server
 from tests.living import runs
-from tests.waiting import until
+from tests.waiting import removed, until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -82,12 +81,6 @@ class Cluster:
 
 def alive(processes: list[int]) -> list[int]:
     return [pid for pid in processes if runs(pid)]
-
-
-def removed(folder: Path) -> bool:
-    """Remove a folder in which others may be writing at the moment; whether it is gone."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return not folder.exists()
 
 
 @pytest.fixture
