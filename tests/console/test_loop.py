@@ -64,6 +64,7 @@ async def test_the_same_view_drawn_again_asks_for_no_layout(
         await console.press(panel)
         console.app.post_message(PodsSeen(snapshot(*(pod(place) for place in range(60)))))
         await console.shows("60/60 ready")
+        await console.pilot.pause(0.3)
         refresh = Widget.refresh
 
         def watched(widget: Widget, *regions: Region, repaint: bool = True, layout: bool = False, **more: Any) -> Any:
@@ -71,16 +72,10 @@ async def test_the_same_view_drawn_again_asks_for_no_layout(
             return refresh(widget, *regions, repaint=repaint, layout=layout, **more)
 
         monkeypatch.setattr(Widget, "refresh", watched)
-        # what was read beside the screen has come, and all of it has its place
-        await console.until(lambda: not console.app.background._busy)
-        while True:
-            await console.pilot.pause(0.3)
-            if not asked:
-                break
-            asked.clear()
         console.app.main.show(console.app.view)
         await console.pilot.pause()
-    assert asked == []
+        # before the console ends: meanwhile its clock may tick once more, and widgets without a place ask for one
+        assert asked == []
 
 
 @pytest.mark.parametrize("where", ["1", "3", "4", "6", "l", "h", "i", "P", "a", "question_mark", "colon", "at"])
